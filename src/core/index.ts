@@ -1,0 +1,14 @@
+export { type Clock, type Random, systemClock, systemRandom } from './clock.ts';
+export {
+  asServiceError,
+  assert,
+  corrupt,
+  type ErrorContext,
+  type ErrorKind,
+  fromPlainError,
+  type PlainError,
+  ServiceError,
+  unsupported,
+} from './errors.ts';
+export { type ByteRange, httpRange, rangeLength } from './range.ts';
+export { formatBytes, parseByteSize, parseDuration } from './units.ts';

@@ -1,0 +1,38 @@
+/**
+ * The one interface to bytes that lie elsewhere.
+ *
+ * An object is read only at the version that a listing or `head` reported: a store never returns bytes of another
+ * version, it throws `changed`. Decorators (retry, limit, instrument) implement the same interface, one concern each.
+ */
+
+import type { ByteRange } from '../core/index.ts';
+
+export interface ObjectMeta {
+  /** S3 key, or the absolute path of a local file. */
+  readonly key: string;
+  readonly sizeBytes: number;
+  /** Strong version: S3's ETag with its quotes; for a local file device, inode, size and mtime in nanoseconds. */
+  readonly eTag: string;
+}
+
+export interface RequestOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ObjectStore {
+  readonly kind: 'file' | 's3';
+  /** True where a small read costs microseconds, so that many are better than one large one. */
+  readonly cheapReads: boolean;
+  /** Throws `notFound`/`object_not_found` when there is no such object. */
+  head(key: string, options?: RequestOptions): Promise<ObjectMeta>;
+  /**
+   * Exactly the bytes of `range`, which must lie inside the object and not be empty, read from that version of the
+   * object. Throws `changed`/`changed` when the object is another version now or gone, `unavailable` when storage
+   * cannot answer, `unavailable`/`access_denied` on refused credentials. The bytes are the caller's to keep.
+   */
+  getRange(object: ObjectMeta, range: ByteRange, options?: RequestOptions): Promise<Uint8Array>;
+  /** Every object below the prefix, in bytewise order of key, as pages arrive. */
+  list(prefix: string, options?: RequestOptions): AsyncIterable<ObjectMeta>;
+  /** Frees sockets and descriptors. Later calls throw. */
+  close(): Promise<void>;
+}
