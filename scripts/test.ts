@@ -1,0 +1,63 @@
+/**
+ * Runs the tests: `npm test` all that need nothing but Node, `npm run test:s3` those on a real S3 server.
+ * Arguments narrow the files (`npm test -- test/parquet`), and flags go to `node --test`.
+ *
+ * A run fails, whatever the test runner says, when it found no file or a file ran no test.
+ */
+
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { nonEmptyLines, projectRoot } from './gates/gate.ts';
+import type { RanFile } from './gates/ran-tests.ts';
+import { testFiles } from './gates/test-files.ts';
+
+const args = process.argv.slice(2);
+const suite = args.includes('--s3') ? 's3' : 'local';
+const flags = args.filter((arg) => arg.startsWith('-') && arg !== '--s3');
+const wanted = args
+  .filter((arg) => !arg.startsWith('-'))
+  .map((path) => relative(projectRoot, join(process.cwd(), path)));
+
+const files = testFiles(projectRoot, suite).filter(
+  (file) => wanted.length === 0 || wanted.some((path) => file === path || file.startsWith(`${path}/`)),
+);
+process.exitCode = files.length === 0 ? refuse([`no test file in suite ${suite} matches ${wanted.join(' ')}`]) : run();
+
+function run(): number {
+  const folder = mkdtempSync(join(tmpdir(), 'pointlake-tests-'));
+  const counted = join(folder, 'files.ndjson');
+  const reporter = fileURLToPath(new URL('./gates/ran-tests.ts', import.meta.url));
+  const reporters = ['--test-reporter=spec', '--test-reporter-destination=stdout'];
+  const counting = [`--test-reporter=${reporter}`, `--test-reporter-destination=${counted}`];
+  const started = spawnSync(process.execPath, ['--test', ...reporters, ...counting, ...flags, ...files], {
+    cwd: projectRoot,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  const ran = nonEmptyLines(readFileSync(counted, 'utf8')).map((line) => JSON.parse(line) as RanFile);
+  rmSync(folder, { recursive: true });
+  const seen = new Set(
+    ran.filter((file) => file.passed + file.failed + file.skipped > 0).map((file) => relative(projectRoot, file.file)),
+  );
+  const silent = files.filter((file) => !seen.has(file)).map((file) => `${file} ran no test`);
+  const status = started.status ?? 1;
+  if (silent.length > 0) return refuse(silent);
+  if (status === 0 && !flags.some((flag) => flag.startsWith('--test-reporter'))) report(ran);
+  return status;
+}
+
+/** Before the closing lines would be better, but only the end knows; stderr keeps them last on stdout. */
+function report(ran: readonly RanFile[]): void {
+  const sum = (of: (file: RanFile) => number) => ran.reduce((total, file) => total + of(file), 0);
+  const tests = sum((file) => file.passed + file.failed + file.skipped);
+  process.stderr.write(
+    `tests: ok, ${ran.length} files on disk all ran, ${tests} tests, ${sum((file) => file.skipped)} skipped\n`,
+  );
+}
+
+function refuse(problems: readonly string[]): number {
+  for (const problem of problems) process.stderr.write(`tests: ${problem}\n`);
+  return 1;
+}
