@@ -5,7 +5,7 @@
  * version, it throws `changed`. Decorators (retry, limit, instrument) implement the same interface, one concern each.
  */
 
-import type { ByteRange } from '../core/index.ts';
+import { assert, type ByteRange } from '../core/index.ts';
 
 export interface ObjectMeta {
   /** S3 key, or the absolute path of a local file. */
@@ -17,6 +17,11 @@ export interface ObjectMeta {
 
 export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
+}
+
+export interface ListOptions extends RequestOptions {
+  /** Only keys after this one, so that a broken listing goes on where it stopped. */
+  readonly startAfter?: string | undefined;
 }
 
 export interface ObjectStore {
@@ -31,8 +36,24 @@ export interface ObjectStore {
    * cannot answer, `unavailable`/`access_denied` on refused credentials. The bytes are the caller's to keep.
    */
   getRange(object: ObjectMeta, range: ByteRange, options?: RequestOptions): Promise<Uint8Array>;
-  /** Every object below the prefix, in bytewise order of key, as pages arrive. */
-  list(prefix: string, options?: RequestOptions): AsyncIterable<ObjectMeta>;
+  /**
+   * Every object whose key begins with the prefix, in bytewise order of key, as pages arrive. A prefix is a string, as
+   * in S3, also for files: `/data/a` lists `/data/a/x` and `/data/ab`, so end it with `/` to mean a folder. A prefix
+   * with nothing below it lists nothing.
+   */
+  list(prefix: string, options?: ListOptions): AsyncIterable<ObjectMeta>;
   /** Frees sockets and descriptors. Later calls throw. */
   close(): Promise<void>;
+}
+
+/**
+ * Holds callers to the contract of `getRange`. A range outside the object is our own mistake: lengths that a file
+ * claims are checked against its size before they become ranges.
+ */
+export function assertRangeInside(object: ObjectMeta, range: ByteRange): void {
+  const { start, end } = range;
+  assert(
+    Number.isSafeInteger(start) && Number.isSafeInteger(end) && start >= 0 && end > start && end <= object.sizeBytes,
+    `the range ${start}..${end} must be non-empty and inside ${object.key}, which has ${object.sizeBytes} bytes`,
+  );
 }

@@ -1,0 +1,45 @@
+export {
+  type CoalesceOptions,
+  coalescingFor,
+  type FetchPlan,
+  type FetchRangesOptions,
+  FILE_COALESCING,
+  fetchRanges,
+  planFetches,
+  S3_COALESCING,
+  sliceFetched,
+} from './coalesce.ts';
+export { FileStore, type FileStoreOptions } from './file-store.ts';
+export { compareKeys } from './key-order.ts';
+export {
+  type ListSourceOptions,
+  listSource,
+  type OpenedSource,
+  openSource,
+  resolveSource,
+  type StoreProvider,
+} from './list-source.ts';
+export {
+  assertRangeInside,
+  type ListOptions,
+  type ObjectMeta,
+  type ObjectStore,
+  type RequestOptions,
+} from './object-store.ts';
+export {
+  type S3Attempt,
+  S3Connection,
+  type S3ConnectionOptions,
+  type S3Credentials,
+  type S3Settings,
+} from './s3-connection.ts';
+export { isRetryable } from './s3-errors.ts';
+export { S3Store } from './s3-store.ts';
+export {
+  type GlobSource,
+  type ObjectSource,
+  type PrefixSource,
+  parseSourceUri,
+  type Source,
+  tableNameOf,
+} from './source-uri.ts';
