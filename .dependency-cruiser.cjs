@@ -25,6 +25,12 @@ module.exports = {
   forbidden: [
     ...directions,
     {
+      name: 'every-room-has-its-rule',
+      severity: 'error',
+      from: { path: '^src/[^/]+/', pathNot: `^src/(${Object.keys(mayImport).join('|')}|cli)/` },
+      to: {},
+    },
+    {
       name: 'only-through-the-index-of-a-room',
       severity: 'error',
       from: { path: '^src/([^/]+)/' },

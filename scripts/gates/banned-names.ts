@@ -69,10 +69,11 @@ function usedName(node: ts.Node): string {
   return '';
 }
 
-/** A name that stands for a value of its own: neither `x.name` nor the name of a property or a declaration. */
+/** A name that stands for a value of its own: neither `x.name` nor the name of a property, a parameter or an import. */
 function isReference(node: ts.Identifier): boolean {
   const parent = node.parent;
   if (ts.isPropertyAccessExpression(parent)) return parent.expression === node;
   if (ts.isPropertyAssignment(parent)) return parent.initializer === node;
+  if (ts.isImportSpecifier(parent)) return false;
   return !(ts.isPropertySignature(parent) || ts.isMethodSignature(parent) || ts.isParameter(parent));
 }

@@ -36,7 +36,7 @@ export const projectRoot = fileURLToPath(new URL('../../', import.meta.url));
 /** Folders with code that people wrote. */
 export const codeFolders = ['src', 'test', 'bench', 'datasets', 'scripts', 'bin'] as const;
 
-const skippedFolders = new Set(['node_modules', 'dist', 'coverage', 'data', '.pointlake']);
+const skippedFolders = /(^|\/)(node_modules|dist|coverage|\.pointlake|datasets\/data)$/;
 
 /** Files below `root/folder` whose name the pattern accepts, relative to `root` with forward slashes, sorted. */
 export function filesOnDisk(root: string, folders: readonly string[], pattern: RegExp): string[] {
@@ -44,7 +44,7 @@ export function filesOnDisk(root: string, folders: readonly string[], pattern: R
   const visit = (folder: string) => {
     for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
       const path = `${folder}/${entry.name}`;
-      if (entry.isDirectory() && !skippedFolders.has(entry.name)) visit(path);
+      if (entry.isDirectory() && !skippedFolders.test(path)) visit(path);
       if (entry.isFile() && pattern.test(entry.name)) found.push(path);
     }
   };
