@@ -1,0 +1,271 @@
+/**
+ * Values as JSON: one small function a column, chosen once by the column's type, called once a value.
+ *
+ * The forms are the contract with users (integers exact to 64 bits, decimals as strings, ISO-8601 times of the column's
+ * own precision, bytes as base64). What the contract leaves open is decided here: -0.0 is `-0`; INT96 is a timestamp of
+ * nanoseconds without `Z`, since its writers never agreed on a zone; INTERVAL is an ISO-8601 duration of months, days and
+ * seconds, none carried into the other; a JSON column is a string, since nothing vouches for its text; a FLOAT16 is the
+ * shortest decimal that reads back, as a FLOAT is; invalid UTF-8 becomes U+FFFD.
+ */
+
+import { type ServiceError, unsupported } from '../core/index.ts';
+import type { Block, LeafColumn, TimeUnit } from '../parquet/index.ts';
+import { formatDate, formatLongTime, formatLongTimestamp, formatTime, formatTimestamp } from './calendar.ts';
+import { formatDecimal, MAX_DECIMAL_PRECISION, unscaledFromBytes } from './decimal.ts';
+import { shortestFloat16, shortestFloat32 } from './short-float.ts';
+
+export interface JsonOptions {
+  readonly int64: 'number' | 'string';
+  readonly nonfinite: 'null' | 'string';
+}
+
+/** The JSON text of the value at a row of the block, `null` for null. */
+export type JsonWriter = (block: Block, row: number) => string;
+
+export interface RawValue {
+  readonly contentType: string;
+  readonly body: string | Uint8Array;
+}
+
+/** One value on its own; undefined for null. */
+export type ValueWriter = (block: Block, row: number) => RawValue | undefined;
+
+/** Nanoseconds of a day and its Julian day number, little-endian: the epoch is day 2,440,588. */
+const JULIAN_EPOCH = 2_440_588;
+const NANOS_PER_DAY = 86_400_000_000_000n;
+/** A high word of less than this leaves a 64-bit integer within what a double holds. */
+const SAFE_HIGH = 0x20_0000;
+
+export function jsonWriter(leaf: LeafColumn, options: JsonOptions): JsonWriter {
+  if (leaf.path.length > 1 || leaf.maxRepetitionLevel > 0) throw noJsonForm(leaf, 'nested columns');
+  const type = leaf.logicalType;
+  if (!fitsPhysicalType(leaf)) throw noJsonForm(leaf, `${type.kind} columns stored as ${leaf.physicalType}`);
+  switch (type.kind) {
+    case 'STRING':
+    case 'ENUM':
+    case 'JSON':
+      return stringWriter;
+    case 'UUID':
+      return textWriter((block, row) => formatUuid(block.bytesAt(row)));
+    case 'DATE':
+      return textWriter((block, row) => formatDate(block.int32At(row)));
+    case 'INTEGER':
+      return integerWriter(type.bitWidth, type.isSigned, options);
+    case 'DECIMAL':
+      return textWriter(decimalText(leaf, type.precision, type.scale));
+    case 'TIME':
+      return textWriter(timeText(leaf, type.unit));
+    case 'TIMESTAMP':
+      return textWriter(timestampText(type.unit, type.isAdjustedToUTC));
+    case 'FLOAT16':
+      return numberWriter((block, row) => shortestFloat16(float16Bits(block, row)), options);
+    case 'INTERVAL':
+      return textWriter((block, row) => formatInterval(block.bytesAt(row)));
+    case 'VARIANT':
+      throw noJsonForm(leaf, 'VARIANT');
+    default:
+      return physicalWriter(leaf, options);
+  }
+}
+
+function physicalWriter(leaf: LeafColumn, options: JsonOptions): JsonWriter {
+  switch (leaf.physicalType) {
+    case 'BOOLEAN':
+      return (block, row) => (block.isNull(row) ? 'null' : block.booleanAt(row) ? 'true' : 'false');
+    case 'INT32':
+      return integerWriter(32, true, options);
+    case 'INT64':
+      return integerWriter(64, true, options);
+    case 'INT96':
+      return textWriter((block, row) => formatInt96(block.bytesAt(row)));
+    case 'FLOAT':
+      return numberWriter((block, row) => shortestFloat32(block.float32At(row)), options);
+    case 'DOUBLE':
+      return doubleWriter(options);
+    default:
+      return textWriter((block, row) => base64(block.bytesAt(row)));
+  }
+}
+
+function noJsonForm(leaf: LeafColumn, feature: string): ServiceError {
+  const message = `column ${leaf.name} cannot be answered: ${feature} have no JSON form in this version; ask for other columns`;
+  return unsupported(message, { column: leaf.name, feature });
+}
+
+/** A schema can claim anything; reading a date out of bytes would be nonsense. */
+function fitsPhysicalType({ logicalType: type, physicalType, typeLength }: LeafColumn): boolean {
+  switch (type.kind) {
+    case 'STRING':
+    case 'ENUM':
+    case 'JSON':
+    case 'BSON':
+      return physicalType.endsWith('BYTE_ARRAY');
+    case 'UUID':
+      return typeLength === 16;
+    case 'FLOAT16':
+      return typeLength === 2;
+    case 'INTERVAL':
+      return typeLength === 12;
+    case 'DATE':
+      return physicalType === 'INT32';
+    case 'INTEGER':
+      return physicalType === (type.bitWidth === 64 ? 'INT64' : 'INT32');
+    case 'TIME':
+      return physicalType === (type.unit === 'MILLIS' ? 'INT32' : 'INT64');
+    case 'TIMESTAMP':
+      return physicalType === 'INT64';
+    case 'DECIMAL':
+      return physicalType === 'INT32' || physicalType === 'INT64' || physicalType.endsWith('BYTE_ARRAY');
+    default:
+      return true;
+  }
+}
+
+function stringWriter(block: Block, row: number): string {
+  return block.isNull(row) ? 'null' : JSON.stringify(block.utf8At(row));
+}
+
+/** For texts of ours, in which nothing needs an escape. */
+function textWriter(textAt: (block: Block, row: number) => string): JsonWriter {
+  return (block, row) => (block.isNull(row) ? 'null' : `"${textAt(block, row)}"`);
+}
+
+function integerWriter(bitWidth: number, isSigned: boolean, options: JsonOptions): JsonWriter {
+  if (bitWidth < 64) {
+    if (isSigned) return (block, row) => (block.isNull(row) ? 'null' : `${block.int32At(row)}`);
+    return (block, row) => (block.isNull(row) ? 'null' : `${block.uint32At(row)}`);
+  }
+  const textAt = isSigned ? int64Text : uint64Text;
+  if (options.int64 === 'string') return textWriter(textAt);
+  return (block, row) => (block.isNull(row) ? 'null' : textAt(block, row));
+}
+
+/** Most 64-bit integers fit a double, and a double prints without allocating a BigInt. */
+function int64Text(block: Block, row: number): string {
+  const high = block.int64HighAt(row);
+  if (high >= -SAFE_HIGH && high < SAFE_HIGH) return `${high * 0x1_0000_0000 + (block.int64LowAt(row) >>> 0)}`;
+  return `${block.int64At(row)}`;
+}
+
+function uint64Text(block: Block, row: number): string {
+  const high = block.int64HighAt(row);
+  if (high >= 0 && high < SAFE_HIGH) return `${high * 0x1_0000_0000 + (block.int64LowAt(row) >>> 0)}`;
+  return `${block.uint64At(row)}`;
+}
+
+function doubleWriter(options: JsonOptions): JsonWriter {
+  const asText = options.nonfinite === 'string';
+  return (block, row) => (block.isNull(row) ? 'null' : formatNumber(block.float64At(row), asText));
+}
+
+function numberWriter(numberAt: (block: Block, row: number) => number, options: JsonOptions): JsonWriter {
+  const asText = options.nonfinite === 'string';
+  return (block, row) => (block.isNull(row) ? 'null' : formatNumber(numberAt(block, row), asText));
+}
+
+/** `value - value` is 0 for finite numbers and NaN for the rest. */
+function formatNumber(value: number, nonfiniteAsText: boolean): string {
+  if (value === 0) return Object.is(value, -0) ? '-0' : '0';
+  if (value - value === 0) return `${value}`;
+  return nonfiniteAsText ? `"${value}"` : 'null';
+}
+
+function decimalText(leaf: LeafColumn, precision: number, scale: number): (block: Block, row: number) => string {
+  if (!(scale >= 0 && scale <= precision && precision <= MAX_DECIMAL_PRECISION)) {
+    throw noJsonForm(leaf, `decimals of precision ${precision} and scale ${scale}`);
+  }
+  if (leaf.physicalType === 'INT32') return (block, row) => formatDecimal(block.int32At(row), scale);
+  if (leaf.physicalType === 'INT64') return (block, row) => formatDecimal(block.int64At(row), scale);
+  return (block, row) => formatDecimal(unscaledFromBytes(block.bytesAt(row)), scale);
+}
+
+function timeText(leaf: LeafColumn, unit: TimeUnit): (block: Block, row: number) => string {
+  if (leaf.physicalType === 'INT32') return (block, row) => formatTime(block.int32At(row), unit);
+  return (block, row) => formatLongTime(block.int64At(row), unit);
+}
+
+function timestampText(unit: TimeUnit, isAdjustedToUTC: boolean): (block: Block, row: number) => string {
+  const zone = isAdjustedToUTC ? 'Z' : '';
+  return (block, row) => {
+    const high = block.int64HighAt(row);
+    if (high >= -SAFE_HIGH && high < SAFE_HIGH) {
+      return formatTimestamp(high * 0x1_0000_0000 + (block.int64LowAt(row) >>> 0), unit) + zone;
+    }
+    return formatLongTimestamp(block.int64At(row), unit) + zone;
+  };
+}
+
+function float16Bits(block: Block, row: number): number {
+  const bytes = block.bytesAt(row);
+  return (bytes[0] ?? 0) | ((bytes[1] ?? 0) << 8);
+}
+
+export function formatUuid(bytes: Uint8Array): string {
+  const hex = viewOf(bytes).toString('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
+
+function formatInt96(bytes: Uint8Array): string {
+  const view = viewOf(bytes);
+  const days = BigInt(view.readUInt32LE(8) - JULIAN_EPOCH);
+  return formatLongTimestamp(days * NANOS_PER_DAY + view.readBigInt64LE(0), 'NANOS');
+}
+
+/** Months, days and milliseconds are three counts of their own: `P14M3DT0.250S` is not 1 year, 2 months and 3 days. */
+function formatInterval(bytes: Uint8Array): string {
+  const view = viewOf(bytes);
+  const milliseconds = view.readUInt32LE(8);
+  const seconds = `${Math.floor(milliseconds / 1000)}.${String(milliseconds % 1000).padStart(3, '0')}`;
+  return `P${view.readUInt32LE(0)}M${view.readUInt32LE(4)}DT${seconds}S`;
+}
+
+export function base64(bytes: Uint8Array): string {
+  return viewOf(bytes).toString('base64');
+}
+
+function viewOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
+const TEXT = 'text/plain; charset=utf-8';
+const JSON_TYPE = 'application/json';
+const BINARY = 'application/octet-stream';
+
+export function valueWriter(leaf: LeafColumn, options: JsonOptions): ValueWriter {
+  const json = jsonWriter(leaf, options);
+  switch (valueForm(leaf)) {
+    case 'text':
+      return utf8Value(TEXT);
+    case 'json text':
+      return utf8Value(JSON_TYPE);
+    case 'binary':
+      // Copied, since the block's memory is given to other blocks while a slow client still reads.
+      return (block, row) =>
+        block.isNull(row) ? undefined : { contentType: BINARY, body: Uint8Array.from(block.bytesAt(row)) };
+    default:
+      return (block, row) => (block.isNull(row) ? undefined : { contentType: JSON_TYPE, body: json(block, row) });
+  }
+}
+
+function utf8Value(contentType: string): ValueWriter {
+  return (block, row) => (block.isNull(row) ? undefined : { contentType, body: block.utf8At(row) });
+}
+
+/** A JSON column's own text is its bare value, whereas inside a row it is a string. */
+function valueForm(leaf: LeafColumn): 'text' | 'json text' | 'binary' | 'json' {
+  switch (leaf.logicalType.kind) {
+    case 'STRING':
+    case 'ENUM':
+      return 'text';
+    case 'JSON':
+      return 'json text';
+    case 'NONE':
+    case 'BSON':
+    case 'UNKNOWN':
+    case 'GEOMETRY':
+    case 'GEOGRAPHY':
+      return leaf.physicalType.endsWith('BYTE_ARRAY') ? 'binary' : 'json';
+    default:
+      return 'json';
+  }
+}
