@@ -39,7 +39,7 @@ module.exports = {
     {
       name: 'composition-root-only-through-the-index-of-a-room',
       severity: 'error',
-      from: { path: '^(src/main\\.ts|bench/|datasets/|scripts/)' },
+      from: { path: '^(src/[^/]+\\.ts$|bench/|datasets/|scripts/)' },
       to: { path: '^src/[^/]+/', pathNot: '^src/[^/]+/index\\.ts$' },
     },
     {
