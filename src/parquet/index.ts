@@ -1,7 +1,11 @@
 /** The Parquet room: bytes in, values or `needs these ranges` out. It does no I/O. */
 
+export { Block, type BlockOrder } from './block.ts';
+export { type BlockKind, sealBlock, verifyBlock } from './block-layout.ts';
+export type { DecodedPage } from './block-writer.ts';
 export { compareKeys, isUnsigned, type KeyClass, type KeyValue, keyClassOf } from './compare.ts';
 export type { BoundaryOrder, ColumnOrder, CompressionCodec, Encoding, PageType } from './file-format.ts';
+export { decodeCost, decodeDataPage, decodeDictionaryPage, type PageContext } from './page-decode.ts';
 export { decodePageHeader, MAX_PAGE_HEADER_BYTES, type PageHeader } from './page-header.ts';
 export type {
   FileSchema,
@@ -14,3 +18,4 @@ export type {
   SchemaNode,
   TimeUnit,
 } from './schema.ts';
+export { findRow } from './search.ts';
