@@ -3,10 +3,17 @@
 export { Block, type BlockOrder } from './block.ts';
 export { type BlockKind, sealBlock, verifyBlock } from './block-layout.ts';
 export type { DecodedPage } from './block-writer.ts';
+export { type Bounds, canContain, canContainBetween } from './bounds.ts';
 export { compareKeys, isUnsigned, type KeyClass, type KeyValue, keyClassOf } from './compare.ts';
 export type { BoundaryOrder, ColumnOrder, CompressionCodec, Encoding, PageType } from './file-format.ts';
+export { type ColumnChunk, FileIndex, type FileIndexOptions } from './file-index.ts';
+export { type DecodedFooter, decodeFooter, FOOTER_TAIL_BYTES, MAX_FOOTER_BYTES } from './footer.ts';
+export type { SortingColumn } from './footer-scan.ts';
+export { keyValueAt } from './key-value.ts';
 export { decodeCost, decodeDataPage, decodeDictionaryPage, type PageContext } from './page-decode.ts';
 export { decodePageHeader, MAX_PAGE_HEADER_BYTES, type PageHeader } from './page-header.ts';
+export { decodeOffsetIndex, PageLocations } from './page-locations.ts';
+export { PageWalker, type WalkStep } from './page-walker.ts';
 export type {
   FileSchema,
   LeafColumn,

@@ -16,9 +16,14 @@ export type PhysicalType =
 
 export type TimeUnit = 'MILLIS' | 'MICROS' | 'NANOS';
 
-/** LogicalType, or the ConvertedType of older files brought to the same form; `NONE` where neither is given. */
+/**
+ * LogicalType, or the ConvertedType of older files brought to the same form; `NONE` where neither is given.
+ * `UNKNOWN` is the format's own name for a column that holds nothing but nulls. `UNRECOGNISED` is an annotation this
+ * version does not know, or one that the physical type cannot carry: values read as the plain physical type, and since
+ * nobody can say how its bounds are ordered, they are not used.
+ */
 export type LogicalType =
-  | { readonly kind: 'NONE' }
+  | { readonly kind: 'NONE' | 'UNRECOGNISED' }
   | { readonly kind: 'STRING' | 'ENUM' | 'JSON' | 'BSON' | 'UUID' | 'DATE' | 'INTERVAL' | 'FLOAT16' | 'UNKNOWN' }
   | { readonly kind: 'INTEGER'; readonly bitWidth: 8 | 16 | 32 | 64; readonly isSigned: boolean }
   | { readonly kind: 'DECIMAL'; readonly precision: number; readonly scale: number }

@@ -1,0 +1,125 @@
+/**
+ * Decides what of one entry's raw statistics may be believed: the traps that `bounds.ts` lists are handled here, one
+ * entry at a time and without making objects, since a footer can have a million of them.
+ */
+
+import { compareSlices, decodeDecimal, decodeFloat16 } from './bound-bytes.ts';
+import type { BoundForm, BoundTrust } from './bounds.ts';
+import { RAW, type RawStatistics } from './raw-statistics.ts';
+
+const BOTH = RAW.MIN | RAW.MAX;
+
+/** Bytes of a plain value, 0 where they vary. */
+export const NATIVE_WIDTH: Readonly<Record<BoundForm, number>> = {
+  none: 0,
+  boolean: 1,
+  int32: 4,
+  uint32: 4,
+  int64: 8,
+  uint64: 8,
+  float16: 2,
+  float: 4,
+  double: 8,
+  bytes: 0,
+  decimal: 0,
+};
+
+/** How the bounds of one column are read. `typeLength` is 0 where values have no fixed length. */
+export interface BoundReading {
+  readonly form: BoundForm;
+  readonly trust: BoundTrust;
+  readonly typeLength: number;
+}
+
+/** The entry's bits without those that may not be believed. */
+export function believableBits(reading: BoundReading, raw: RawStatistics, view: DataView, entry: number): number {
+  const bits = raw.bits[entry]!;
+  if ((bits & BOTH) === 0) return bits;
+  // Bounds of nothing contradict themselves, and then neither side is believed.
+  if ((bits & RAW.ALL_NULL) !== 0) return bits & ~(BOTH | RAW.ALL_NULL);
+  return boundsHold(reading, raw, view, entry, bits) ? bits : bits & ~BOTH;
+}
+
+function boundsHold(reading: BoundReading, raw: RawStatistics, view: DataView, entry: number, bits: number): boolean {
+  const { form, trust } = reading;
+  if (form === 'none') return false;
+  if ((bits & RAW.DEPRECATED) === 0 ? !trust.ordered : trust.deprecated === 'no') return false;
+  const hasMin = (bits & RAW.MIN) !== 0;
+  const hasMax = (bits & RAW.MAX) !== 0;
+  if (hasMin && !isWellFormed(reading, view, raw.minStart[entry]!, raw.minLength[entry]!)) return false;
+  if (hasMax && !isWellFormed(reading, view, raw.maxStart[entry]!, raw.maxLength[entry]!)) return false;
+  if ((bits & RAW.DEPRECATED) !== 0 && trust.deprecated === 'nonNegative') {
+    if (!hasMin || !hasMax) return false;
+    if (isNegative(form, view, raw.minStart[entry]!) || isNegative(form, view, raw.maxStart[entry]!)) return false;
+  }
+  return !hasMin || !hasMax || !isInverted(form, raw, view, entry);
+}
+
+/** The right length, and for floats a number. */
+function isWellFormed(reading: BoundReading, view: DataView, start: number, length: number): boolean {
+  const { form, typeLength } = reading;
+  switch (form) {
+    case 'float':
+      return length === 4 && !Number.isNaN(view.getFloat32(start, true));
+    case 'double':
+      return length === 8 && !Number.isNaN(view.getFloat64(start, true));
+    case 'float16':
+      return length === 2 && !Number.isNaN(decodeFloat16(view.getUint16(start, true)));
+    case 'bytes':
+      // A truncated bound of a fixed-length value may be shorter than the values, never longer.
+      return typeLength === 0 || length <= typeLength;
+    case 'decimal':
+      return typeLength === 0 ? length > 0 : length === typeLength;
+    default:
+      return length === NATIVE_WIDTH[form];
+  }
+}
+
+function isNegative(form: BoundForm, view: DataView, start: number): boolean {
+  return view.getInt32(form === 'uint64' ? start + 4 : start, true) < 0;
+}
+
+function isInverted(form: BoundForm, raw: RawStatistics, view: DataView, entry: number): boolean {
+  const min = raw.minStart[entry]!;
+  const max = raw.maxStart[entry]!;
+  switch (form) {
+    case 'none':
+      return false;
+    case 'boolean':
+      return view.getUint8(min) > view.getUint8(max);
+    case 'int32':
+      return view.getInt32(min, true) > view.getInt32(max, true);
+    case 'uint32':
+      return view.getUint32(min, true) > view.getUint32(max, true);
+    case 'int64':
+      return isGreater(view.getInt32(min + 4, true), view.getInt32(max + 4, true), view, min, max);
+    case 'uint64':
+      return isGreater(view.getUint32(min + 4, true), view.getUint32(max + 4, true), view, min, max);
+    case 'float':
+      return view.getFloat32(min, true) > view.getFloat32(max, true);
+    case 'double':
+      return view.getFloat64(min, true) > view.getFloat64(max, true);
+    case 'float16':
+      return decodeFloat16(view.getUint16(min, true)) > decodeFloat16(view.getUint16(max, true));
+    case 'bytes':
+      return compareSlices(raw.source, min, raw.minLength[entry]!, max, raw.maxLength[entry]!) > 0;
+    case 'decimal':
+      return isGreaterDecimal(raw, entry);
+  }
+}
+
+/** 64-bit integers by their halves, which spares a BigInt each. */
+function isGreater(highA: number, highB: number, view: DataView, a: number, b: number): boolean {
+  return highA === highB ? view.getUint32(a, true) > view.getUint32(b, true) : highA > highB;
+}
+
+function isGreaterDecimal(raw: RawStatistics, entry: number): boolean {
+  // Very long numbers are not kept anyway, and comparing them would cost the square of their length.
+  const minLength = raw.minLength[entry]!;
+  const maxLength = raw.maxLength[entry]!;
+  if (minLength > 256 || maxLength > 256) return true;
+  return (
+    decodeDecimal(raw.source, raw.minStart[entry]!, minLength) >
+    decodeDecimal(raw.source, raw.maxStart[entry]!, maxLength)
+  );
+}

@@ -1,0 +1,242 @@
+/**
+ * The bytes of a FileIndex. One flat buffer, the same in memory and on disk:
+ *
+ *     header       magic, version, CRC-32 of all that follows, reserved: four 32-bit numbers
+ *     directory    doubles, at the positions of SLOT
+ *     sections     each from a multiple of 8
+ *       schema       the schema's own Thrift bytes
+ *       text         JSON: created_by, key-value metadata, sorting orders
+ *       orders       a byte a column: its ColumnOrder
+ *       first rows   a double a row group, and one beyond
+ *       starts       a double a row group: its lowest byte offset
+ *       fields       one packed field each, column after column
+ *       bounds       two 32-bit numbers a column (where its table is, in units of 8 bytes; width and lengths), tables
+ *
+ * Everything is little-endian, which is every machine this runs on. A change of layout changes VERSION, and an index
+ * of another version is simply made anew from its file.
+ */
+
+import { crc32 } from 'node:zlib';
+
+import { corrupt } from '../core/index.ts';
+import { type BoundsLayout, boundsByteLength } from './bounds-table.ts';
+import { COLUMN_ORDERS } from './file-format.ts';
+import type { ScannedFooter } from './footer-scan.ts';
+import { BOUND_BYTES, type BoundsPlan, KEY_BOUND_BYTES, packBounds, planBounds } from './pack-bounds.ts';
+import { type PackedField, packField, planField } from './packed-field.ts';
+
+const MAGIC = 0x58_49_4c_50; // PLIX
+const VERSION = 1;
+const HEADER_BYTES = 16;
+
+/** Positions in the directory. */
+export const SLOT = {
+  BYTE_LENGTH: 0,
+  ROW_GROUPS: 1,
+  COLUMNS: 2,
+  FILE_LENGTH: 3,
+  /** Bytes beyond a chunk's stated length that still belong to it, see `chunkSlack`. */
+  CHUNK_SLACK: 4,
+  SCHEMA: 5,
+  SCHEMA_LENGTH: 6,
+  TEXT: 7,
+  TEXT_LENGTH: 8,
+  ORDERS: 9,
+  FIRST_ROWS: 10,
+  STARTS: 11,
+  BOUNDS: 12,
+  /** From here on three doubles a field: where, width, base. */
+  FIELDS: 13,
+} as const;
+
+/** Fields in the order of the directory. The last has an entry a row group, the others one a chunk. */
+export const FIELD = {
+  START: 0,
+  LENGTH: 1,
+  UNCOMPRESSED_LENGTH: 2,
+  DICTIONARY_LENGTH: 3,
+  NUM_VALUES: 4,
+  CODEC: 5,
+  ENCODINGS: 6,
+  OFFSET_INDEX_OFFSET: 7,
+  OFFSET_INDEX_LENGTH: 8,
+  COLUMN_INDEX_OFFSET: 9,
+  COLUMN_INDEX_LENGTH: 10,
+  BLOOM_FILTER_OFFSET: 11,
+  BLOOM_FILTER_LENGTH: 12,
+  NULL_COUNT: 13,
+  SORTING: 14,
+} as const;
+
+const FIELD_COUNT = 15;
+const DIRECTORY_SLOTS = SLOT.FIELDS + 3 * FIELD_COUNT;
+export const SECTIONS_AT = HEADER_BYTES + 8 * DIRECTORY_SLOTS;
+
+export interface FileIndexText {
+  readonly createdBy: string;
+  readonly keyValues: ScannedFooter['keyValues'];
+  readonly sortings: ScannedFooter['sortings'];
+}
+
+/** Packs a scanned footer into a fresh buffer, checksum included. */
+export function packFileIndex(footer: ScannedFooter, fileLength: number, keyColumns: ReadonlySet<string>): ArrayBuffer {
+  const text = Buffer.from(JSON.stringify(textOf(footer)));
+  const starts = rowGroupStarts(footer);
+  const fields = planFields(footer, starts);
+  const bounds = planAllBounds(footer, keyColumns);
+  const { leaves } = footer.schema;
+  let end = SECTIONS_AT;
+  const place = (byteLength: number): number => {
+    const at = end;
+    end += Math.ceil(byteLength / 8) * 8;
+    return at;
+  };
+  const directory = new Float64Array(DIRECTORY_SLOTS);
+  directory[SLOT.ROW_GROUPS] = footer.rowGroups;
+  directory[SLOT.COLUMNS] = leaves.length;
+  directory[SLOT.FILE_LENGTH] = fileLength;
+  directory[SLOT.CHUNK_SLACK] = chunkSlack(footer.createdBy);
+  directory[SLOT.SCHEMA] = place(footer.schemaBytes.length);
+  directory[SLOT.SCHEMA_LENGTH] = footer.schemaBytes.length;
+  directory[SLOT.TEXT] = place(text.length);
+  directory[SLOT.TEXT_LENGTH] = text.length;
+  directory[SLOT.ORDERS] = place(leaves.length);
+  directory[SLOT.FIRST_ROWS] = place(8 * (footer.rowGroups + 1));
+  directory[SLOT.STARTS] = place(8 * footer.rowGroups);
+  fields.forEach((field, index) => {
+    directory.set([place(field.width * field.values.length), field.width, field.base], SLOT.FIELDS + 3 * index);
+  });
+  directory[SLOT.BOUNDS] = place(8 * leaves.length);
+  const tables = bounds.map((plan) => (plan.byteLength === 0 ? 0 : place(plan.byteLength)));
+  directory[SLOT.BYTE_LENGTH] = end;
+
+  const buffer = new ArrayBuffer(end);
+  const bytes = new Uint8Array(buffer);
+  new Float64Array(buffer, HEADER_BYTES, DIRECTORY_SLOTS).set(directory);
+  bytes.set(footer.schemaBytes, directory[SLOT.SCHEMA]);
+  bytes.set(text, directory[SLOT.TEXT]);
+  bytes.set(footer.columnOrders.subarray(0, leaves.length), directory[SLOT.ORDERS]);
+  writeFirstRows(footer, new Float64Array(buffer, directory[SLOT.FIRST_ROWS], footer.rowGroups + 1));
+  new Float64Array(buffer, directory[SLOT.STARTS], footer.rowGroups).set(starts);
+  fields.forEach((field, index) => {
+    packField(field, buffer, directory[SLOT.FIELDS + 3 * index]!);
+  });
+  const boundsDirectory = new Uint32Array(buffer, directory[SLOT.BOUNDS], 2 * leaves.length);
+  bounds.forEach((plan, column) => {
+    boundsDirectory[2 * column] = tables[column]! / 8;
+    boundsDirectory[2 * column + 1] = plan.layout.width | (plan.layout.hasLengths ? 0x100 : 0);
+    packBounds(plan, bytes, tables[column]!);
+  });
+  new Uint32Array(buffer, 0, 3).set([MAGIC, VERSION, crc32(bytes.subarray(HEADER_BYTES))]);
+  return buffer;
+}
+
+function textOf(footer: ScannedFooter): FileIndexText {
+  return { createdBy: footer.createdBy, keyValues: footer.keyValues, sortings: footer.sortings };
+}
+
+/**
+ * parquet-mr before 1.2.9 left the dictionary page's header out of a chunk's length (PARQUET-816), so that its last
+ * page ends up to this much later. Pages are walked until all rows are found, so the surplus does no harm.
+ */
+function chunkSlack(createdBy: string): number {
+  const version = /^parquet-mr(?: version (\d+)\.(\d+)\.(\d+))?/.exec(createdBy);
+  if (version === null) return 0;
+  if (version[1] === undefined) return 100;
+  const [major, minor, patch] = [Number(version[1]), Number(version[2]), Number(version[3])];
+  return major === 1 && (minor < 2 || (minor === 2 && patch < 9)) ? 100 : 0;
+}
+
+/** The lowest chunk start of each row group, so that chunks can be kept as short distances from it. */
+function rowGroupStarts(footer: ScannedFooter): Float64Array {
+  const { rowGroups, start } = footer;
+  const starts = new Float64Array(rowGroups).fill(Number.POSITIVE_INFINITY);
+  for (let chunk = 0, rowGroup = 0; chunk < start.length; chunk += 1) {
+    if (start[chunk]! < starts[rowGroup]!) starts[rowGroup] = start[chunk]!;
+    if (++rowGroup === rowGroups) rowGroup = 0;
+  }
+  return starts.map((value) => (Number.isFinite(value) ? value : 0));
+}
+
+function planFields(footer: ScannedFooter, starts: Float64Array): PackedField[] {
+  return [
+    planField(footer.start, false, starts),
+    planField(footer.length, false),
+    planField(footer.uncompressedLength, false),
+    planField(footer.dictionaryLength, false),
+    planField(footer.numValues, false, footer.rowGroupRows),
+    planField(footer.codec, false),
+    planField(footer.encodings, false),
+    planField(footer.offsetIndexOffset, true),
+    planField(footer.offsetIndexLength, true),
+    planField(footer.columnIndexOffset, true),
+    planField(footer.columnIndexLength, true),
+    planField(footer.bloomFilterOffset, true),
+    planField(footer.bloomFilterLength, true),
+    planField(footer.nullCount, true),
+    planField(footer.sortingOf, false),
+  ];
+}
+
+function planAllBounds(footer: ScannedFooter, keyColumns: ReadonlySet<string>): BoundsPlan[] {
+  const { leaves } = footer.schema;
+  return leaves.map((leaf, column) => {
+    const limit = keyColumns.has(leaf.name) ? KEY_BOUND_BYTES : BOUND_BYTES;
+    const order = COLUMN_ORDERS[footer.columnOrders[column] ?? 0] ?? 'UNDEFINED';
+    return planBounds(leaf, order, footer.raw, column * footer.rowGroups, footer.rowGroups, limit);
+  });
+}
+
+function writeFirstRows(footer: ScannedFooter, target: Float64Array): void {
+  let row = 0;
+  for (let rowGroup = 0; rowGroup < footer.rowGroups; rowGroup += 1) {
+    target[rowGroup] = row;
+    row += footer.rowGroupRows[rowGroup]!;
+  }
+  target[footer.rowGroups] = row;
+}
+
+/**
+ * The directory of packed bytes, once magic, version, length and checksum are right and every section is inside.
+ * `bytes` starts at a multiple of 8 of its buffer.
+ */
+export function openDirectory(bytes: Uint8Array): Float64Array {
+  if (bytes.length < SECTIONS_AT) throw damaged(`it has only ${bytes.length} bytes`);
+  const header = new Uint32Array(bytes.buffer, bytes.byteOffset, 4);
+  if (header[0] !== MAGIC) throw damaged('it does not start with PLIX');
+  if (header[1] !== VERSION) throw damaged(`it is of version ${header[1]}, not ${VERSION}`);
+  const directory = new Float64Array(bytes.buffer, bytes.byteOffset + HEADER_BYTES, DIRECTORY_SLOTS);
+  if (directory[SLOT.BYTE_LENGTH] !== bytes.length) throw damaged(`it has ${bytes.length} bytes and says otherwise`);
+  if (header[2] !== crc32(bytes.subarray(HEADER_BYTES))) throw damaged('its checksum is wrong');
+  checkSections(directory);
+  return directory;
+}
+
+function checkSections(directory: Float64Array): void {
+  const rowGroups = directory[SLOT.ROW_GROUPS]!;
+  const columns = directory[SLOT.COLUMNS]!;
+  const end = directory[SLOT.BYTE_LENGTH]!;
+  const check = (at: number, byteLength: number): void => {
+    const isInside = Number.isSafeInteger(byteLength) && at >= SECTIONS_AT && at % 8 === 0 && at + byteLength <= end;
+    if (!isInside) throw damaged('one of its sections lies outside');
+  };
+  check(directory[SLOT.SCHEMA]!, directory[SLOT.SCHEMA_LENGTH]!);
+  check(directory[SLOT.TEXT]!, directory[SLOT.TEXT_LENGTH]!);
+  check(directory[SLOT.ORDERS]!, columns);
+  check(directory[SLOT.FIRST_ROWS]!, 8 * (rowGroups + 1));
+  check(directory[SLOT.STARTS]!, 8 * rowGroups);
+  check(directory[SLOT.BOUNDS]!, 8 * columns);
+  for (let field = 0; field < FIELD_COUNT; field += 1) {
+    const entries = field === FIELD.SORTING ? rowGroups : rowGroups * columns;
+    check(directory[SLOT.FIELDS + 3 * field]!, directory[SLOT.FIELDS + 3 * field + 1]! * entries);
+  }
+}
+
+/** Checks that a column's table lies inside the bytes. */
+export function checkTable(layout: BoundsLayout, at: number, byteLength: number): void {
+  if (at + boundsByteLength(layout) > byteLength) throw damaged('the bounds of a column lie outside');
+}
+
+function damaged(why: string) {
+  return corrupt(`this is no usable file index: ${why}; it is to be made anew from its Parquet file`);
+}
