@@ -9,8 +9,17 @@ export {
   S3_COALESCING,
   sliceFetched,
 } from './coalesce.ts';
+export { CoalescingStore, coalescing } from './coalescing-store.ts';
 export { FileStore, type FileStoreOptions } from './file-store.ts';
+export { Gate, type GateOptions } from './gate.ts';
+export {
+  InstrumentedStore,
+  type RequestHook,
+  type StorageCounts,
+  type StorageRequest,
+} from './instrumented-store.ts';
 export { compareKeys } from './key-order.ts';
+export { LimitedStore } from './limited-store.ts';
 export {
   type ListSourceOptions,
   listSource,
@@ -26,6 +35,13 @@ export {
   type ObjectStore,
   type RequestOptions,
 } from './object-store.ts';
+export {
+  RETRY_POLICY,
+  type Retry,
+  RetryingStore,
+  type RetryingStoreOptions,
+  type RetryPolicy,
+} from './retrying-store.ts';
 export {
   type S3Attempt,
   S3Connection,
@@ -43,3 +59,4 @@ export {
   type Source,
   tableNameOf,
 } from './source-uri.ts';
+export { type StorageDependencies, type StorageSettings, type StoreStatus, Stores } from './stores.ts';

@@ -1,0 +1,111 @@
+/**
+ * The stores of one process: one for local files, one for each S3 bucket, made when a source first needs it.
+ *
+ * Every S3 store is dressed the same way, from the inside: one connection and one queue shared by all buckets, then
+ * retries, then counting. Local files need neither retries nor a queue of their own.
+ */
+
+import { type Clock, type Random, ServiceError, systemClock, systemRandom } from '../core/index.ts';
+import { FileStore, type FileStoreOptions } from './file-store.ts';
+import { Gate } from './gate.ts';
+import { InstrumentedStore, type StorageCounts, type StorageRequest } from './instrumented-store.ts';
+import { LimitedStore } from './limited-store.ts';
+import type { StoreProvider } from './list-source.ts';
+import type { ObjectStore } from './object-store.ts';
+import { RetryingStore, type RetryPolicy } from './retrying-store.ts';
+import { type S3Attempt, S3Connection, type S3Settings } from './s3-connection.ts';
+import { S3Store } from './s3-store.ts';
+import type { Source } from './source-uri.ts';
+
+export interface StorageSettings {
+  readonly s3?: S3Settings;
+  readonly file?: FileStoreOptions;
+  readonly retry?: Partial<RetryPolicy>;
+  /** GETs and HEADs to S3 at once; also the size of its pool of sockets unless that is set itself. */
+  readonly maxConcurrent?: number;
+  /** Requests that may wait for their turn. */
+  readonly maxQueued?: number;
+}
+
+export interface StorageDependencies {
+  readonly clock?: Clock;
+  readonly random?: Random;
+  /** Called for every request of the engine, with the name of its store. */
+  readonly onRequest?: (store: string, request: StorageRequest) => void;
+}
+
+export interface StoreStatus extends StorageCounts {
+  readonly name: string;
+  /** HTTP requests really sent, retries and pages of listings included; 0 for files. */
+  readonly httpRequests: number;
+  readonly retries: number;
+}
+
+const MAX_CONCURRENT = 64;
+const MAX_QUEUED = 4_096;
+/** Each bucket is named by a table's definition; more than this is a mistake in a loop somewhere. */
+const MAX_STORES = 1_024;
+
+interface Kept {
+  readonly store: InstrumentedStore;
+  readonly sent: { httpRequests: number; retries: number };
+}
+
+export class Stores implements StoreProvider {
+  readonly #settings: StorageSettings;
+  readonly #dependencies: StorageDependencies;
+  readonly #gate: Gate;
+  readonly #kept = new Map<string, Kept>();
+  #connection: S3Connection | undefined;
+
+  constructor(settings: StorageSettings = {}, dependencies: StorageDependencies = {}) {
+    const { maxConcurrent = MAX_CONCURRENT, maxQueued = MAX_QUEUED } = settings;
+    this.#settings = settings;
+    this.#dependencies = dependencies;
+    this.#gate = new Gate({ maxConcurrent, maxQueued, name: 'requests to S3' });
+  }
+
+  storeFor(source: Pick<Source, 'bucket'>): ObjectStore {
+    const name = source.bucket === undefined ? 'file' : `s3://${source.bucket}`;
+    const kept = this.#kept.get(name);
+    if (kept !== undefined) return kept.store;
+    if (this.#kept.size >= MAX_STORES) {
+      throw new ServiceError('tooLarge', 'too_many_buckets', `more than ${MAX_STORES} buckets are in use`);
+    }
+    const sent = { httpRequests: 0, retries: 0 };
+    const plain = source.bucket === undefined ? new FileStore(this.#settings.file) : this.#s3(source.bucket, sent);
+    const store = new InstrumentedStore(plain, name, (request) => this.#dependencies.onRequest?.(name, request));
+    this.#kept.set(name, { store, sent });
+    return store;
+  }
+
+  /** The counts of every store so far. */
+  status(): StoreStatus[] {
+    return [...this.#kept.values()].map(({ store, sent }) => ({ name: store.name, ...store.counts(), ...sent }));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#kept.values()].map(({ store }) => store.close()));
+    await this.#connection?.close();
+  }
+
+  #s3(bucket: string, sent: Kept['sent']): ObjectStore {
+    const { clock = systemClock, random = systemRandom } = this.#dependencies;
+    const onRetry = () => {
+      sent.retries += 1;
+    };
+    const limited = new LimitedStore(new S3Store(this.#s3Connection(clock), bucket), this.#gate);
+    return new RetryingStore(limited, { ...this.#settings.retry, clock, random, onRetry });
+  }
+
+  #s3Connection(clock: Clock): S3Connection {
+    const { s3 = {}, maxConcurrent = MAX_CONCURRENT } = this.#settings;
+    const settings = { ...s3, maxSockets: s3.maxSockets ?? maxConcurrent };
+    const onAttempt = ({ bucket }: S3Attempt) => {
+      const kept = this.#kept.get(`s3://${bucket}`);
+      if (kept !== undefined) kept.sent.httpRequests += 1;
+    };
+    this.#connection ??= new S3Connection(settings, { clock, onAttempt });
+    return this.#connection;
+  }
+}
