@@ -107,6 +107,10 @@ function printPairs(count: number, pairs: readonly Pair[]): void {
     return `${median.toFixed(2)} [${min.toFixed(2)} to ${max.toFixed(2)}]`;
   };
   const latencies = `p50 ${ratio((round) => round.p50Us)}, p99 ${ratio((round) => round.p99Us)}`;
+  const leastBusy = Math.min(...pairs.flatMap((pair) => [pair.ours.serverBusy, pair.yardstick.serverBusy]));
+  if (count > 1 && leastBusy < busyEnough) {
+    console.log(`(a server had only ${(leastBusy * 100).toFixed(0)}% of its core: other work disturbed this)`);
+  }
   console.log(
     `${column(count, 11)} | ratio      | requests/s ${ratio((round) => round.requestsPerSecond)}, ${latencies}\n`,
   );
