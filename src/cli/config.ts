@@ -1,0 +1,251 @@
+/**
+ * `pointlake.yaml`: read, checked and turned into what the composition root takes.
+ *
+ * A mistake names its line and says what was expected. A key that belongs to a later version is refused as such and
+ * never ignored: an operator who wrote `auth` must not run without it.
+ */
+
+import { readFileSync } from 'node:fs';
+import { totalmem } from 'node:os';
+import { dirname, join } from 'node:path';
+import { isMap, isScalar, LineCounter, type Node, parse, parseDocument, visit } from 'yaml';
+import { z } from 'zod';
+import { parseByteSize, parseDuration, ServiceError } from '../core/index.ts';
+import type { TableDefinition } from '../table/index.ts';
+
+export interface NodeConfig {
+  readonly server: { readonly host: string; readonly port: number };
+  readonly s3: S3Config;
+  readonly cacheMemoryBytes: number;
+  readonly limits: { readonly keys: number; readonly body: number };
+  readonly tables: readonly TableDefinition[];
+}
+
+export interface S3Config {
+  readonly endpoint?: string | undefined;
+  readonly region?: string | undefined;
+  readonly forcePathStyle?: boolean | undefined;
+}
+
+/** Keys that API.md promises and this version does not have yet, by the path of their parent. */
+const LATER: Readonly<Record<string, readonly string[]>> = {
+  '': ['cluster'],
+  server: ['auth', 'tls'],
+  cache: ['disk'],
+  limits: ['gets', 'bytes', 'valueInRow'],
+  'tables.*': [
+    'latest_by',
+    'partitions',
+    'keys',
+    'preload',
+    'projections',
+    'default_columns',
+    'only',
+    'require_success',
+    'index',
+    'schema',
+    'max_shrink',
+    'settle',
+    'immutable',
+  ],
+};
+
+const byteSize = z
+  .union([z.string(), z.number()])
+  .transform((text, context) => unit(() => parseByteSize(text), context));
+const duration = z
+  .union([z.string(), z.number()])
+  .transform((text, context) => unit(() => parseDuration(text), context));
+
+const TABLE_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
+const tableSchema = z.strictObject({
+  source: z.string().min(1),
+  key: z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(16)]),
+  duplicates: z
+    .literal('first', { error: 'expected "first": "latest" and "error" are not in this version' })
+    .optional(),
+  unique: z.boolean().default(false),
+  allow_empty: z.boolean().default(false),
+  required: z.boolean().default(true),
+  format: z.literal('parquet').optional(),
+  refresh: duration.optional(),
+  json: z
+    .strictObject({
+      int64: z.enum(['number', 'string']).default('number'),
+      nonfinite: z.enum(['null', 'string']).default('null'),
+    })
+    .prefault({}),
+});
+
+const configSchema = z.strictObject({
+  server: z
+    .strictObject({ host: z.string().min(1).default('127.0.0.1'), port: z.int().min(0).max(65_535).default(8080) })
+    .prefault({}),
+  storage: z
+    .strictObject({
+      s3: z
+        .strictObject({
+          endpoint: z.url({ protocol: /^https?$/ }).optional(),
+          region: z.string().min(1).optional(),
+          forcePathStyle: z.boolean().optional(),
+        })
+        .prefault({}),
+    })
+    .prefault({}),
+  cache: z.strictObject({ memory: byteSize.optional() }).prefault({}),
+  limits: z
+    .strictObject({ keys: z.int().min(1).max(100_000).default(1000), body: byteSize.default(2 ** 20) })
+    .prefault({}),
+  tables: z
+    .record(z.string().regex(TABLE_NAME, 'expected a table name of letters, digits, _ . -'), tableSchema)
+    .default({}),
+});
+
+export function defaultConfig(): NodeConfig {
+  return toNodeConfig(configSchema.parse({}), '');
+}
+
+export function tableDefinition(name: string, source: string, key: readonly string[]): TableDefinition {
+  if (!TABLE_NAME.test(name)) throw invalid(`${JSON.stringify(name)} is no table name; use letters, digits, _ . -`);
+  return definitionOf(name, tableSchema.parse({ source, key }));
+}
+
+export function readConfig(path: string, environment: NodeJS.ProcessEnv): NodeConfig {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (thrown) {
+    throw invalid(`the configuration ${path} cannot be read: ${(thrown as Error).message}`);
+  }
+  return parseConfig(text, path, environment);
+}
+
+export function parseConfig(text: string, path: string, environment: NodeJS.ProcessEnv): NodeConfig {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
+  const lineOf = (node: Node | null | undefined) => lines.linePos(node?.range?.[0] ?? 0).line;
+  const [fault] = document.errors;
+  if (fault !== undefined) throw invalid(`${path}:${lines.linePos(fault.pos[0]).line}: ${firstLine(fault.message)}`);
+  expandVariables(document.contents, environment, (node, message) => invalid(`${path}:${lineOf(node)}: ${message}`));
+  const result = configSchema.safeParse(document.toJS() ?? {});
+  if (result.success) return toNodeConfig(result.data, dirname(path));
+  const [issue] = result.error.issues;
+  const names = (issue?.path ?? []).map(String);
+  const unknown = issue?.code === 'unrecognized_keys' ? issue.keys[0] : undefined;
+  const full = unknown === undefined ? names : [...names, unknown];
+  const line = lineOf(nodeAt(document.contents, full));
+  throw invalid(
+    `${path}:${line}: ${full.join('.') || 'the document'}: ${explain(names, unknown, issue?.message ?? '')}`,
+  );
+}
+
+type ParsedConfig = z.infer<typeof configSchema>;
+
+/** Paths in a file are relative to that file. */
+function toNodeConfig(parsed: ParsedConfig, folder: string): NodeConfig {
+  return {
+    server: parsed.server,
+    s3: parsed.storage.s3,
+    cacheMemoryBytes: parsed.cache.memory ?? defaultMemoryBytes(),
+    limits: parsed.limits,
+    tables: Object.entries(parsed.tables).map(([name, table]) =>
+      definitionOf(name, { ...table, source: fromFolder(table.source, folder) }),
+    ),
+  };
+}
+
+function definitionOf(name: string, table: z.infer<typeof tableSchema>): TableDefinition {
+  return {
+    name,
+    source: table.source,
+    key: typeof table.key === 'string' ? [table.key] : table.key,
+    unique: table.unique,
+    allowEmpty: table.allow_empty,
+    required: table.required,
+    plainParquet: table.format === 'parquet',
+    json: table.json,
+    refreshMs: table.refresh,
+  };
+}
+
+function fromFolder(source: string, folder: string): string {
+  return source.startsWith('/') || /^[a-z][a-z0-9+.-]*:\/\//i.test(source) ? source : join(folder, source);
+}
+
+/** Half of what the container or the machine has: the page cache needs the rest. */
+function defaultMemoryBytes(): number {
+  const constrained = process.constrainedMemory();
+  const total = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
+  return Math.floor(total / 2);
+}
+
+function explain(parent: readonly string[], unknown: string | undefined, message: string): string {
+  if (unknown === undefined) return message;
+  const place = parent[0] === 'tables' && parent.length === 2 ? 'tables.*' : parent.join('.');
+  if (LATER[place]?.includes(unknown)) return 'not in this version';
+  return `unknown key; expected one of ${knownKeys(parent).join(', ')}`;
+}
+
+function knownKeys(parent: readonly string[]): readonly string[] {
+  const [section] = parent;
+  if (section === 'tables') return Object.keys(parent.length > 2 ? { int64: 0, nonfinite: 0 } : tableSchema.shape);
+  if (parent.length > 1) return ['endpoint', 'region', 'forcePathStyle'];
+  const sections: Readonly<Record<string, readonly string[]>> = {
+    server: ['host', 'port'],
+    storage: ['s3'],
+    cache: ['memory'],
+    limits: ['keys', 'body'],
+  };
+  return (section === undefined ? undefined : sections[section]) ?? Object.keys(configSchema.shape);
+}
+
+/** `${NAME}` in any scalar; an unquoted one is then read again, so that `port: ${PORT}` is a number. */
+function expandVariables(
+  root: Node | null,
+  environment: NodeJS.ProcessEnv,
+  fault: (node: Node, message: string) => ServiceError,
+): void {
+  visit(root, {
+    Scalar(_, node) {
+      if (typeof node.value !== 'string' || !node.value.includes('${')) return;
+      const expanded = node.value.replace(/\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g, (_match, name: string) => {
+        const value = environment[name];
+        if (value === undefined) throw fault(node, `the environment variable ${name} is not set`);
+        return value;
+      });
+      const again: unknown = node.type === 'PLAIN' ? parse(expanded) : expanded;
+      node.value = typeof again === 'object' ? expanded : again;
+    },
+  });
+}
+
+/** The node of a key itself, so that the line is that of the name; else the nearest parent. */
+function nodeAt(root: Node | null, path: readonly string[]): Node | null {
+  let node: Node | null = root;
+  let found: Node | null = root;
+  for (const name of path) {
+    if (!isMap(node)) break;
+    const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === name);
+    if (pair === undefined) break;
+    found = pair.key as Node;
+    node = pair.value as Node | null;
+  }
+  return found;
+}
+
+function unit(read: () => number, context: z.RefinementCtx): number {
+  try {
+    return read();
+  } catch (thrown) {
+    context.addIssue({ code: 'custom', message: (thrown as Error).message });
+    return z.NEVER;
+  }
+}
+
+function firstLine(text: string): string {
+  return text.split('\n')[0] ?? text;
+}
+
+function invalid(message: string): ServiceError {
+  return new ServiceError('invalid', 'bad_config', message);
+}

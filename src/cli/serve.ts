@@ -1,0 +1,184 @@
+/** `pointlake serve`: the server, from flags, from a configuration file, or from a bare path. */
+
+import { Command, InvalidArgumentError } from 'commander';
+import { type ServiceError, systemClock } from '../core/index.ts';
+import { createNode, type PointlakeNode } from '../main.ts';
+import { isLoopbackHost, type PointlakeServer, startServer } from '../server/index.ts';
+import { exampleKeys } from '../shard/index.ts';
+import { parseSourceUri, tableNameOf } from '../storage/index.ts';
+import { keepFresh, keyPath, type Table, type TableDefinition } from '../table/index.ts';
+import { defaultConfig, type NodeConfig, readConfig, tableDefinition } from './config.ts';
+import { likelyKeys } from './likely-keys.ts';
+import { withOneTable } from './one-table.ts';
+import { asUsage, collectNames, UsageError } from './usage.ts';
+
+/** From SIGTERM to the end of the process, requests in flight included. */
+const GRACE_MS = 10_000;
+/** An example is a courtesy: a table whose storage is slow gets none. */
+const EXAMPLE_MS_MAX = 2_000;
+
+interface ServeOptions {
+  readonly config?: string;
+  readonly table?: readonly string[];
+  readonly key?: readonly string[];
+  readonly host?: string;
+  readonly port?: number;
+}
+
+export function serveCommand(): Command {
+  return new Command('serve')
+    .description('Serve point lookups over HTTP.')
+    .argument('[uris...]', 'files, folders, globs or s3:// URIs; each is a table named after it')
+    .option('--config <file>', 'a pointlake.yaml; flags win over it')
+    .option('--table <name=uri>', 'a table under a name of your own; may be repeated', append)
+    .option(
+      '--key <columns>',
+      'the key column, or columns as a,b; once for all tables, or once for each in order',
+      append,
+    )
+    .option('--host <host>', 'address to listen on (default: 127.0.0.1)')
+    .option('--port <port>', 'port to listen on, 0 for any (default: 8080)', portNumber)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  pointlake serve data/users.parquet --key user_id\n  pointlake serve --config pointlake.yaml',
+    )
+    .action((uris: readonly string[], options: ServeOptions) => runServe(uris, options));
+}
+
+async function runServe(uris: readonly string[], options: ServeOptions): Promise<void> {
+  const config = await configOf(uris, options);
+  if (config.tables.length === 0) {
+    throw new UsageError(
+      'there is nothing to serve: name a file or folder, or give --config; see pointlake serve --help',
+    );
+  }
+  const node = createNode({ s3: config.s3, cacheMemoryBytes: config.cacheMemoryBytes, tables: config.tables });
+  const server = await startServer(
+    { catalog: node.catalog, engine: node.engine, loader: node.loader, tier: node.tier, clock: systemClock },
+    { ...config.server, keysMax: config.limits.keys, bodyBytesMax: config.limits.body },
+  );
+  const stopping = new AbortController();
+  stopOnSignals(server, node, stopping);
+  if (!isLoopbackHost(config.server.host)) {
+    log(
+      `warning: listening on ${config.server.host} without authentication: anyone who reaches this port can read these tables`,
+    );
+  }
+  await Promise.all([...node.catalog.tables()].map((table) => open(table, stopping.signal)));
+  if (stopping.signal.aborted) return;
+  for (const table of node.catalog.tables()) {
+    keepFresh(table, systemClock, { onSnapshot: logSnapshot, onError: logError }, stopping.signal);
+  }
+  log(`ready on ${server.url}`);
+  for (const table of node.catalog.tables()) process.stdout.write(`${await exampleCurl(node, table, server.url)}\n`);
+}
+
+/** Flags over the file, bare URIs beside both. */
+async function configOf(uris: readonly string[], options: ServeOptions): Promise<NodeConfig> {
+  const base =
+    options.config === undefined ? defaultConfig() : asUsage(() => readConfig(options.config ?? '', process.env));
+  const named = [
+    ...uris.map((uri) => ({ name: asUsage(() => tableNameOf(parseSourceUri(uri))), uri })),
+    ...(options.table ?? []).map(nameAndUri),
+  ];
+  const tables: TableDefinition[] = [...base.tables];
+  for (const [i, { name, uri }] of named.entries()) {
+    const key = options.key?.length === 1 ? options.key[0] : options.key?.[i];
+    if (key === undefined) throw await keyMissing(uri);
+    if (tables.some((table) => table.name === name)) {
+      throw new UsageError(`two tables are called ${name}; name one with --table other=${uri}`);
+    }
+    tables.push(asUsage(() => tableDefinition(name, uri, collectNames(key, undefined))));
+  }
+  return {
+    ...base,
+    tables,
+    server: { host: options.host ?? base.server.host, port: options.port ?? base.server.port },
+  };
+}
+
+/** Without a key there is nothing to look up by; the file itself tells what may serve. */
+async function keyMissing(uri: string): Promise<UsageError> {
+  let error = new UsageError(`${uri} has no --key`);
+  await withOneTable(uri, [], async ({ snapshot }) => {
+    const keys = likelyKeys(snapshot);
+    const [first] = keys;
+    const list = keys.slice(0, 5).map(({ name, reason }) => `${name} (${reason})`);
+    error = new UsageError(
+      first === undefined
+        ? `${uri} has no column that can be a key`
+        : `${uri} needs a key column: pointlake serve ${uri} --key ${first.name}. Likely keys: ${list.join('; ')}`,
+    );
+  });
+  return error;
+}
+
+async function open(table: Table, signal: AbortSignal): Promise<void> {
+  try {
+    await table.refresh(signal);
+    logSnapshot(table);
+  } catch {
+    if (table.error !== undefined) logError(table, table.error);
+  }
+}
+
+function logSnapshot(table: Table): void {
+  const { snapshot } = table;
+  if (snapshot === undefined) return;
+  const broken = snapshot.files.filter((file) => file.kind === 'broken');
+  log(`table ${table.name}: ${snapshot.rows} rows in ${snapshot.files.length} files, snapshot ${snapshot.id}`);
+  for (const file of broken.slice(0, 5)) log(`table ${table.name}: ${file.error.message}`);
+}
+
+function logError(table: Table, error: ServiceError): void {
+  const serving = table.snapshot === undefined ? 'has nothing to serve' : 'serves its last snapshot';
+  log(`table ${table.name} ${serving}: ${error.message} (${error.code})`);
+}
+
+async function exampleCurl(node: PointlakeNode, table: Table, url: string): Promise<string> {
+  const path = `${url}/v1/tables/${table.name}`;
+  const { snapshot } = table;
+  if (snapshot === undefined) return `curl ${path}`;
+  try {
+    const [key] = await exampleKeys(node.loader, snapshot, 1, AbortSignal.timeout(EXAMPLE_MS_MAX));
+    const keyPart = key && keyPath(snapshot.keyLeaves, key);
+    return keyPart === undefined ? `curl ${path}` : `curl '${path}/rows/${keyPart}'`;
+  } catch {
+    return `curl ${path}`;
+  }
+}
+
+/** The first signal drains; a second one ends at once. */
+function stopOnSignals(server: PointlakeServer, node: PointlakeNode, stopping: AbortController): void {
+  const stop = async (name: string) => {
+    if (stopping.signal.aborted) process.exit(1);
+    stopping.abort(new Error(`stopped by ${name}`));
+    log(`${name}: finishing what is in flight`);
+    setTimeout(() => process.exit(0), GRACE_MS).unref();
+    await server.close();
+    await node.close();
+    process.exit(0);
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+}
+
+function nameAndUri(text: string): { readonly name: string; readonly uri: string } {
+  const at = text.indexOf('=');
+  if (at <= 0) throw new UsageError(`${JSON.stringify(text)} is no table; write --table name=URI`);
+  return { name: text.slice(0, at), uri: text.slice(at + 1) };
+}
+
+function append(value: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), value];
+}
+
+function portNumber(text: string): number {
+  const port = /^[0-9]{1,5}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(port <= 65_535)) throw new InvalidArgumentError('expected a port from 0 to 65535');
+  return port;
+}
+
+function log(line: string): void {
+  process.stdout.write(`pointlake: ${line}\n`);
+}

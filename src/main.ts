@@ -1,0 +1,55 @@
+/**
+ * The composition root: the one place that says `new` for what lives as long as the node.
+ *
+ *     stores -> tables -> loader (decode pool, memory tier) -> lookup engine -> server
+ */
+
+import { Budget, MemoryTier } from './cache/index.ts';
+import { type Clock, systemClock } from './core/index.ts';
+import { DecodePool, LookupEngine, PageLoader } from './shard/index.ts';
+import { coalescing, type S3Settings, type StoreProvider, Stores } from './storage/index.ts';
+import { Catalog, Table, type TableDefinition, TableSource } from './table/index.ts';
+
+export interface NodeOptions {
+  readonly s3: S3Settings;
+  /** Bytes of memory for metadata and decoded blocks together. */
+  readonly cacheMemoryBytes: number;
+  readonly tables: readonly TableDefinition[];
+  readonly clock?: Clock;
+  /** Puts something between the tables and storage, such as a trace of requests. */
+  readonly wrapStores?: (stores: StoreProvider) => StoreProvider;
+}
+
+export interface PointlakeNode {
+  readonly catalog: Catalog;
+  readonly engine: LookupEngine;
+  readonly loader: PageLoader;
+  readonly tier: MemoryTier;
+  readonly pool: DecodePool;
+  /** Makes a table that is not in the catalog yet. */
+  readonly makeTable: (definition: TableDefinition) => Table;
+  close(): Promise<void>;
+}
+
+export function createNode(options: NodeOptions): PointlakeNode {
+  const clock = options.clock ?? systemClock;
+  const stores = new Stores({ s3: options.s3 });
+  const provider = coalescing(options.wrapStores?.(stores) ?? stores);
+  const tier = new MemoryTier(new Budget(options.cacheMemoryBytes));
+  const pool = new DecodePool();
+  const loader = new PageLoader(pool);
+  const makeTable = (definition: TableDefinition) =>
+    new Table(definition, new TableSource(definition.source, provider), tier, clock);
+  return {
+    catalog: new Catalog(options.tables.map(makeTable)),
+    engine: new LookupEngine(loader),
+    loader,
+    tier,
+    pool,
+    makeTable,
+    async close() {
+      await pool.close();
+      await stores.close();
+    },
+  };
+}

@@ -1,0 +1,101 @@
+/**
+ * Where pages are decoded: here, when that is quicker than asking, or in a pool of threads.
+ *
+ * A hop to a thread and back costs about a tenth of a millisecond, so a small page is decoded inline; a large one would
+ * hold up every other request of this event loop and goes to the pool. The choice is made by the decoder's own estimate.
+ */
+
+import { availableParallelism } from 'node:os';
+import { Piscina } from 'piscina';
+import { asServiceError, fromPlainError, ServiceError } from '../core/index.ts';
+import { type DecodedPage, decodeCost } from '../parquet/index.ts';
+import { type DecodeResult, type DecodeTask, decodeHere } from './decode-task.ts';
+
+/** Estimated microseconds up to which decoding here beats two thread hops and two copies. */
+const INLINE_COST_US_MAX = 300;
+
+/** Pages waiting for a thread; beyond them the node is overloaded and says so. */
+const QUEUE_MAX = 4096;
+
+const THREAD_IDLE_MS = 30_000;
+
+export interface DecodePoolOptions {
+  readonly threads?: number;
+  /** Estimated microseconds up to which a page is decoded inline. */
+  readonly inlineCostUsMax?: number;
+}
+
+export class DecodePool {
+  readonly #threads: number;
+  readonly #inlineCostUsMax: number;
+  #pool: Piscina<DecodeTask, DecodeResult> | undefined = undefined;
+  #inline = 0;
+  #pooled = 0;
+
+  constructor(options: DecodePoolOptions = {}) {
+    this.#threads = options.threads ?? Math.max(1, availableParallelism() - 1);
+    this.#inlineCostUsMax = options.inlineCostUsMax ?? INLINE_COST_US_MAX;
+  }
+
+  get stats() {
+    return { inline: this.#inline, pooled: this.#pooled, waiting: this.#pool?.queueSize ?? 0 };
+  }
+
+  async decode(task: DecodeTask, signal?: AbortSignal): Promise<DecodedPage> {
+    if (decodeCost(task.page, task.context) <= this.#inlineCostUsMax) {
+      this.#inline += 1;
+      return decodeHere(task);
+    }
+    this.#pooled += 1;
+    const result = await this.#inThread(task, signal);
+    if (result.ok) return result.decoded;
+    throw fromPlainError(result.error);
+  }
+
+  async close(): Promise<void> {
+    await this.#pool?.destroy();
+    this.#pool = undefined;
+  }
+
+  /** A thread that dies takes its task with it; the page is tried once more in another thread. */
+  async #inThread(task: DecodeTask, signal: AbortSignal | undefined): Promise<DecodeResult> {
+    try {
+      return await this.#run(task, signal);
+    } catch (thrown) {
+      if (signal?.aborted || thrown instanceof ServiceError) throw thrown;
+      return await this.#run(task, signal).catch((again) => {
+        throw signal?.aborted || again instanceof ServiceError ? again : threadDied(again);
+      });
+    }
+  }
+
+  async #run(task: DecodeTask, signal: AbortSignal | undefined): Promise<DecodeResult> {
+    this.#pool ??= this.#start();
+    if (this.#pool.queueSize >= QUEUE_MAX) {
+      throw new ServiceError('overloaded', 'overloaded', 'too many pages wait to be decoded; try again shortly');
+    }
+    return await this.#pool.run(task, signal === undefined ? {} : { signal });
+  }
+
+  #start(): Piscina<DecodeTask, DecodeResult> {
+    // The one place that knows where worker entries lie: beside this file, in the form that this file has itself.
+    const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
+    return new Piscina({
+      filename: new URL(`./decode-worker${extension}`, import.meta.url).href,
+      minThreads: 0,
+      maxThreads: this.#threads,
+      maxQueue: QUEUE_MAX + 1,
+      idleTimeout: THREAD_IDLE_MS,
+    });
+  }
+}
+
+function threadDied(thrown: unknown): ServiceError {
+  return new ServiceError(
+    'internal',
+    'decode_thread_died',
+    `a decode thread died twice on the same page: ${asServiceError(thrown).message}`,
+    {},
+    thrown,
+  );
+}

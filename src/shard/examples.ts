@@ -1,0 +1,60 @@
+/** Real keys of a table, for the `curl` lines and examples that people copy. */
+
+import { keyValueAt } from '../parquet/index.ts';
+import type { Key, Need, Pins, Snapshot, SnapshotReadableFile } from '../table/index.ts';
+import type { PageLoader } from './page-loader.ts';
+
+/** Keys from the start, the middle and the end of what can be read; fewer where the table has fewer or they are null. */
+export async function exampleKeys(
+  loader: PageLoader,
+  snapshot: Snapshot,
+  count: number,
+  signal: AbortSignal,
+): Promise<readonly Key[]> {
+  const files = snapshot.files.filter((file) => file.kind === 'readable' && file.keyPositions !== undefined);
+  const filled = (files as readonly SnapshotReadableFile[]).filter((file) => file.file.index.rows > 0);
+  const keys: Key[] = [];
+  for (let i = 0; i < count; i++) {
+    const share = count === 1 ? 0 : i / (count - 1);
+    const file = filled[Math.round(share * (filled.length - 1))];
+    if (file === undefined) break;
+    const key = await keyAt(loader, file, Math.floor(share * (file.file.index.rows - 1)), signal);
+    if (key !== undefined && !keys.some((known) => sameKey(known, key))) keys.push(key);
+  }
+  return keys;
+}
+
+async function keyAt(
+  loader: PageLoader,
+  file: SnapshotReadableFile,
+  fileRow: number,
+  signal: AbortSignal,
+): Promise<Key | undefined> {
+  const { index } = file.file;
+  let rowGroup = 0;
+  while (rowGroup + 1 < index.rowGroups && index.rowGroupFirstRow(rowGroup + 1) <= fileRow) rowGroup += 1;
+  const row = fileRow - index.rowGroupFirstRow(rowGroup);
+  const pins: Pins = new Map();
+  const key: Key[number][] = [];
+  for (const position of file.keyPositions ?? []) {
+    const chunk = file.file.chunk(rowGroup, position);
+    await loader.layout(file.file, chunk, signal);
+    if (chunk.layout === undefined) return undefined;
+    const need: Need = { kind: 'page', file: file.file, chunk, page: chunk.layout.locations.pageOf(row) };
+    const failed = await loader.load([need], pins, signal);
+    const at = chunk.at(row, pins);
+    const leaf = index.schema.leaves[position];
+    if (failed.length > 0 || at === undefined || leaf === undefined || at.block.isNull(row - at.firstRow))
+      return undefined;
+    key.push(keyValueAt(at.block, leaf, row - at.firstRow));
+  }
+  return key;
+}
+
+function sameKey(a: Key, b: Key): boolean {
+  return a.every((value, i) => {
+    const other = b[i];
+    if (value instanceof Uint8Array && other instanceof Uint8Array) return Buffer.compare(value, other) === 0;
+    return value === other;
+  });
+}

@@ -1,0 +1,195 @@
+/**
+ * Brings what a lookup needs into memory: layouts (where the pages of a chunk lie) and pages (as decoded blocks).
+ *
+ * Each layout, dictionary and page is one flight however many lookups want it. The ranges that one turn of the event
+ * loop asks for go to the store together, where neighbours become one GET. Nothing here decides what is needed; that
+ * is the search's and the projection's business.
+ */
+
+import { SingleFlight } from '../cache/index.ts';
+import { asServiceError, type ByteRange, type ErrorContext, ServiceError } from '../core/index.ts';
+import { Block, type PageContext, type PageLocations } from '../parquet/index.ts';
+import type { ChunkBlocks, LoadedPage, Need, Pins, TableFile } from '../table/index.ts';
+import { readLayout } from '../table/index.ts';
+import type { DecodePool } from './decode-pool.ts';
+
+export interface PageLoaderOptions {
+  /** Target size of a decoded block. */
+  readonly blockBytes: number;
+  /** A page that says it is larger than this when decompressed is refused. */
+  readonly pageBytesMax: number;
+  readonly verifyCrc: boolean;
+}
+
+export const PAGE_LOADER_DEFAULTS: PageLoaderOptions = {
+  blockBytes: 32 * 1024,
+  pageBytesMax: 256 * 2 ** 20,
+  verifyCrc: true,
+};
+
+/** A need that could not be met, and why. */
+export interface FailedNeed {
+  readonly need: Need;
+  readonly error: ServiceError;
+}
+
+export class PageLoader {
+  readonly #pool: DecodePool;
+  readonly #options: PageLoaderOptions;
+  readonly #layouts = new SingleFlight<ChunkBlocks, void>();
+  readonly #dictionaries = new SingleFlight<ChunkBlocks, Block>();
+  /** By chunk, since page numbers repeat; a chunk's flights are dropped with the chunk. */
+  readonly #pages = new WeakMap<ChunkBlocks, SingleFlight<number, LoadedPage>>();
+
+  constructor(pool: DecodePool, options: PageLoaderOptions = PAGE_LOADER_DEFAULTS) {
+    this.#pool = pool;
+    this.#options = options;
+  }
+
+  /**
+   * Meets all needs together and holds the pages in `pins`. Faults of the file itself come back as values, since a
+   * search can go on without that page; anything else (storage, deadline, a changed object) is thrown.
+   */
+  async load(needs: readonly Need[], pins: Pins, signal: AbortSignal): Promise<readonly FailedNeed[]> {
+    const outcomes = await Promise.all(needs.map((need) => this.#meet(need, pins, signal)));
+    return outcomes.filter((outcome) => outcome !== undefined);
+  }
+
+  async #meet(need: Need, pins: Pins, signal: AbortSignal): Promise<FailedNeed | undefined> {
+    try {
+      if (need.kind === 'layout') await this.layout(need.file, need.chunk, signal);
+      else pin(pins, need.chunk, need.page, await this.page(need.file, need.chunk, need.page, signal));
+      return undefined;
+    } catch (thrown) {
+      signal.throwIfAborted();
+      const error = asServiceError(thrown);
+      if (error.kind === 'corrupt' || error.kind === 'unsupported') return { need, error };
+      throw error;
+    }
+  }
+
+  async layout(file: TableFile, chunk: ChunkBlocks, signal: AbortSignal): Promise<void> {
+    if (chunk.layout !== undefined) return;
+    await this.#layouts.run(
+      chunk,
+      async (flightSignal) => {
+        chunk.layout = await inContext(placeOf(file, chunk), () => readLayout(file, chunk.chunk, flightSignal));
+      },
+      signal,
+    );
+  }
+
+  page(file: TableFile, chunk: ChunkBlocks, page: number, signal: AbortSignal): Promise<LoadedPage> {
+    let flights = this.#pages.get(chunk);
+    if (flights === undefined) {
+      flights = new SingleFlight();
+      this.#pages.set(chunk, flights);
+    }
+    return flights.run(page, (flightSignal) => this.#loadPage(file, chunk, page, flightSignal), signal);
+  }
+
+  async #loadPage(file: TableFile, chunk: ChunkBlocks, page: number, signal: AbortSignal): Promise<LoadedPage> {
+    await this.layout(file, chunk, signal);
+    const locations = locationsOf(chunk);
+    const [dictionary, bytes] = await Promise.all([
+      this.#dictionary(file, chunk, locations, signal),
+      file.store.getRange(file.object, locations.range(page), { signal }),
+    ]);
+    const firstRow = locations.firstRow(page);
+    const context = this.#context(chunk, dictionary?.rows, locations.rowEnd(page) - firstRow);
+    return inContext(placeOf(file, chunk, page), async () => {
+      const decoded = await this.#pool.decode({ kind: 'data', page: bytes, context }, signal);
+      const blocks = decoded.blocks.map((buffer) => Block.open(buffer));
+      for (const block of blocks) if (block.kind === 'CODES') block.dictionary = dictionary;
+      const loaded: LoadedPage = { firstRow, rows: decoded.rows, shift: decoded.shift, blocks };
+      chunk.admit(page, loaded);
+      return loaded;
+    });
+  }
+
+  async #dictionary(
+    file: TableFile,
+    chunk: ChunkBlocks,
+    locations: PageLocations,
+    signal: AbortSignal,
+  ): Promise<Block | undefined> {
+    const range = locations.dictionaryRange;
+    if (range === undefined || chunk.dictionary !== undefined) return chunk.dictionary;
+    return this.#dictionaries.run(chunk, (flight) => this.#loadDictionary(file, chunk, range, flight), signal);
+  }
+
+  async #loadDictionary(file: TableFile, chunk: ChunkBlocks, range: ByteRange, signal: AbortSignal): Promise<Block> {
+    const page = await file.store.getRange(file.object, range, { signal });
+    return inContext({ ...placeOf(file, chunk), page: 'dictionary' }, async () => {
+      const context = this.#context(chunk, undefined, undefined);
+      const { blocks } = await this.#pool.decode({ kind: 'dictionary', page, context }, signal);
+      const [buffer] = blocks;
+      if (buffer === undefined) throw new ServiceError('internal', 'internal', 'a dictionary decoded to no block');
+      return Block.open(buffer);
+    });
+  }
+
+  #context(chunk: ChunkBlocks, dictionaryRows: number | undefined, expectedRows: number | undefined): PageContext {
+    return {
+      leaf: chunk.chunk.leaf,
+      codec: chunk.chunk.codec,
+      dictionaryRows,
+      expectedRows,
+      verifyCrc: this.#options.verifyCrc,
+      blockBytes: this.#options.blockBytes,
+      maxPageBytes: this.#options.pageBytesMax,
+    };
+  }
+}
+
+function locationsOf(chunk: ChunkBlocks): PageLocations {
+  if (chunk.layout === undefined)
+    throw new ServiceError('internal', 'internal', 'a page was asked for before its layout');
+  return chunk.layout.locations;
+}
+
+function pin(pins: Pins, chunk: ChunkBlocks, page: number, loaded: LoadedPage): void {
+  let pages = pins.get(chunk);
+  if (pages === undefined) {
+    pages = new Map();
+    pins.set(chunk, pages);
+  }
+  pages.set(page, loaded);
+}
+
+function placeOf(file: TableFile, chunk: ChunkBlocks, page?: number): ErrorContext {
+  return {
+    file: file.object.key,
+    rowGroup: chunk.rowGroup,
+    column: chunk.chunk.leaf.name,
+    ...(page === undefined ? {} : { page }),
+  };
+}
+
+/** Runs a step whose faults should say where in the file they are. */
+async function inContext<T>(context: ErrorContext, step: () => Promise<T>): Promise<T> {
+  try {
+    return await step();
+  } catch (thrown) {
+    if (!(thrown instanceof ServiceError)) throw thrown;
+    throw locate(thrown, context);
+  }
+}
+
+/** The context goes into the message too, since people read messages. */
+function locate(error: ServiceError, context: ErrorContext): ServiceError {
+  if (error.context['file'] !== undefined || (error.kind !== 'corrupt' && error.kind !== 'unsupported')) {
+    return error.with(context);
+  }
+  const where = Object.entries(context).map(([name, value]) => `${name} ${String(value)}`);
+  return new ServiceError(
+    error.kind,
+    error.code,
+    `${error.message} (${where.join(', ')})`,
+    {
+      ...context,
+      ...error.context,
+    },
+    error.cause,
+  );
+}

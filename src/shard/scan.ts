@@ -1,0 +1,83 @@
+/**
+ * A plain full read through the same decoders that serve lookups.
+ *
+ * Rows come in order, a stretch at a time: the rows up to the nearest end of a block among the columns read. Only the
+ * pages under the cursor are held, so a scan needs little memory whatever the file's size.
+ */
+
+import { ServiceError } from '../core/index.ts';
+import type { BlockAt, Need, Pins, Snapshot, SnapshotReadableFile, TableColumn } from '../table/index.ts';
+import type { PageLoader } from './page-loader.ts';
+
+/** Rows `[start, end)` of one row group; for each column the block that holds them all, undefined where the file lacks it. */
+export interface Stretch {
+  readonly file: SnapshotReadableFile;
+  readonly rowGroup: number;
+  readonly start: number;
+  readonly end: number;
+  readonly blocks: readonly (BlockAt | undefined)[];
+}
+
+/** Every row of the snapshot, for these columns. Throws the fault of the first file or page that cannot be read. */
+export async function* scan(
+  loader: PageLoader,
+  snapshot: Snapshot,
+  columns: readonly TableColumn[],
+  signal: AbortSignal,
+): AsyncGenerator<Stretch, void> {
+  for (const file of snapshot.files) {
+    if (file.kind === 'broken') throw file.error;
+    for (let rowGroup = 0; rowGroup < file.file.index.rowGroups; rowGroup++) {
+      yield* scanRowGroup(loader, file, rowGroup, columns, signal);
+    }
+  }
+}
+
+async function* scanRowGroup(
+  loader: PageLoader,
+  file: SnapshotReadableFile,
+  rowGroup: number,
+  columns: readonly TableColumn[],
+  signal: AbortSignal,
+): AsyncGenerator<Stretch, void> {
+  const rows = file.file.index.rowGroupRows(rowGroup);
+  const pins: Pins = new Map();
+  for (let row = 0; row < rows; ) {
+    const blocks = await blocksAt(loader, file, rowGroup, row, columns, pins, signal);
+    const ends = blocks.map((at) => (at === undefined ? rows : at.firstRow + at.block.rows));
+    const end = Math.min(rows, ...ends);
+    if (end <= row) throw new ServiceError('internal', 'internal', 'a block does not hold the row it was found by');
+    yield { file, rowGroup, start: row, end, blocks };
+    row = end;
+  }
+}
+
+async function blocksAt(
+  loader: PageLoader,
+  file: SnapshotReadableFile,
+  rowGroup: number,
+  row: number,
+  columns: readonly TableColumn[],
+  pins: Pins,
+  signal: AbortSignal,
+): Promise<readonly (BlockAt | undefined)[]> {
+  for (;;) {
+    const needs: Need[] = [];
+    const blocks = columns.map((column) => {
+      const position = file.leafPositions[column.ordinal] ?? -1;
+      if (position < 0) return undefined;
+      const chunk = file.file.chunk(rowGroup, position);
+      const at = chunk.at(row, pins);
+      if (at !== undefined) return at;
+      const layout = chunk.layout;
+      if (layout === undefined) needs.push({ kind: 'layout', file: file.file, chunk });
+      else needs.push({ kind: 'page', file: file.file, chunk, page: layout.locations.pageOf(row) });
+      return undefined;
+    });
+    if (needs.length === 0) return blocks;
+    // The pages of these chunks that were held lie behind the cursor.
+    for (const need of needs) pins.delete(need.chunk);
+    const [failed] = await loader.load(needs, pins, signal);
+    if (failed !== undefined) throw failed.error;
+  }
+}

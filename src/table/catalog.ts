@@ -1,0 +1,43 @@
+/** The tables that this server knows, by name. */
+
+import { ServiceError } from '../core/index.ts';
+import type { Snapshot } from './snapshot.ts';
+import type { Table } from './table.ts';
+
+export class Catalog {
+  readonly #tables: ReadonlyMap<string, Table>;
+
+  constructor(tables: readonly Table[]) {
+    this.#tables = new Map(tables.map((table) => [table.name, table]));
+  }
+
+  names(): readonly string[] {
+    return [...this.#tables.keys()];
+  }
+
+  tables(): Iterable<Table> {
+    return this.#tables.values();
+  }
+
+  get(name: string): Table {
+    const table = this.#tables.get(name);
+    if (table !== undefined) return table;
+    const known = this.names().slice(0, 50);
+    throw new ServiceError(
+      'notFound',
+      'unknown_table',
+      `there is no table ${JSON.stringify(name)}; the tables are ${known.join(', ')}`,
+      { table: name, known },
+    );
+  }
+
+  /** Every table that is not marked `required: false` has a snapshot. */
+  ready(): boolean {
+    for (const table of this.tables()) if (table.definition.required && table.snapshot === undefined) return false;
+    return true;
+  }
+
+  refresh(name: string, signal?: AbortSignal): Promise<Snapshot> {
+    return this.get(name).refresh(signal);
+  }
+}

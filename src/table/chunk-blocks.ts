@@ -1,0 +1,148 @@
+/**
+ * Where the decoded blocks of one column chunk lie in memory.
+ *
+ *     row --(PageLocations)--> page --(row - firstRow) >> shift--> BlockEntry --> Block
+ *
+ * The way from a row to its block is two array reads and no string key. Blocks come and go with the memory tier;
+ * a lookup that has to wait for some holds them itself in `Pins`, so that a budget smaller than one row's pages still
+ * answers.
+ */
+
+import { CacheEntry, type MemoryTier } from '../cache/index.ts';
+import type { Block, ColumnChunk, KeyValue, PageLocations } from '../parquet/index.ts';
+
+export interface PageBounds {
+  canContain(page: number, key: KeyValue): boolean;
+}
+
+/** The blocks of one page as the decoder returned them. */
+export interface LoadedPage {
+  readonly firstRow: number;
+  readonly rows: number;
+  /** Each block holds 2^shift rows, the last one fewer. */
+  readonly shift: number;
+  readonly blocks: readonly Block[];
+}
+
+/** Pages that a waiting lookup holds for itself, whatever the memory tier evicts. */
+export type Pins = Map<ChunkBlocks, Map<number, LoadedPage>>;
+
+/** One resident block; `firstRow` is the row, within the row group, of its value 0. */
+export class BlockEntry extends CacheEntry {
+  readonly block: Block;
+  readonly firstRow: number;
+  readonly #chunk: ChunkBlocks;
+  readonly #page: ResidentPage;
+  readonly #ordinal: number;
+
+  constructor(block: Block, firstRow: number, chunk: ChunkBlocks, page: ResidentPage, ordinal: number) {
+    super(block.byteLength);
+    this.block = block;
+    this.firstRow = firstRow;
+    this.#chunk = chunk;
+    this.#page = page;
+    this.#ordinal = ordinal;
+  }
+
+  override onEvicted(): void {
+    this.#page.entries[this.#ordinal] = undefined;
+    this.#chunk.forgetEntry(this);
+  }
+}
+
+interface ResidentPage {
+  readonly firstRow: number;
+  readonly shift: number;
+  readonly entries: (BlockEntry | undefined)[];
+}
+
+/** A block and the row of its first value: what every reader of values takes. */
+export interface BlockAt {
+  readonly block: Block;
+  readonly firstRow: number;
+}
+
+/** What is known of a chunk's pages: where they lie and, where a column index says so, what they may hold. */
+export interface ChunkLayout {
+  readonly locations: PageLocations;
+  readonly bounds: PageBounds | undefined;
+}
+
+export class ChunkBlocks {
+  readonly chunk: ColumnChunk;
+  readonly rowGroup: number;
+  /** Undefined until it was loaded. */
+  layout: ChunkLayout | undefined = undefined;
+  /** The decoded dictionary, kept while any code block of this chunk is resident. */
+  dictionary: Block | undefined = undefined;
+  readonly #pages: (ResidentPage | undefined)[] = [];
+  readonly #tier: MemoryTier;
+  #codeBlocks = 0;
+
+  constructor(chunk: ColumnChunk, rowGroup: number, tier: MemoryTier) {
+    this.chunk = chunk;
+    this.rowGroup = rowGroup;
+    this.#tier = tier;
+  }
+
+  /** The block that holds the row, if it is in memory or pinned. Synchronous; allocates only for pins. */
+  at(row: number, pins: Pins | undefined): BlockAt | undefined {
+    if (this.layout === undefined) return undefined;
+    const page = this.layout.locations.pageOf(row);
+    const resident = this.#pages[page];
+    if (resident !== undefined) {
+      const entry = resident.entries[(row - resident.firstRow) >>> resident.shift];
+      if (entry !== undefined) {
+        entry.visited = true;
+        return entry;
+      }
+    }
+    return pins === undefined ? undefined : pinnedAt(pins.get(this)?.get(page), row);
+  }
+
+  /** Whether every block of the page is resident. */
+  isResident(page: number): boolean {
+    const entries = this.#pages[page]?.entries;
+    return entries?.every((entry) => entry !== undefined) ?? false;
+  }
+
+  /** Takes a decoded page in. Blocks that are resident already stay as they are. */
+  admit(page: number, loaded: LoadedPage): void {
+    let resident = this.#pages[page];
+    if (resident === undefined) {
+      resident = { firstRow: loaded.firstRow, shift: loaded.shift, entries: new Array(loaded.blocks.length) };
+      this.#pages[page] = resident;
+    }
+    for (const [ordinal, block] of loaded.blocks.entries()) {
+      if (resident.entries[ordinal] !== undefined) continue;
+      const entry = new BlockEntry(block, loaded.firstRow + ordinal * 2 ** loaded.shift, this, resident, ordinal);
+      resident.entries[ordinal] = entry;
+      if (block.kind === 'CODES') this.#keepDictionary(block);
+      this.#tier.admit(entry);
+    }
+  }
+
+  forgetEntry(entry: BlockEntry): void {
+    if (entry.block.kind !== 'CODES') return;
+    this.#codeBlocks -= 1;
+    if (this.#codeBlocks > 0 || this.dictionary === undefined) return;
+    this.#tier.budget.release('blocks', this.dictionary.byteLength);
+    this.dictionary = undefined;
+  }
+
+  #keepDictionary(block: Block): void {
+    this.#codeBlocks += 1;
+    if (this.dictionary === undefined && block.dictionary !== undefined) {
+      this.dictionary = block.dictionary;
+      this.#tier.budget.charge('blocks', block.dictionary.byteLength);
+    }
+    block.dictionary = this.dictionary;
+  }
+}
+
+function pinnedAt(page: LoadedPage | undefined, row: number): BlockAt | undefined {
+  if (page === undefined) return undefined;
+  const ordinal = (row - page.firstRow) >>> page.shift;
+  const block = page.blocks[ordinal];
+  return block && { block, firstRow: page.firstRow + ordinal * 2 ** page.shift };
+}

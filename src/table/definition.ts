@@ -1,0 +1,22 @@
+/** What the operator says of a table; everything else is read from its files. */
+
+import type { JsonOptions } from './json-format.ts';
+
+export interface TableDefinition {
+  readonly name: string;
+  /** URI of a file, folder, prefix or glob. */
+  readonly source: string;
+  /** Names of the key columns, in order. */
+  readonly key: readonly string[];
+  /** At most one row has a given key, so a search stops at the first match. */
+  readonly unique: boolean;
+  /** A source with nothing in it is an empty table, not an error. */
+  readonly allowEmpty: boolean;
+  /** The server is ready only when every required table has a snapshot. */
+  readonly required: boolean;
+  /** Set where the source lies inside an Iceberg, Delta or Hudi table and is to be read as plain files all the same. */
+  readonly plainParquet: boolean;
+  readonly json: JsonOptions;
+  /** Milliseconds between refreshes; undefined: only when asked. */
+  readonly refreshMs: number | undefined;
+}

@@ -1,0 +1,23 @@
+/** The table room: what a table is, what it holds now, and where the rows of a key are. */
+
+export { Catalog } from './catalog.ts';
+export { type BlockAt, ChunkBlocks, type ChunkLayout, type LoadedPage, type Pins } from './chunk-blocks.ts';
+export type { TableDefinition } from './definition.ts';
+export {
+  type JsonOptions,
+  type JsonWriter,
+  jsonWriter,
+  type RawValue,
+  type ValueWriter,
+  valueWriter,
+} from './json-format.ts';
+export { ExactNumber, keyJson, keyPath, parseExactJson, parseKeyJson, parseKeyText } from './key.ts';
+export { type Key, KeySearch, type Need, type SearchStep } from './key-search.ts';
+export { openFile, readLayout } from './open-file.ts';
+export { Projection } from './projection.ts';
+export { keepFresh, REFRESH_MS_DEFAULT, type RefreshEvents } from './refresher.ts';
+export { readableLeaf, type TableColumn, type TableSchema, typeName } from './schema.ts';
+export { Snapshot, type SnapshotBrokenFile, type SnapshotFile, type SnapshotReadableFile } from './snapshot.ts';
+export { Table } from './table.ts';
+export { type BrokenFile, TableFile } from './table-file.ts';
+export { TableSource } from './table-source.ts';

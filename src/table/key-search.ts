@@ -1,0 +1,263 @@
+/**
+ * Where the rows of a key are: a search that only ever narrows, and stops to say what it needs.
+ *
+ *     files -> row groups (chunk bounds) -> row ranges (page bounds of every key column, intersected) -> rows
+ *
+ * Bounds decide by three values: a range is passed over only when it provably lacks the key. Inside a range the key
+ * columns leapfrog: each in turn moves the row forward to its own next match until all agree on one row.
+ *
+ * The search is synchronous and resumable. `next()` answers `found`, `exhausted`, `needs` with the pages or layouts that
+ * are not in memory, or `paused` when it has worked long enough for one turn of the event loop. Whoever can wait loads
+ * what is needed (holding it in `pins`) and calls `next()` again, which goes on where it stopped. A hot lookup treats
+ * both as a miss and waits for nothing.
+ */
+
+import type { ServiceError } from '../core/index.ts';
+import { findRow, type KeyValue } from '../parquet/index.ts';
+import type { ChunkBlocks, Pins } from './chunk-blocks.ts';
+import type { Snapshot, SnapshotReadableFile } from './snapshot.ts';
+import type { TableFile } from './table-file.ts';
+
+/** One value a key column, in the order of the table's key. */
+export type Key = readonly KeyValue[];
+
+/** What a lookup waits for: a chunk's layout, or one of its pages. */
+export type Need =
+  | { readonly kind: 'layout'; readonly file: TableFile; readonly chunk: ChunkBlocks }
+  | { readonly kind: 'page'; readonly file: TableFile; readonly chunk: ChunkBlocks; readonly page: number };
+
+export type SearchStep = 'found' | 'needs' | 'paused' | 'exhausted';
+
+/** Blocks gone through in one call of `next()`, so that a search through unsorted keys cannot hold up everybody else. */
+const BLOCKS_A_STEP_MAX = 256;
+
+/** Pages asked for at once when a key may be in many: enough to hide a round trip, few enough to waste little. */
+const PAGES_AHEAD_MAX = 64;
+
+export class KeySearch {
+  readonly snapshot: Snapshot;
+  readonly key: Key;
+  /** Held pages; undefined for a search that may not wait. */
+  readonly pins: Pins | undefined;
+  /** After `found`. */
+  match: { file: SnapshotReadableFile; rowGroup: number; row: number } | undefined = undefined;
+  /** After `needs`. */
+  needs: readonly Need[] = [];
+  /** Faults of files or ranges that might have held the key. */
+  readonly uncovered: ServiceError[] = [];
+
+  #file = 0;
+  #rowGroup = 0;
+  /** The candidate ranges of the current row group, [start, end) in turn; undefined until they are planned. */
+  #ranges: readonly number[] | undefined = undefined;
+  #range = 0;
+  /** The next row to look at, within the current row group. */
+  #row = 0;
+  #pagesAhead = 1;
+  #blocksLeft = 0;
+  readonly #failed = new Map<ChunkBlocks, Map<number, ServiceError>>();
+
+  constructor(snapshot: Snapshot, key: Key, pins: Pins | undefined) {
+    this.snapshot = snapshot;
+    this.key = key;
+    this.pins = pins;
+  }
+
+  /** Goes on to the next match, or to what is missing, or to the end. */
+  next(): SearchStep {
+    this.#blocksLeft = BLOCKS_A_STEP_MAX;
+    const files = this.snapshot.files;
+    for (; this.#file < files.length; this.#file++, this.#rowGroup = 0) {
+      const file = files[this.#file];
+      if (file === undefined) break;
+      if (file.kind === 'broken') {
+        this.uncovered.push(file.error.with({ file: file.object.key }));
+        continue;
+      }
+      if (file.keyPositions === undefined) continue;
+      for (; this.#rowGroup < file.file.index.rowGroups; this.#nextRowGroup()) {
+        const step = this.#searchRowGroup(file, file.keyPositions);
+        if (step !== 'exhausted') return step;
+      }
+    }
+    return 'exhausted';
+  }
+
+  /**
+   * Says that a need cannot be met because the file is broken there. The search passes over the rows of that page, or
+   * over the row group where not even the layout could be read, and remembers that the key might have been in them.
+   */
+  fail(need: Need, error: ServiceError): void {
+    if (need.kind === 'layout') {
+      this.uncovered.push(error);
+      if (need.chunk.rowGroup === this.#rowGroup) this.#nextRowGroup();
+      return;
+    }
+    const pages = this.#failed.get(need.chunk) ?? new Map<number, ServiceError>();
+    this.#failed.set(need.chunk, pages.set(need.page, error));
+  }
+
+  #nextRowGroup(): void {
+    this.#rowGroup += 1;
+    this.#ranges = undefined;
+    this.#range = 0;
+    this.#row = 0;
+  }
+
+  #searchRowGroup(file: SnapshotReadableFile, positions: readonly number[]): SearchStep {
+    if (this.#ranges === undefined) {
+      if (!this.#rowGroupMayMatch(file, positions)) return 'exhausted';
+      const ranges = this.#plan(file.file, positions);
+      if (ranges === undefined) return 'needs';
+      this.#ranges = ranges;
+    }
+    for (; this.#range < this.#ranges.length; this.#range += 2) {
+      const start = this.#ranges[this.#range] ?? 0;
+      const end = this.#ranges[this.#range + 1] ?? 0;
+      this.#row = Math.max(this.#row, start);
+      const step = this.#leapfrog(file, positions, end);
+      if (step !== 'exhausted') return step;
+    }
+    return 'exhausted';
+  }
+
+  #rowGroupMayMatch(file: SnapshotReadableFile, positions: readonly number[]): boolean {
+    const index = file.file.index;
+    for (const [i, position] of positions.entries()) {
+      const value = this.key[i];
+      if (value !== undefined && !index.canContain(this.#rowGroup, position, value)) return false;
+    }
+    return true;
+  }
+
+  /** The row ranges that every key column's page bounds leave open, or undefined when a layout has to be read first. */
+  #plan(file: TableFile, positions: readonly number[]): readonly number[] | undefined {
+    const chunks = this.#keyChunks(file, positions);
+    const missing = chunks.filter((chunk) => chunk.layout === undefined);
+    if (missing.length > 0) {
+      this.needs = missing.map((chunk) => ({ kind: 'layout', file, chunk }));
+      return undefined;
+    }
+    let ranges: readonly number[] = [0, file.index.rowGroupRows(this.#rowGroup)];
+    for (const [i, chunk] of chunks.entries()) {
+      const value = this.key[i];
+      if (chunk.layout === undefined || value === undefined || ranges.length === 0) continue;
+      ranges = intersect(ranges, candidateRanges(chunk.layout, value));
+    }
+    return ranges;
+  }
+
+  /** Moves to the next row before `end` where every key column has its value. */
+  #leapfrog(file: SnapshotReadableFile, positions: readonly number[], end: number): SearchStep {
+    const leaves = file.file.index.schema.leaves;
+    let agreed = 0;
+    for (let i = 0; this.#row < end; i = (i + 1) % positions.length) {
+      const position = positions[i] ?? 0;
+      const chunk = file.file.chunk(this.#rowGroup, position);
+      const at = chunk.at(this.#row, this.pins);
+      const leaf = leaves[position];
+      const value = this.key[i];
+      if (leaf === undefined || value === undefined) return 'exhausted';
+      if (this.#blocksLeft-- <= 0) return 'paused';
+      if (at === undefined) {
+        if (!this.#passFailedPage(chunk)) return this.#needPages(file.file, positions, end);
+        agreed = 0;
+        continue;
+      }
+      const blockEnd = Math.min(end, at.firstRow + at.block.rows);
+      const hit = findRow(at.block, leaf, value, this.#row - at.firstRow, blockEnd - at.firstRow);
+      if (hit < 0) {
+        this.#row = blockEnd;
+        agreed = 0;
+        continue;
+      }
+      agreed = at.firstRow + hit === this.#row ? agreed + 1 : 1;
+      this.#row = at.firstRow + hit;
+      if (agreed === positions.length) {
+        this.match = { file, rowGroup: this.#rowGroup, row: this.#row };
+        this.#row += 1;
+        return 'found';
+      }
+    }
+    return 'exhausted';
+  }
+
+  /** Moves past the current row's page of this chunk if it is known to be broken. */
+  #passFailedPage(chunk: ChunkBlocks): boolean {
+    const locations = chunk.layout?.locations;
+    if (locations === undefined) return false;
+    const page = locations.pageOf(this.#row);
+    const error = this.#failed.get(chunk)?.get(page);
+    if (error === undefined) return false;
+    this.uncovered.push(error);
+    this.#row = locations.rowEnd(page);
+    return true;
+  }
+
+  /** Lets go of the pages that lie behind, so that a long search holds few at a time. */
+  #unpinPassed(chunks: readonly ChunkBlocks[]): void {
+    if (this.pins === undefined) return;
+    for (const [chunk, pages] of this.pins) {
+      if (!chunks.includes(chunk)) {
+        this.pins.delete(chunk);
+        continue;
+      }
+      const current = chunk.layout?.locations.pageOf(this.#row) ?? 0;
+      for (const page of pages.keys()) if (page < current) pages.delete(page);
+    }
+  }
+
+  /** The missing pages at and after the current row: one at first, twice as many each time the key was not there. */
+  #needPages(file: TableFile, positions: readonly number[], end: number): SearchStep {
+    const chunks = this.#keyChunks(file, positions);
+    this.#unpinPassed(chunks);
+    const needs: Need[] = [];
+    for (const chunk of chunks) {
+      const locations = chunk.layout?.locations;
+      if (locations === undefined) continue;
+      const last = locations.pageOf(end - 1);
+      const first = locations.pageOf(this.#row);
+      for (let page = first; page <= last && page < first + this.#pagesAhead; page++) {
+        if (this.#failed.get(chunk)?.has(page)) continue;
+        if (chunk.at(Math.max(this.#row, locations.firstRow(page)), this.pins) === undefined) {
+          needs.push({ kind: 'page', file, chunk, page });
+        }
+      }
+    }
+    this.needs = needs;
+    this.#pagesAhead = Math.min(PAGES_AHEAD_MAX, this.#pagesAhead * 2);
+    return 'needs';
+  }
+
+  #keyChunks(file: TableFile, positions: readonly number[]): ChunkBlocks[] {
+    return positions.map((position) => file.chunk(this.#rowGroup, position));
+  }
+}
+
+/** The rows of the pages that may hold the value, neighbouring pages joined. */
+function candidateRanges(layout: NonNullable<ChunkBlocks['layout']>, value: KeyValue): readonly number[] {
+  const { locations, bounds } = layout;
+  const ranges: number[] = [];
+  for (let page = 0; page < locations.pages; page++) {
+    if (bounds !== undefined && !bounds.canContain(page, value)) continue;
+    const first = locations.firstRow(page);
+    if (ranges.at(-1) === first) ranges.pop();
+    else ranges.push(first);
+    ranges.push(locations.rowEnd(page));
+  }
+  return ranges;
+}
+
+/** The rows that lie in a range of both lists. Both ascend and neither overlaps itself. */
+export function intersect(a: readonly number[], b: readonly number[]): readonly number[] {
+  const both: number[] = [];
+  for (let i = 0, j = 0; i < a.length && j < b.length; ) {
+    const start = Math.max(a[i] ?? 0, b[j] ?? 0);
+    const aEnd = a[i + 1] ?? 0;
+    const bEnd = b[j + 1] ?? 0;
+    if (start < Math.min(aEnd, bEnd)) both.push(start, Math.min(aEnd, bEnd));
+    if (aEnd <= bEnd) i += 2;
+    else j += 2;
+  }
+  return both;
+}

@@ -1,0 +1,178 @@
+/**
+ * The metadata reads: a file's footer when it joins a snapshot, and the layout of a chunk when a lookup first needs it.
+ *
+ * A file's length is known from the listing, so one read of its tail usually brings the footer and, where the writer
+ * made one, the page index beside it. What the tail did not bring is read later, by chunk, when it is needed.
+ */
+
+import type { MemoryTier } from '../cache/index.ts';
+import { type ByteRange, corrupt, ServiceError } from '../core/index.ts';
+import {
+  type ColumnChunk,
+  decodeFooter,
+  decodeOffsetIndex,
+  type FileIndex,
+  type PageLocations,
+  PageWalker,
+} from '../parquet/index.ts';
+import type { ObjectMeta, ObjectStore } from '../storage/index.ts';
+import type { ChunkLayout, PageBounds } from './chunk-blocks.ts';
+import { TableFile } from './table-file.ts';
+
+/** Enough for the footer and page index of most files, and no dearer on S3 than a small read. */
+const TAIL_BYTES = 128 * 1024;
+/** `PAR1`, an empty footer, its length, `PAR1`. */
+const PARQUET_BYTES_MIN = 12;
+/** Rounds of `needs` before a footer is taken for a lie. */
+const FOOTER_ROUNDS_MAX = 3;
+/** Layouts of a wide file are read when needed: each is two small objects. */
+const EAGER_CHUNKS_MAX = 4096;
+
+/** A chunk without an offset index is read whole up to this size to find its pages; beyond it, header by header. */
+const WALK_WHOLE_BYTES_MAX = 4 * 2 ** 20;
+const WALK_PIECE_BYTES_REMOTE = 64 * 1024;
+const WALK_PIECE_BYTES_LOCAL = 4 * 1024;
+
+export async function openFile(
+  store: ObjectStore,
+  object: ObjectMeta,
+  keyColumns: readonly string[],
+  tier: MemoryTier,
+  signal: AbortSignal,
+): Promise<TableFile> {
+  if (object.sizeBytes < PARQUET_BYTES_MIN) {
+    throw corrupt(`${object.key} has ${object.sizeBytes} bytes, too few for a Parquet file`, { file: object.key });
+  }
+  const tail = await readTail(store, object, keyColumns, signal);
+  const file = new TableFile(store, object, tail.index, keyColumns, tier);
+  if (tail.index.rowGroups * tail.index.schema.leaves.length <= EAGER_CHUNKS_MAX) readEagerLayouts(file, tail);
+  return file;
+}
+
+interface Tail {
+  readonly index: FileIndex;
+  /** Offset in the file of the first of `bytes`, which run to its end. */
+  readonly start: number;
+  readonly bytes: Uint8Array;
+}
+
+async function readTail(
+  store: ObjectStore,
+  object: ObjectMeta,
+  keyColumns: readonly string[],
+  signal: AbortSignal,
+): Promise<Tail> {
+  let start = Math.max(0, object.sizeBytes - TAIL_BYTES);
+  let bytes = await store.getRange(object, { start, end: object.sizeBytes }, { signal });
+  for (let round = 0; round < FOOTER_ROUNDS_MAX; round++) {
+    const footer = withFile(object, () => decodeFooter(bytes, object.sizeBytes, { keyColumns: new Set(keyColumns) }));
+    if (footer.kind === 'data') return { index: footer.index, start, bytes };
+    const wanted = Math.min(...footer.ranges.map((range) => range.start));
+    const more = await store.getRange(object, { start: wanted, end: start }, { signal });
+    bytes = Buffer.concat([more, bytes]);
+    start = wanted;
+  }
+  throw corrupt(`the footer of ${object.key} keeps asking for more bytes`, { file: object.key });
+}
+
+/** Decodes the layouts whose page index lies in the tail already; a broken one is left for the walk over the pages. */
+function readEagerLayouts(file: TableFile, tail: Tail): void {
+  const { index } = file;
+  for (let rowGroup = 0; rowGroup < index.rowGroups; rowGroup++) {
+    for (const leaf of index.schema.leaves) {
+      const chunk = index.chunk(rowGroup, leaf.ordinal);
+      const wanted = indexRanges(file, chunk);
+      if (wanted.offsets === undefined || wanted.offsets.start < tail.start) continue;
+      if (wanted.bounds !== undefined && wanted.bounds.start < tail.start) continue;
+      const slice = (range: ByteRange) => tail.bytes.subarray(range.start - tail.start, range.end - tail.start);
+      const layout = decodeLayout(file, chunk, slice(wanted.offsets), wanted.bounds && slice(wanted.bounds));
+      if (layout !== undefined) file.chunk(rowGroup, leaf.ordinal).layout = layout;
+    }
+  }
+}
+
+/** Where the pages of a chunk lie and, for a key column, what they may hold. */
+export async function readLayout(file: TableFile, chunk: ColumnChunk, signal: AbortSignal): Promise<ChunkLayout> {
+  const wanted = indexRanges(file, chunk);
+  if (wanted.offsets !== undefined) {
+    const [offsets, bounds] = await Promise.all([
+      file.store.getRange(file.object, wanted.offsets, { signal }),
+      wanted.bounds && file.store.getRange(file.object, wanted.bounds, { signal }),
+    ]);
+    const layout = decodeLayout(file, chunk, offsets, bounds);
+    if (layout !== undefined) return layout;
+  }
+  return { locations: await walkPages(file, chunk, signal), bounds: undefined };
+}
+
+function indexRanges(file: TableFile, chunk: ColumnChunk): { offsets?: ByteRange; bounds?: ByteRange } {
+  const inFile = (range: ByteRange | undefined) =>
+    range !== undefined && range.start >= 0 && range.end > range.start && range.end <= file.object.sizeBytes;
+  const { offsetIndexRange: offsets, columnIndexRange: bounds } = chunk;
+  return {
+    ...(offsets !== undefined && inFile(offsets) ? { offsets } : {}),
+    ...(bounds !== undefined && inFile(bounds) && file.isKey(chunk.leaf) ? { bounds } : {}),
+  };
+}
+
+/** Undefined where the offset index is broken: the page headers tell the same. Bounds that are broken are unknown. */
+function decodeLayout(
+  file: TableFile,
+  chunk: ColumnChunk,
+  offsets: Uint8Array,
+  bounds: Uint8Array | undefined,
+): ChunkLayout | undefined {
+  const rows = file.index.rowGroupRows(chunk.rowGroup);
+  const locations = orUndefined(() => decodeOffsetIndex(offsets, chunk, rows));
+  if (locations === undefined) return undefined;
+  return { locations, bounds: bounds && orUndefined(() => pageBounds(bounds, chunk, locations)) };
+}
+
+function pageBounds(bytes: Uint8Array, chunk: ColumnChunk, locations: PageLocations): PageBounds {
+  throw corrupt('not yet');
+}
+
+function orUndefined<T>(decode: () => T): T | undefined {
+  try {
+    return decode();
+  } catch (thrown) {
+    if (thrown instanceof ServiceError && (thrown.kind === 'corrupt' || thrown.kind === 'unsupported'))
+      return undefined;
+    throw thrown;
+  }
+}
+
+/**
+ * Finds the pages by their headers. Where a read is dear a chunk of modest size is read whole, and a larger one header
+ * by header in pieces that hold many small pages; where reads are cheap only the headers are read.
+ */
+async function walkPages(file: TableFile, chunk: ColumnChunk, signal: AbortSignal): Promise<PageLocations> {
+  const { start, end } = chunk.range;
+  const wholeIsCheap = !file.store.cheapReads && end - start <= WALK_WHOLE_BYTES_MAX;
+  const pieceBytes = file.store.cheapReads ? WALK_PIECE_BYTES_LOCAL : WALK_PIECE_BYTES_REMOTE;
+  const walker = new PageWalker(chunk, file.index.rowGroupRows(chunk.rowGroup));
+  let step = walker.next(new Uint8Array(0), start);
+  while (step.kind === 'needs') {
+    const [needed] = step.ranges;
+    if (needed === undefined) throw new ServiceError('internal', 'internal', 'a walk needs nothing and does not end');
+    const pieceEnd = wholeIsCheap ? end : Math.min(end, Math.max(needed.end, needed.start + pieceBytes));
+    const bytes = await file.store.getRange(file.object, { start: needed.start, end: pieceEnd }, { signal });
+    step = walker.next(bytes, needed.start);
+  }
+  return step.locations;
+}
+
+function withFile<T>(object: ObjectMeta, decode: () => T): T {
+  try {
+    return decode();
+  } catch (thrown) {
+    if (!(thrown instanceof ServiceError)) throw thrown;
+    throw new ServiceError(
+      thrown.kind,
+      thrown.code,
+      `${object.key}: ${thrown.message}`,
+      { file: object.key, ...thrown.context },
+      thrown,
+    );
+  }
+}

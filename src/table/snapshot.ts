@@ -1,0 +1,150 @@
+/**
+ * One consistent view of a table: the objects of one listing at their versions, and the schema they share.
+ *
+ * A request pins one snapshot and never sees another. Snapshots are immutable; files that two snapshots share are the
+ * same `TableFile`, so their blocks stay in memory across a refresh.
+ */
+
+import { createHash } from 'node:crypto';
+import { ServiceError } from '../core/index.ts';
+import { keyClassOf, type LeafColumn } from '../parquet/index.ts';
+import type { ObjectMeta } from '../storage/index.ts';
+import type { TableDefinition } from './definition.ts';
+import type { JsonOptions } from './json-format.ts';
+import { Projection } from './projection.ts';
+import { leafPositions, readableLeaf, type TableColumn, type TableSchema, uniteSchemas } from './schema.ts';
+import type { BrokenFile, TableFile } from './table-file.ts';
+
+/** Requests choose columns freely, so what is kept prepared for them must be bounded. */
+const PROJECTIONS_MAX = 256;
+
+export type SnapshotFile = SnapshotReadableFile | SnapshotBrokenFile;
+
+export interface SnapshotReadableFile {
+  readonly kind: 'readable';
+  readonly file: TableFile;
+  /** By table column: the leaf's position in this file, -1 where it has none. */
+  readonly leafPositions: Int32Array;
+  /** By key column: the leaf's position; undefined where the file lacks one and so holds no key at all. */
+  readonly keyPositions: readonly number[] | undefined;
+}
+
+export interface SnapshotBrokenFile extends BrokenFile {
+  readonly kind: 'broken';
+}
+
+export class Snapshot {
+  readonly definition: TableDefinition;
+  /** A hash of the objects and their versions: equal ids, equal answers. */
+  readonly id: string;
+  readonly createdAtMs: number;
+  readonly schema: TableSchema;
+  readonly keyColumns: readonly TableColumn[];
+  readonly keyLeaves: readonly LeafColumn[];
+  readonly files: readonly SnapshotFile[];
+  /** Rows of the readable files. */
+  readonly rows: number;
+  readonly #projections = new Map<string, Projection>();
+
+  constructor(definition: TableDefinition, files: readonly (TableFile | BrokenFile)[], createdAtMs: number) {
+    this.definition = definition;
+    this.createdAtMs = createdAtMs;
+    this.confirmedAtMs = createdAtMs;
+    const readable = files.filter(isReadable);
+    this.schema = uniteSchemas(readable.map((file) => ({ name: file.object.key, schema: file.index.schema })));
+    this.keyColumns = readable.length === 0 ? [] : definition.key.map((name) => keyColumn(this.schema, name));
+    this.keyLeaves = this.keyColumns.map(readableLeaf);
+    this.files = files.map((file) => this.#snapshotFile(file));
+    this.rows = readable.reduce((rows, file) => rows + file.index.rows, 0);
+    this.id = snapshotId(
+      definition,
+      files.map((file) => file.object),
+    );
+  }
+
+  /** How long ago a listing last confirmed this snapshot is counted from here. */
+  confirmedAtMs: number;
+
+  get columns(): readonly TableColumn[] {
+    return this.schema.columns;
+  }
+
+  column(name: string): TableColumn {
+    const column = this.schema.byName.get(name);
+    if (column === undefined) throw unknownColumn(name, this.schema);
+    return column;
+  }
+
+  /** The prepared projection of these columns in this order, or of all. Throws `unknown_column` and `unsupported`. */
+  projection(names: readonly string[] | undefined, json: JsonOptions = this.definition.json): Projection {
+    const cacheKey = JSON.stringify([names ?? null, json.int64, json.nonfinite]);
+    const known = this.#projections.get(cacheKey);
+    if (known !== undefined) return known;
+    const made = new Projection(this.#chosen(names), json);
+    if (this.#projections.size >= PROJECTIONS_MAX) {
+      const [oldest] = this.#projections.keys();
+      if (oldest !== undefined) this.#projections.delete(oldest);
+    }
+    this.#projections.set(cacheKey, made);
+    return made;
+  }
+
+  #chosen(names: readonly string[] | undefined): readonly TableColumn[] {
+    return names === undefined ? this.schema.columns : [...new Set(names)].map((name) => this.column(name));
+  }
+
+  #snapshotFile(file: TableFile | BrokenFile): SnapshotFile {
+    if (!isReadable(file)) return { kind: 'broken', object: file.object, error: file.error };
+    const positions = leafPositions(this.schema, file.index.schema);
+    const keyPositions = this.keyColumns.map((column) => positions[column.ordinal] ?? -1);
+    return {
+      kind: 'readable',
+      file,
+      leafPositions: positions,
+      keyPositions: keyPositions.includes(-1) ? undefined : keyPositions,
+    };
+  }
+}
+
+function isReadable(file: TableFile | BrokenFile): file is TableFile {
+  return 'index' in file;
+}
+
+function keyColumn(schema: TableSchema, name: string): TableColumn {
+  const column = schema.byName.get(name);
+  if (column === undefined) {
+    const known = schema.columns.map((candidate) => candidate.name).slice(0, 50);
+    throw new ServiceError(
+      'unavailable',
+      'unknown_key_column',
+      `there is no column ${JSON.stringify(name)} to be the key; the columns are ${known.join(', ')}`,
+      { column: name, known },
+    );
+  }
+  if (keyClassOf(readableLeaf(column)) === 'unsearchable') {
+    throw new ServiceError(
+      'unsupported',
+      'unsupported_key',
+      `column ${JSON.stringify(name)} has a type that cannot be a key; choose an integer, string, date, timestamp or decimal column`,
+      { column: name },
+    );
+  }
+  return column;
+}
+
+function unknownColumn(name: string, schema: TableSchema): ServiceError {
+  const known = schema.columns.map((column) => column.name).slice(0, 50);
+  return new ServiceError(
+    'invalid',
+    'unknown_column',
+    `there is no column ${JSON.stringify(name)}; the columns are ${known.join(', ')}`,
+    { column: name, known },
+  );
+}
+
+function snapshotId(definition: TableDefinition, objects: readonly ObjectMeta[]): string {
+  const hash = createHash('sha256');
+  hash.update(JSON.stringify([definition.name, definition.key]));
+  for (const object of objects) hash.update(JSON.stringify([object.key, object.eTag, object.sizeBytes]));
+  return hash.digest('hex').slice(0, 16);
+}

@@ -1,0 +1,53 @@
+/** One Parquet file of a table: where it lies, its compact footer, and the blocks of it that are in memory. */
+
+import type { MemoryTier } from '../cache/index.ts';
+import type { ServiceError } from '../core/index.ts';
+import type { FileIndex, LeafColumn } from '../parquet/index.ts';
+import type { ObjectMeta, ObjectStore } from '../storage/index.ts';
+import { ChunkBlocks } from './chunk-blocks.ts';
+
+export class TableFile {
+  readonly store: ObjectStore;
+  readonly object: ObjectMeta;
+  readonly index: FileIndex;
+  readonly #keyColumns: ReadonlySet<string>;
+  readonly #tier: MemoryTier;
+  /** By row group, then column; made on first use. */
+  readonly #chunks: (ChunkBlocks | undefined)[];
+
+  constructor(
+    store: ObjectStore,
+    object: ObjectMeta,
+    index: FileIndex,
+    keyColumns: readonly string[],
+    tier: MemoryTier,
+  ) {
+    this.store = store;
+    this.object = object;
+    this.index = index;
+    this.#keyColumns = new Set(keyColumns);
+    this.#tier = tier;
+    this.#chunks = new Array(index.rowGroups * index.schema.leaves.length);
+  }
+
+  /** Key columns are the ones whose page bounds are worth reading. */
+  isKey(leaf: LeafColumn): boolean {
+    return this.#keyColumns.has(leaf.name);
+  }
+
+  chunk(rowGroup: number, column: number): ChunkBlocks {
+    const at = rowGroup * this.index.schema.leaves.length + column;
+    let chunk = this.#chunks[at];
+    if (chunk === undefined) {
+      chunk = new ChunkBlocks(this.index.chunk(rowGroup, column), rowGroup, this.#tier);
+      this.#chunks[at] = chunk;
+    }
+    return chunk;
+  }
+}
+
+/** A file that could not be opened: a key that it might hold is `not_covered`, never absent. */
+export interface BrokenFile {
+  readonly object: ObjectMeta;
+  readonly error: ServiceError;
+}
