@@ -3,6 +3,7 @@
 export { Block, type BlockOrder } from './block.ts';
 export { type BlockKind, sealBlock, verifyBlock } from './block-layout.ts';
 export type { DecodedPage } from './block-writer.ts';
+export { BloomFilter, type DecodedBloomFilter, decodeBloomFilter, MAX_BLOOM_FILTER_BYTES } from './bloom-filter.ts';
 export { type Bounds, canContain, canContainBetween } from './bounds.ts';
 export { compareKeys, isUnsigned, type KeyClass, type KeyValue, keyClassOf } from './compare.ts';
 export type { BoundaryOrder, ColumnOrder, CompressionCodec, Encoding, PageType } from './file-format.ts';
@@ -12,6 +13,7 @@ export type { SortingColumn } from './footer-scan.ts';
 export { keyValueAt } from './key-value.ts';
 export { decodeCost, decodeDataPage, decodeDictionaryPage, type PageContext } from './page-decode.ts';
 export { decodePageHeader, MAX_PAGE_HEADER_BYTES, type PageHeader } from './page-header.ts';
+export { decodeColumnIndex, PageBounds } from './page-index.ts';
 export { decodeOffsetIndex, PageLocations } from './page-locations.ts';
 export { PageWalker, type WalkStep } from './page-walker.ts';
 export type {

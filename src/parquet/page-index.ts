@@ -1,0 +1,167 @@
+/**
+ * The ColumnIndex: bounds of every page of a chunk, so that pages can be passed over unread. What its bounds may be
+ * believed for is decided where all bounds are, in `bounds.ts`; here it is only read and held against the chunk's pages.
+ */
+
+import { corrupt, type ServiceError } from '../core/index.ts';
+import { type Bounds, boundFormOf, FLOAT_FORMS } from './bounds.ts';
+import { BoundsTable } from './bounds-table.ts';
+import type { KeyValue } from './compare.ts';
+import { BOUNDARY_ORDERS, type BoundaryOrder } from './file-format.ts';
+import type { ColumnChunk } from './file-index.ts';
+import { KEY_BOUND_BYTES, packBounds, planBounds } from './pack-bounds.ts';
+import { RAW, RawStatistics, readBoundList } from './raw-statistics.ts';
+import { ThriftEndError, ThriftReader, WIRE } from './thrift.ts';
+
+/** Bounds of the pages of one chunk. Unknown bounds contain everything. */
+export class PageBounds {
+  readonly pages: number;
+  /** What the file says of the order of its bounds: a hint. Searches go by what the bounds are. */
+  readonly boundaryOrder: BoundaryOrder;
+  readonly byteSize: number;
+  readonly #nullPages: Uint8Array;
+  readonly #nullCounts: Float64Array | undefined;
+  readonly #table: BoundsTable | undefined;
+
+  constructor(
+    nullPages: Uint8Array,
+    nullCounts: Float64Array | undefined,
+    boundaryOrder: BoundaryOrder,
+    table: BoundsTable | undefined,
+    tableBytes: number,
+  ) {
+    this.pages = nullPages.length;
+    this.boundaryOrder = boundaryOrder;
+    this.byteSize = 1024 + nullPages.length + (nullCounts?.byteLength ?? 0) + tableBytes;
+    this.#nullPages = nullPages;
+    this.#nullCounts = nullCounts;
+    this.#table = table;
+  }
+
+  /** True when the page holds nothing but nulls. */
+  nullPage(page: number): boolean {
+    return this.#nullPages[page] === 1;
+  }
+
+  nullCount(page: number): number | undefined {
+    const count = this.#nullCounts?.[page];
+    return count === undefined || count < 0 ? undefined : count;
+  }
+
+  at(page: number): Bounds | undefined {
+    return this.#table?.at(page);
+  }
+
+  canContain(page: number, key: KeyValue): boolean {
+    return this.#table?.canContain(page, key) ?? true;
+  }
+
+  /** Whether the page may hold a value from `low` to `high`, both included; undefined is without end. */
+  canContainBetween(page: number, low: KeyValue | undefined, high: KeyValue | undefined): boolean {
+    return this.#table?.canContainBetween(page, low, high) ?? true;
+  }
+
+  /** The first page from `from` on that may hold the key, or -1. Makes no garbage. */
+  next(key: KeyValue, from = 0): number {
+    if (this.#table !== undefined) return this.#table.next(key, from);
+    return from < this.pages ? from : -1;
+  }
+}
+
+interface RawColumnIndex {
+  readonly raw: RawStatistics;
+  readonly nullPages: Uint8Array;
+  readonly nullCounts: Float64Array | undefined;
+  readonly boundaryOrder: BoundaryOrder;
+}
+
+/** `pages` is the number of data pages of the chunk's offset index. */
+export function decodeColumnIndex(bytes: Uint8Array, chunk: ColumnChunk, pages: number): PageBounds {
+  const fault = (why: string): ServiceError =>
+    corrupt(`the column index of column ${chunk.leaf.name} ${why}`, {
+      rowGroup: chunk.rowGroup,
+      column: chunk.leaf.name,
+    });
+  // Each page takes at least a byte of each of three lists.
+  if (pages * 3 > bytes.length) throw fault(`has ${bytes.length} bytes, too few for ${pages} pages`);
+  let index: RawColumnIndex;
+  try {
+    index = readColumnIndex(new ThriftReader(bytes), chunk, pages, fault);
+  } catch (error) {
+    throw error instanceof ThriftEndError ? fault('ends before its last field') : error;
+  }
+  const plan = planBounds(chunk.leaf, chunk.columnOrder, index.raw, 0, pages, KEY_BOUND_BYTES);
+  const buffer = new ArrayBuffer(plan.byteLength);
+  packBounds(plan, new Uint8Array(buffer), 0);
+  const table = plan.byteLength === 0 ? undefined : new BoundsTable(plan.layout, buffer, 0);
+  return new PageBounds(index.nullPages, index.nullCounts, index.boundaryOrder, table, plan.byteLength);
+}
+
+function readColumnIndex(
+  reader: ThriftReader,
+  chunk: ColumnChunk,
+  pages: number,
+  fault: (why: string) => ServiceError,
+): RawColumnIndex {
+  const raw = new RawStatistics(reader.bytes, pages);
+  const nullPages = new Uint8Array(pages);
+  let nullCounts: Float64Array | undefined;
+  let nanCounts: Float64Array | undefined;
+  let boundaryOrder: BoundaryOrder = 'UNORDERED';
+  const sizes = [-1, -1, -1];
+  for (let field = reader.nextField(0); field !== 0; field = reader.nextField(field)) {
+    switch (field) {
+      case 0x19: // null_pages
+        sizes[0] = readFlags(reader, nullPages);
+        break;
+      case 0x29: // min_values
+        sizes[1] = readBoundList(reader, raw, 'min');
+        break;
+      case 0x39: // max_values
+        sizes[2] = readBoundList(reader, raw, 'max');
+        break;
+      case 0x46: // boundary_order
+        boundaryOrder = BOUNDARY_ORDERS[reader.integer()] ?? 'UNORDERED';
+        break;
+      case 0x59: // null_counts
+        nullCounts = readCounts(reader, pages);
+        break;
+      case 0x89: // nan_counts
+        nanCounts = readCounts(reader, pages);
+        break;
+      default:
+        reader.skip(field);
+    }
+  }
+  for (const size of sizes) {
+    if (size !== pages) throw fault(`has ${size === -1 ? 'no' : size} bounds for ${pages} pages`);
+  }
+  markPages(raw, nullPages, FLOAT_FORMS.has(boundFormOf(chunk.leaf)) ? nanCounts : undefined);
+  return { raw, nullPages, nullCounts, boundaryOrder };
+}
+
+/** A page of nulls has placeholders for bounds; a count of no NaN is worth knowing. */
+function markPages(raw: RawStatistics, nullPages: Uint8Array, nanCounts: Float64Array | undefined): void {
+  for (let page = 0; page < nullPages.length; page += 1) {
+    if (nullPages[page] === 1) raw.bits[page] = RAW.ALL_NULL;
+    else if (nanCounts?.[page] === 0) raw.bits[page] = raw.bits[page]! | RAW.NO_NAN;
+  }
+}
+
+/** list<bool>, a byte each, 1 for true. */
+function readFlags(reader: ThriftReader, flags: Uint8Array): number {
+  const size = reader.listSize(WIRE.TRUE);
+  for (let index = 0; index < size; index += 1) {
+    const byte = reader.byte();
+    if (index < flags.length) flags[index] = byte === 1 ? 1 : 0;
+  }
+  return size;
+}
+
+/** list<i64> with one count a page; a list of another length is as good as none. */
+function readCounts(reader: ThriftReader, pages: number): Float64Array | undefined {
+  const size = reader.listSize(WIRE.INT);
+  const counts = new Float64Array(size);
+  for (let index = 0; index < size; index += 1) counts[index] = reader.integer();
+  return size === pages ? counts : undefined;
+}
