@@ -17,6 +17,7 @@ const required = [
   'gates',
   'build',
   'start',
+  'package',
   'bench',
 ] as const;
 

@@ -1,0 +1,76 @@
+/** What bin/pointlake.js starts: compiled code, or sources where nothing newer is compiled; or nothing on an old Node. */
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const command = fileURLToPath(new URL('../../bin/pointlake.js', import.meta.url));
+
+let root = '';
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'pointlake-bin-'));
+  put('package.json', '{"type":"module"}', 0);
+  mkdirSync(join(root, 'bin'));
+  copyFileSync(command, join(root, 'bin/pointlake.js'));
+});
+afterEach(() => {
+  rmSync(root, { recursive: true });
+});
+
+function put(path: string, content: string, changedSeconds: number): void {
+  mkdirSync(dirname(join(root, path)), { recursive: true });
+  writeFileSync(join(root, path), content);
+  utimesSync(join(root, path), changedSeconds, changedSeconds);
+}
+
+function start(...flags: string[]) {
+  return spawnSync(process.execPath, [...flags, join(root, 'bin/pointlake.js')], { encoding: 'utf8' });
+}
+
+const source = "const from: string = 'source';\nconsole.log(from);\n";
+const compiled = "console.log('compiled');\n";
+
+test('the installed package has compiled code only', () => {
+  put('dist/cli/main.js', compiled, 100);
+  assert.equal(start().stdout, 'compiled\n');
+});
+
+test('a checkout without a build runs its sources', () => {
+  put('src/cli/main.ts', source, 100);
+  assert.equal(start().stdout, 'source\n');
+});
+
+test('a build that is newer than every source runs', () => {
+  put('src/cli/main.ts', source, 100);
+  put('src/core/index.ts', '', 100);
+  put('dist/cli/main.js', compiled, 200);
+  assert.equal(start().stdout, 'compiled\n');
+});
+
+test('a build that is older than any source is passed over', () => {
+  put('src/cli/main.ts', source, 100);
+  put('src/core/index.ts', '', 300);
+  put('dist/cli/main.js', compiled, 200);
+  assert.equal(start().stdout, 'source\n');
+});
+
+for (const version of ['20.20.2', '22.17.1', '6.0.0']) {
+  test(`Node ${version} is told in one line that it is too old`, () => {
+    put('dist/cli/main.js', compiled, 100);
+    const versions = `Object.defineProperty(process, 'versions', { value: { node: '${version}' } })`;
+    const run = start('--import', `data:text/javascript,${encodeURIComponent(versions)}`);
+    assert.equal(run.status, 1);
+    assert.equal(run.stdout, '');
+    assert.match(run.stderr, new RegExp(`^pointlake needs Node 22\\.18 or newer and this is Node ${version}; .*\\n$`));
+  });
+}
+
+test('Node 22.18 is new enough', () => {
+  put('dist/cli/main.js', compiled, 100);
+  const versions = `Object.defineProperty(process, 'versions', { value: { node: '22.18.0' } })`;
+  assert.equal(start('--import', `data:text/javascript,${encodeURIComponent(versions)}`).stdout, 'compiled\n');
+});
