@@ -65,6 +65,6 @@ function lookUp(
   const file = join(projectRoot, 'datasets', 'data', `${name}.parquet`);
   const args = [join(installed, 'bin', 'pointlake.js'), 'lookup', file, '--key', keyColumn, key];
   const row = execFileSync(process.execPath, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
-  assert.partialDeepStrictEqual(JSON.parse(row), expected, name);
+  assert.partialDeepStrictEqual(JSON.parse(row), { status: 'found', row: expected }, name);
   console.log(`${name} ${key}: ${row.trim()}`);
 }
