@@ -112,10 +112,10 @@ test('the position of each fault', () => {
     ['[1],', 3],
   ];
   for (const [text, position] of faults) {
-    assert.equal(faultOf(text).context['position'], position, text);
+    assert.equal(faultOf(text).context.position, position, text);
   }
   const second = faultOf('{\n  "keys": [1,,2]\n}');
-  assert.equal(second.context['line'], 2);
+  assert.equal(second.context.line, 2);
   assert.match(second.message, /line 2, column 14/);
 });
 
@@ -135,11 +135,11 @@ test('what JSON.parse refuses is refused with a position inside the text, and no
           accepted = false;
         }
         if (accepted) return void parseExactJson(broken);
-        const found = Number(faultOf(broken).context['position']);
+        const found = Number(faultOf(broken).context.position);
         assert.ok(found >= 0 && found <= broken.length);
         if (found === broken.length) return;
         // The text before the fault is a beginning of some JSON, so the fault is not at a place that was still fine.
-        assert.ok(faultOf(broken.slice(0, found + 1)).context['position'] === found || broken.length === found + 1);
+        assert.ok(faultOf(broken.slice(0, found + 1)).context.position === found || broken.length === found + 1);
       },
     ),
     { numRuns: 3000 },
@@ -148,8 +148,8 @@ test('what JSON.parse refuses is refused with a position inside the text, and no
 
 test('depth is bounded before anything recurses', () => {
   assert.doesNotThrow(() => parseExactJson(`${'['.repeat(64)}1.0${']'.repeat(64)}`));
-  assert.equal(faultOf(`${'['.repeat(65)}${']'.repeat(65)}`).context['position'], 64);
-  assert.equal(faultOf('['.repeat(5_000_000)).context['position'], 64);
+  assert.equal(faultOf(`${'['.repeat(65)}${']'.repeat(65)}`).context.position, 64);
+  assert.equal(faultOf('['.repeat(5_000_000)).context.position, 64);
   assert.doesNotThrow(() => parseExactJson(`"${'['.repeat(1000)}"`));
 });
 

@@ -159,8 +159,8 @@ test('what has no JSON form names the column and the feature', () => {
   ]) {
     const error = refusal(() => jsonWriter(leaf, plain));
     assert.equal(error.kind, 'unsupported');
-    assert.equal(error.context['column'], leaf.name);
-    assert.ok(error.context['feature']);
+    assert.equal(error.context.column, leaf.name);
+    assert.ok(error.context.feature);
   }
 });
 

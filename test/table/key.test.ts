@@ -135,9 +135,9 @@ test('forms that are refused in a URL, each with the right form', () => {
       const error = refusal(() => parseKeyText(leaf, text));
       assert.equal(error.kind, 'invalid', text);
       assert.equal(error.code, 'bad_key', text);
-      assert.equal(error.context['column'], 'c');
+      assert.equal(error.context.column, 'c');
       assert.ok(
-        String(error.context['expected']).length > 3 && error.message.includes(String(error.context['expected'])),
+        String(error.context.expected).length > 3 && error.message.includes(String(error.context.expected)),
       );
       assert.ok(error.message.length < 400 && error.message.isWellFormed());
     }

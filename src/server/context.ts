@@ -1,0 +1,56 @@
+/** What every route works with. */
+
+import type { Clock } from '../core/index.ts';
+import type { LookupEngine, PageLoader } from '../shard/index.ts';
+import type { Catalog } from '../table/index.ts';
+import type { Encoders } from './encoders.ts';
+
+export interface ServerOptions {
+  /** Milliseconds that a request may take when it does not say less itself. */
+  readonly deadlineMs: number;
+  /** Bytes of a request body. */
+  readonly bodyBytesMax: number;
+  /** Keys of one lookup. */
+  readonly keysMax: number;
+  /** Rows that one lookup may ask for, keys times limit. */
+  readonly rowsMax: number;
+  /** Characters of one lookup's answer. */
+  readonly answerCharactersMax: number;
+  /** Lookups by body under way at once; more are told to come back. */
+  readonly lookupsMax: number;
+  /** Milliseconds for a request's headers and body to arrive. */
+  readonly requestTimeoutMs: number;
+  /** Milliseconds that requests under way have left when the server closes. */
+  readonly graceMs: number;
+}
+
+export const SERVER_DEFAULTS: ServerOptions = {
+  deadlineMs: 30_000,
+  bodyBytesMax: 2 ** 20,
+  keysMax: 1000,
+  rowsMax: 100_000,
+  answerCharactersMax: 256 * 2 ** 20,
+  lookupsMax: 64,
+  requestTimeoutMs: 60_000,
+  graceMs: 8_000,
+};
+
+/** What the node's memory holds; the memory tier of the cache room has this shape. */
+export interface MemoryState {
+  readonly stats: { readonly entries: number; readonly admitted: number; readonly evicted: number };
+  readonly budget: { readonly totalBytes: number; usedBytes(kind: 'metadata' | 'blocks'): number };
+}
+
+export interface ServerContext {
+  readonly catalog: Catalog;
+  readonly engine: LookupEngine;
+  readonly loader: PageLoader;
+  readonly clock: Clock;
+  readonly options: ServerOptions;
+  readonly encoders: Encoders;
+  readonly tier: MemoryState;
+  /** Faults of ours, for the log. */
+  readonly onInternalError: (error: Error) => void;
+  /** True once the server began to close. */
+  readonly isDraining: () => boolean;
+}

@@ -1,0 +1,89 @@
+/**
+ * What a reply needs that does not depend on the row, made once for each (snapshot, query string).
+ *
+ * The raw query string is the cache key, so that a hot request parses no query, looks up no column and builds no header.
+ * Clients choose query strings freely: a bounded number is kept a snapshot, the oldest leaving first.
+ */
+
+import { createHash } from 'node:crypto';
+import type { JsonOptions, Projection, Snapshot, TableColumn, ValueWriter } from '../table/index.ts';
+import { readableLeaf, valueWriter } from '../table/index.ts';
+import { columnNames, jsonOptions, parseQuery } from './query.ts';
+import { JSON_TYPE } from './respond.ts';
+
+const ENCODERS_MAX = 256;
+
+export type CacheTier = 'memory' | 'origin';
+
+export interface Encoder {
+  /** Snapshot and encoder, no hash of the body: the same URL with the same tag has the same bytes. */
+  readonly etag: string;
+  /** All headers but the lengths and ages, by the slowest tier touched. */
+  readonly headers: Readonly<Record<CacheTier, readonly string[]>>;
+}
+
+export interface RowEncoder extends Encoder {
+  readonly projection: Projection;
+}
+
+export interface ValueEncoder extends Encoder {
+  readonly column: TableColumn;
+  readonly writer: ValueWriter;
+}
+
+export class Encoders {
+  readonly #rows = new WeakMap<Snapshot, Map<string, RowEncoder>>();
+  readonly #values = new WeakMap<Snapshot, Map<string, ValueEncoder>>();
+
+  row(snapshot: Snapshot, query: string): RowEncoder {
+    return kept(this.#rows, snapshot, query, () => makeRowEncoder(snapshot, query));
+  }
+
+  value(snapshot: Snapshot, column: string, query: string): ValueEncoder {
+    return kept(this.#values, snapshot, `${query} ${column}`, () => makeValueEncoder(snapshot, column, query));
+  }
+}
+
+function kept<T>(bySnapshot: WeakMap<Snapshot, Map<string, T>>, snapshot: Snapshot, key: string, make: () => T): T {
+  let encoders = bySnapshot.get(snapshot);
+  if (encoders === undefined) {
+    encoders = new Map();
+    bySnapshot.set(snapshot, encoders);
+  }
+  const known = encoders.get(key);
+  if (known !== undefined) return known;
+  const made = make();
+  if (encoders.size >= ENCODERS_MAX) {
+    const [oldest] = encoders.keys();
+    if (oldest !== undefined) encoders.delete(oldest);
+  }
+  encoders.set(key, made);
+  return made;
+}
+
+function makeRowEncoder(snapshot: Snapshot, query: string): RowEncoder {
+  const parameters = parseQuery(query, ['columns', 'int64', 'nonfinite']);
+  const json = jsonOptions(parameters, snapshot.definition.json);
+  const projection = snapshot.projection(columnNames(parameters, snapshot), json);
+  return { projection, ...encoderOf(snapshot, projection.id, ['content-type', JSON_TYPE]) };
+}
+
+/** The content type of a value is the value's own and joins its headers later. */
+function makeValueEncoder(snapshot: Snapshot, name: string, query: string): ValueEncoder {
+  const json: JsonOptions = jsonOptions(parseQuery(query, ['int64', 'nonfinite']), snapshot.definition.json);
+  const column = snapshot.column(name);
+  const writer = valueWriter(readableLeaf(column), json);
+  return { column, writer, ...encoderOf(snapshot, `value-${column.ordinal}-${json.int64}-${json.nonfinite}`, []) };
+}
+
+function encoderOf(snapshot: Snapshot, encoderId: string, headers: readonly string[]): Encoder {
+  const etag = `"${snapshot.id}-${createHash('sha256').update(encoderId).digest('hex').slice(0, 16)}"`;
+  const common = [...headers, 'vary', 'accept', 'etag', etag, 'pointlake-snapshot', snapshot.id];
+  return {
+    etag,
+    headers: {
+      memory: [...common, 'pointlake-cache', 'memory'],
+      origin: [...common, 'pointlake-cache', 'origin'],
+    },
+  };
+}

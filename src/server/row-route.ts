@@ -1,0 +1,184 @@
+/**
+ * `GET /v1/tables/{table}/rows/{key}` and `.../values/{column}/{key}`.
+ *
+ * When the row is in memory everything from request to reply happens in one synchronous stretch: no promise is made.
+ * Only a row that has to be fetched opens a deadline and waits; it then may be read from a fresh snapshot, because an
+ * object changed meanwhile, so that key and encoder are made again for it.
+ */
+
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { ServiceError } from '../core/index.ts';
+import { type ValueAnswer, withFreshSnapshot } from '../shard/index.ts';
+import type { Snapshot, Table } from '../table/index.ts';
+import { checkAccepts, checkRequestHeaders, isNotModified, timeoutOf } from './conditions.ts';
+import type { ServerContext } from './context.ts';
+import { underDeadline } from './deadline.ts';
+import type { CacheTier, Encoder } from './encoders.ts';
+import { keyFromPath } from './key-parts.ts';
+import { problemOf } from './problem.ts';
+import { respond, respondEmpty, respondError, respondProblem } from './respond.ts';
+import { decodePart, readTarget, type Target } from './target.ts';
+
+/** `/v1/tables/{table}/rows/` and `/v1/tables/{table}/values/` are four parts each. */
+const PREFIX_PARTS = 4;
+
+type Handler = (request: FastifyRequest, reply: FastifyReply) => void;
+
+export function rowHandler(context: ServerContext): Handler {
+  const { catalog, engine, encoders } = context;
+  return (request, reply) => {
+    const { raw } = request;
+    checkRequestHeaders(raw.headers);
+    const table = catalog.get(tableName(request));
+    const snapshot = table.current();
+    const target = readTarget(raw.url ?? '', PREFIX_PARTS);
+    if (isEmpty(snapshot)) return sendAbsent(context, reply, snapshot, target.parts, 'memory');
+    const encoder = encoders.row(snapshot, target.query);
+    const key = keyFromPath(snapshot, target.parts);
+    const timeoutMs = timeoutOf(raw.headers, context.options.deadlineMs);
+    const json = engine.tryRow(snapshot, key, encoder.projection);
+    if (json === undefined) return void sendColdRow(context, request, reply, table, snapshot, target, timeoutMs);
+    if (json === null) return sendAbsent(context, reply, snapshot, target.parts, 'memory');
+    sendFound(context, request, reply, snapshot, encoder, 'memory', json);
+  };
+}
+
+async function sendColdRow(
+  context: ServerContext,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  table: Table,
+  pinned: Snapshot,
+  target: Target,
+  timeoutMs: number,
+): Promise<void> {
+  const { engine, encoders } = context;
+  try {
+    const read = async (snapshot: Snapshot, signal: AbortSignal) => {
+      const encoder = encoders.row(snapshot, target.query);
+      const key = keyFromPath(snapshot, target.parts);
+      return { encoder, answer: await engine.row(snapshot, key, encoder.projection, signal) };
+    };
+    const { encoder, answer } = await underDeadline(reply, context.clock, timeoutMs, 'at deadline', (signal) =>
+      withFreshSnapshot(table, pinned, signal, (fresh) => read(fresh, signal)),
+    );
+    const { json, snapshot, tier } = answer;
+    if (json === null) sendAbsent(context, reply, snapshot, target.parts, tier);
+    else sendFound(context, request, reply, snapshot, encoder, tier, json);
+  } catch (thrown) {
+    respondError(reply, thrown, context.onInternalError);
+  }
+}
+
+export function valueHandler(context: ServerContext): Handler {
+  const { catalog, engine, encoders } = context;
+  return (request, reply) => {
+    const { raw } = request;
+    checkRequestHeaders(raw.headers, ['text/plain', 'application/json', 'application/octet-stream']);
+    const table = catalog.get(tableName(request));
+    const snapshot = table.current();
+    const target = readTarget(raw.url ?? '', PREFIX_PARTS);
+    const [column = '', ...parts] = target.parts;
+    if (isEmpty(snapshot)) return sendAbsent(context, reply, snapshot, parts, 'memory');
+    const encoder = encoders.value(snapshot, decodePart(column), target.query);
+    const key = keyFromPath(snapshot, parts);
+    const timeoutMs = timeoutOf(raw.headers, context.options.deadlineMs);
+    const answer = engine.tryValue(snapshot, key, encoder.column, encoder.writer);
+    if (answer === undefined) return void sendColdValue(context, request, reply, table, snapshot, target, timeoutMs);
+    sendValue(context, request, reply, encoder, parts, answer);
+  };
+}
+
+async function sendColdValue(
+  context: ServerContext,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  table: Table,
+  pinned: Snapshot,
+  target: Target,
+  timeoutMs: number,
+): Promise<void> {
+  const { engine, encoders } = context;
+  const [column = '', ...parts] = target.parts;
+  try {
+    const read = async (snapshot: Snapshot, signal: AbortSignal) => {
+      const encoder = encoders.value(snapshot, decodePart(column), target.query);
+      const key = keyFromPath(snapshot, parts);
+      return { encoder, answer: await engine.value(snapshot, key, encoder.column, encoder.writer, signal) };
+    };
+    const { encoder, answer } = await underDeadline(reply, context.clock, timeoutMs, 'at deadline', (signal) =>
+      withFreshSnapshot(table, pinned, signal, (fresh) => read(fresh, signal)),
+    );
+    sendValue(context, request, reply, encoder, parts, answer);
+  } catch (thrown) {
+    respondError(reply, thrown, context.onInternalError);
+  }
+}
+
+function sendValue(
+  context: ServerContext,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  encoder: Encoder,
+  parts: readonly string[],
+  answer: ValueAnswer,
+): void {
+  const { snapshot, tier } = answer;
+  if (answer.kind === 'absent') {
+    sendAbsent(context, reply, snapshot, parts, tier);
+    return;
+  }
+  const headers = [...encoder.headers[tier], ...ageHeader(context, snapshot)];
+  if (answer.kind === 'value') checkAccepts(request.raw.headers, answer.value.contentType);
+  if (isNotModified(request.raw.headers['if-none-match'], encoder.etag)) respondEmpty(reply, 304, headers);
+  else if (answer.kind === 'value') {
+    respond(reply, 200, [...headers, 'content-type', answer.value.contentType], answer.value.body);
+  } else respondEmpty(reply, 204, headers);
+}
+
+function sendFound(
+  context: ServerContext,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  snapshot: Snapshot,
+  encoder: Encoder,
+  tier: CacheTier,
+  json: string,
+): void {
+  const headers = [...encoder.headers[tier], ...ageHeader(context, snapshot)];
+  if (isNotModified(request.raw.headers['if-none-match'], encoder.etag)) respondEmpty(reply, 304, headers);
+  else respond(reply, 200, headers, json);
+}
+
+/** 404 only ever says that the key is provably in no file of the snapshot. */
+function sendAbsent(
+  context: ServerContext,
+  reply: FastifyReply,
+  snapshot: Snapshot,
+  parts: readonly string[],
+  tier: CacheTier,
+): void {
+  const table = snapshot.definition.name;
+  const shown = parts.map((part) => (part.length > 100 ? `${part.slice(0, 100)}…` : part));
+  const detail = `no row of table ${table} has the key ${shown.join('/')}`;
+  const error = { kind: 'notFound', code: 'key_not_found', message: detail, context: { table, key: shown } } as const;
+  const headers = ['pointlake-snapshot', snapshot.id, 'pointlake-cache', tier, ...ageHeader(context, snapshot)];
+  respondProblem(reply, problemOf(error, headers));
+}
+
+/** Seconds since a listing last confirmed the snapshot. */
+export function ageHeader(context: ServerContext, snapshot: Snapshot): readonly string[] {
+  const seconds = Math.max(0, Math.floor((context.clock.nowMs() - snapshot.confirmedAtMs) / 1000));
+  return ['pointlake-snapshot-age', `${seconds}`];
+}
+
+/** A table without a file has no schema to read a key by, and no row either. */
+export function isEmpty(snapshot: Snapshot): boolean {
+  return snapshot.keyLeaves.length === 0;
+}
+
+export function tableName(request: FastifyRequest): string {
+  const { table } = request.params as { readonly table?: string };
+  if (table === undefined) throw new ServiceError('internal', 'internal', 'a route of a table names no table');
+  return table;
+}

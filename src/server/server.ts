@@ -1,0 +1,214 @@
+/**
+ * The HTTP server: Fastify with the routes of this version, one error format, and an orderly end.
+ *
+ * No logger, schema or hook stands on the way of a row. What Fastify itself refuses (a bad URL, a wrong content type)
+ * comes through the error handler and leaves as problem+json too.
+ */
+
+import type { AddressInfo } from 'node:net';
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { type Clock, ServiceError } from '../core/index.ts';
+import type { LookupEngine, PageLoader } from '../shard/index.ts';
+import type { Catalog } from '../table/index.ts';
+import { type MemoryState, SERVER_DEFAULTS, type ServerContext, type ServerOptions } from './context.ts';
+import { Encoders } from './encoders.ts';
+import { receiveBody } from './lookup-body.ts';
+import { lookupHandler } from './lookup-route.ts';
+import { healthHandler, readyHandler } from './operations-route.ts';
+import {
+  HEADER_BYTES_MAX,
+  refuseLaterRoute,
+  refuseOtherMethods,
+  refuseUnknownRoutes,
+  refuseUnparsable,
+  unknownRoute,
+} from './refusals.ts';
+import { respondError, respondProblem } from './respond.ts';
+import { rowHandler, valueHandler } from './row-route.ts';
+import { refreshHandler, tableHandler, tablesHandler } from './tables-route.ts';
+
+export interface ServerParts {
+  readonly catalog: Catalog;
+  readonly engine: LookupEngine;
+  readonly loader: PageLoader;
+  readonly clock: Clock;
+  readonly tier: MemoryState;
+  /** Faults of ours, for the log. */
+  readonly onInternalError?: (error: Error) => void;
+}
+
+export interface ListenAddress {
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+}
+
+const LATER_ROUTES = [
+  '/v1/tables/:table/by/*',
+  '/v1/tables/:table/query',
+  '/v1/tables/:table/preload',
+  '/v1/lookup',
+  '/v1/cluster',
+  '/metrics',
+  '/openapi.json',
+  '/docs',
+  '/console',
+];
+
+export class PointlakeServer {
+  readonly fastify: FastifyInstance;
+  readonly #context: ServerContext;
+  #draining = false;
+  #closed: Promise<void> | undefined = undefined;
+  #url = '';
+
+  constructor(parts: ServerParts, options: Partial<ServerOptions> = {}) {
+    this.#context = {
+      catalog: parts.catalog,
+      engine: parts.engine,
+      loader: parts.loader,
+      clock: parts.clock,
+      tier: parts.tier,
+      options: { ...SERVER_DEFAULTS, ...options },
+      encoders: new Encoders(),
+      onInternalError: parts.onInternalError ?? (() => undefined),
+      isDraining: () => this.#draining,
+    };
+    this.fastify = makeFastify(this.#context);
+    addRoutes(this.fastify, this.#context);
+  }
+
+  /** Where it listens, for people and clients on this machine; empty before. */
+  get url(): string {
+    return this.#url;
+  }
+
+  async listen(address: ListenAddress): Promise<void> {
+    const { port } = address;
+    const host = address.host.replace(/^\[(.*)\]$/, '$1');
+    try {
+      await this.fastify.listen({ host, port });
+    } catch (thrown) {
+      throw listenError(thrown, host, port);
+    }
+    const { port: chosen } = this.fastify.server.address() as AddressInfo;
+    const everywhere = host === '0.0.0.0' || host === '::';
+    const name = everywhere ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;
+    this.#url = `http://${name}:${chosen}`;
+  }
+
+  /**
+   * Stops accepting, lets the requests under way finish within the grace time, then cuts what is left. `/readyz` on
+   * connections that are still open says 503 from the first moment.
+   */
+  close(): Promise<void> {
+    this.#closed ??= this.#drain();
+    return this.#closed;
+  }
+
+  async #drain(): Promise<void> {
+    this.#draining = true;
+    const { server } = this.fastify;
+    const closing = this.fastify.close();
+    const done = new AbortController();
+    const { clock, options } = this.#context;
+    clock.sleep(options.graceMs, done.signal).then(
+      () => server.closeAllConnections(),
+      () => undefined,
+    );
+    await closing.finally(() => done.abort());
+  }
+}
+
+function makeFastify(context: ServerContext): FastifyInstance {
+  const { options } = context;
+  const fastify = Fastify({
+    logger: false,
+    bodyLimit: options.bodyBytesMax,
+    requestTimeout: options.requestTimeoutMs,
+    exposeHeadRoutes: false,
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    routerOptions: { maxParamLength: HEADER_BYTES_MAX },
+    http: { maxHeaderSize: HEADER_BYTES_MAX },
+    clientErrorHandler: refuseUnparsable,
+    frameworkErrors: (error, _request, reply) => respondError(reply, ourError(error), context.onInternalError),
+  });
+  fastify.removeAllContentTypeParsers();
+  fastify.addContentTypeParser('application/json', (_request, payload, done) =>
+    receiveBody(payload, options.bodyBytesMax, done),
+  );
+  fastify.setErrorHandler((error: FastifyError, _request, reply) =>
+    respondError(reply, ourError(error), context.onInternalError),
+  );
+  fastify.setNotFoundHandler((request, reply) => respondProblem(reply, unknownRoute(request)));
+  return fastify;
+}
+
+/** Fastify's own refusals in our words; anything else as it came. */
+function ourError(error: Error & { readonly code?: string }): unknown {
+  switch (error.code) {
+    case 'FST_ERR_BAD_URL':
+      return new ServiceError('invalid', 'bad_url', 'the URL is no percent-encoded UTF-8; write % itself as %25');
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+    case 'FST_ERR_CTP_EMPTY_TYPE': {
+      const message =
+        "the body is JSON: send the header content-type: application/json (curl: -H 'content-type: application/json')";
+      return new ServiceError('invalid', 'unsupported_media_type', message, { known: ['application/json'] });
+    }
+    default:
+      return error;
+  }
+}
+
+type Handler = (request: FastifyRequest, reply: FastifyReply) => void;
+
+function addRoutes(fastify: FastifyInstance, context: ServerContext): void {
+  const get = (url: string, handler: Handler) => {
+    fastify.route({ method: ['GET', 'HEAD'], url, handler });
+    refuseOtherMethods(fastify, url, ['GET', 'HEAD']);
+  };
+  get('/v1/tables/:table/rows/*', rowHandler(context));
+  get('/v1/tables/:table/values/*', valueHandler(context));
+  get('/v1/tables', tablesHandler(context));
+  get('/v1/tables/:table', tableHandler(context));
+  get('/healthz', healthHandler());
+  get('/readyz', readyHandler(context));
+  const post = (url: string, handler: Handler) => {
+    fastify.route({ method: 'POST', url, handler });
+    refuseOtherMethods(fastify, url, ['POST']);
+  };
+  post('/v1/tables/:table/lookup', lookupHandler(context));
+  post('/v1/tables/:table/refresh', refreshHandler(context));
+  for (const url of LATER_ROUTES) refuseLaterRoute(fastify, url);
+  refuseUnknownRoutes(fastify);
+}
+
+/** What the operating system says, with what would be right. */
+function listenError(thrown: unknown, host: string, port: number): unknown {
+  const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : '';
+  const reasons: Readonly<Record<string, string>> = {
+    EADDRINUSE: 'another program listens there; choose another port, or 0 for any free one',
+    EACCES: 'this user may not listen there; choose a port from 1024 on',
+    EADDRNOTAVAIL: 'this machine has no such address; choose one of its own, or 0.0.0.0 for all',
+    ENOTFOUND: 'there is no such host; choose an address of this machine, or 0.0.0.0 for all',
+  };
+  const reason = reasons[code];
+  if (reason === undefined) return thrown;
+  const message = `cannot listen on ${host}:${port}: ${reason}`;
+  return new ServiceError('unavailable', 'cannot_listen', message, { host, port, errno: code }, thrown);
+}
+
+export function createServer(parts: ServerParts, options: Partial<ServerOptions> = {}): PointlakeServer {
+  return new PointlakeServer(parts, options);
+}
+
+/** Makes a server and waits until it listens. */
+export async function startServer(
+  parts: ServerParts,
+  { host, port, ...options }: ListenAddress & Partial<ServerOptions>,
+): Promise<PointlakeServer> {
+  const server = createServer(parts, options);
+  await server.listen({ host, port });
+  return server;
+}

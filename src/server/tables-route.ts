@@ -1,0 +1,209 @@
+/** `GET /v1/tables`, `GET /v1/tables/{table}` and `POST /v1/tables/{table}/refresh`. */
+
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { ServiceError } from '../core/index.ts';
+import { exampleKeys } from '../shard/index.ts';
+import { type Key, type Snapshot, type SnapshotFile, type Table, typeName } from '../table/index.ts';
+import { checkRequestHeaders, timeoutOf } from './conditions.ts';
+import type { ServerContext } from './context.ts';
+import { underDeadline } from './deadline.ts';
+import { curlOf, EXAMPLE_KEYS, examplesOf } from './examples.ts';
+import { isLoopbackAddress } from './loopback.ts';
+import { parseQuery } from './query.ts';
+import { respondError, respondJson } from './respond.ts';
+import { tableName } from './row-route.ts';
+import { readTarget } from './target.ts';
+
+type Handler = (request: FastifyRequest, reply: FastifyReply) => void;
+
+const FILES_SHOWN = 100;
+/** Reading example keys is a kindness; a slow store must not make the description slow. */
+const EXAMPLES_TIMEOUT_MS = 2000;
+
+export function tablesHandler(context: ServerContext): Handler {
+  return (request, reply) => {
+    checkRequestHeaders(request.raw.headers);
+    refuseParameters(request);
+    const tables = [...context.catalog.tables()].map((table) => summaryOf(context, table));
+    respondJson(reply, { tables });
+  };
+}
+
+export function tableHandler(context: ServerContext): Handler {
+  const keysOf = new WeakMap<Snapshot, readonly Key[]>();
+  return (request, reply) => {
+    checkRequestHeaders(request.raw.headers);
+    refuseParameters(request);
+    const table = context.catalog.get(tableName(request));
+    const timeoutMs = Math.min(timeoutOf(request.raw.headers, context.options.deadlineMs), EXAMPLES_TIMEOUT_MS);
+    void sendTable(context, request, reply, table, keysOf, timeoutMs);
+  };
+}
+
+async function sendTable(
+  context: ServerContext,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  table: Table,
+  keysOf: WeakMap<Snapshot, readonly Key[]>,
+  timeoutMs: number,
+): Promise<void> {
+  try {
+    const { snapshot } = table;
+    const examples =
+      snapshot === undefined ? {} : await readExamples(context, request, reply, snapshot, keysOf, timeoutMs);
+    respondJson(reply, { ...descriptionOf(context, table), ...examples });
+  } catch (thrown) {
+    respondError(reply, thrown, context.onInternalError);
+  }
+}
+
+/** Examples, or why there are none: the rest of the description does not depend on them. */
+async function readExamples(
+  context: ServerContext,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  snapshot: Snapshot,
+  keysOf: WeakMap<Snapshot, readonly Key[]>,
+  timeoutMs: number,
+): Promise<object> {
+  try {
+    const keys =
+      keysOf.get(snapshot) ??
+      (await underDeadline(reply, context.clock, timeoutMs, 'at deadline', (signal) =>
+        exampleKeys(context.loader, snapshot, EXAMPLE_KEYS, signal),
+      ));
+    keysOf.set(snapshot, keys);
+    const base = baseUrl(request);
+    return {
+      examples: examplesOf(snapshot, keys).map((example) => ({ ...example, curl: curlOf(example, base) })),
+    };
+  } catch (thrown) {
+    if (!(thrown instanceof ServiceError)) throw thrown;
+    return { examples: [], examples_error: { code: thrown.code, detail: thrown.message } };
+  }
+}
+
+/** As the client sees us, if what it says is a plain host and port. */
+function baseUrl(request: FastifyRequest): string {
+  const { host } = request.raw.headers;
+  const { localPort } = request.raw.socket;
+  return `http://${host !== undefined && /^[\w.-]+(:\d+)?$|^\[[0-9a-f:.]+\](:\d+)?$/i.test(host) ? host : `127.0.0.1:${localPort}`}`;
+}
+
+function summaryOf(context: ServerContext, table: Table): object {
+  const { snapshot, definition, error } = table;
+  return {
+    name: table.name,
+    status: statusOf(table),
+    key: definition.key,
+    ...(snapshot === undefined ? {} : { rows: snapshot.rows, files: snapshot.files.length }),
+    ...(snapshot === undefined ? {} : { snapshot: snapshotState(context, snapshot) }),
+    ...(error === undefined ? {} : { error: { code: error.code, detail: error.message } }),
+  };
+}
+
+function statusOf(table: Table): 'serving' | 'error' | 'loading' {
+  if (table.snapshot !== undefined) return 'serving';
+  return table.error === undefined ? 'loading' : 'error';
+}
+
+function snapshotState(context: ServerContext, snapshot: Snapshot): object {
+  const ageSeconds = Math.max(0, Math.floor((context.clock.nowMs() - snapshot.confirmedAtMs) / 1000));
+  return { id: snapshot.id, created_at: new Date(snapshot.createdAtMs).toISOString(), age_seconds: ageSeconds };
+}
+
+function descriptionOf(context: ServerContext, table: Table): object {
+  const { snapshot, definition } = table;
+  return {
+    ...summaryOf(context, table),
+    source: definition.source,
+    unique: definition.unique,
+    duplicates: 'first',
+    json: definition.json,
+    ...(snapshot === undefined ? {} : { columns: columnsOf(snapshot), files: filesOf(snapshot) }),
+    index: { kind: 'none', locates_by: ['row group bounds', 'page bounds', 'key blocks'] },
+    cache: { memory: memoryState(context) },
+  };
+}
+
+/** Of the whole node: all tables share one budget. */
+function memoryState({ tier: { budget, stats } }: ServerContext): object {
+  return {
+    budget_bytes: budget.totalBytes,
+    metadata_bytes: budget.usedBytes('metadata'),
+    blocks_bytes: budget.usedBytes('blocks'),
+    blocks: stats.entries,
+    admitted: stats.admitted,
+    evicted: stats.evicted,
+  };
+}
+
+function columnsOf(snapshot: Snapshot): readonly object[] {
+  return snapshot.columns.map((column) => ({
+    name: column.name,
+    type: typeName(column),
+    ...(column.leaf === undefined ? { readable: false } : { nullable: column.leaf.maxDefinitionLevel > 0 }),
+    ...(snapshot.keyColumns.includes(column) ? { key: true } : {}),
+  }));
+}
+
+function filesOf(snapshot: Snapshot): object {
+  const { files } = snapshot;
+  return {
+    count: files.length,
+    bytes: files.reduce((bytes, file) => bytes + objectOf(file).sizeBytes, 0),
+    unreadable: files.filter((file) => file.kind === 'broken').length,
+    first: files.slice(0, FILES_SHOWN).map(fileState),
+  };
+}
+
+function objectOf(file: SnapshotFile): { readonly key: string; readonly sizeBytes: number } {
+  return file.kind === 'readable' ? file.file.object : file.object;
+}
+
+function fileState(file: SnapshotFile): object {
+  const { key, sizeBytes: bytes } = objectOf(file);
+  if (file.kind === 'broken') return { key, bytes, error: { code: file.error.code, detail: file.error.message } };
+  const { rows, rowGroups } = file.file.index;
+  return { key, bytes, rows, row_groups: rowGroups };
+}
+
+function refuseParameters(request: FastifyRequest): void {
+  const { query } = readTarget(request.raw.url ?? '', 0);
+  if (query !== '') parseQuery(query, []);
+}
+
+/** While nobody has to prove who they are, only this machine may make the server list its storage. */
+export function refreshHandler(context: ServerContext): Handler {
+  return (request, reply) => {
+    checkRequestHeaders(request.raw.headers);
+    refuseParameters(request);
+    const address = request.raw.socket.remoteAddress;
+    if (!isLoopbackAddress(address)) {
+      const message =
+        'refresh answers this machine only, since there is no authentication; send it from the server itself';
+      throw new ServiceError('unauthorized', 'forbidden', message);
+    }
+    const table = context.catalog.get(tableName(request));
+    const timeoutMs = timeoutOf(request.raw.headers, context.options.deadlineMs);
+    void sendRefreshed(context, reply, table, timeoutMs);
+  };
+}
+
+async function sendRefreshed(
+  context: ServerContext,
+  reply: FastifyReply,
+  table: Table,
+  timeoutMs: number,
+): Promise<void> {
+  const before = table.snapshot?.id;
+  try {
+    const snapshot = await underDeadline(reply, context.clock, timeoutMs, 'at deadline', (signal) =>
+      table.refresh(signal),
+    );
+    respondJson(reply, { ...summaryOf(context, table), changed: snapshot.id !== before });
+  } catch (thrown) {
+    respondError(reply, thrown, context.onInternalError);
+  }
+}
