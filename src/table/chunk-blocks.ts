@@ -9,11 +9,7 @@
  */
 
 import { CacheEntry, type MemoryTier } from '../cache/index.ts';
-import type { Block, ColumnChunk, KeyValue, PageLocations } from '../parquet/index.ts';
-
-export interface PageBounds {
-  canContain(page: number, key: KeyValue): boolean;
-}
+import type { Block, ColumnChunk, PageBounds, PageLocations } from '../parquet/index.ts';
 
 /** The blocks of one page as the decoder returned them. */
 export interface LoadedPage {

@@ -75,9 +75,10 @@ export class KeySearch {
         continue;
       }
       if (file.keyPositions === undefined) continue;
-      for (; this.#rowGroup < file.file.index.rowGroups; this.#nextRowGroup()) {
+      while (this.#toCandidate(file.file, file.keyPositions)) {
         const step = this.#searchRowGroup(file, file.keyPositions);
         if (step !== 'exhausted') return step;
+        this.#nextRowGroup();
       }
     }
     return 'exhausted';
@@ -106,7 +107,6 @@ export class KeySearch {
 
   #searchRowGroup(file: SnapshotReadableFile, positions: readonly number[]): SearchStep {
     if (this.#ranges === undefined) {
-      if (!this.#rowGroupMayMatch(file, positions)) return 'exhausted';
       const ranges = this.#plan(file.file, positions);
       if (ranges === undefined) return 'needs';
       this.#ranges = ranges;
@@ -121,13 +121,22 @@ export class KeySearch {
     return 'exhausted';
   }
 
-  #rowGroupMayMatch(file: SnapshotReadableFile, positions: readonly number[]): boolean {
-    const index = file.file.index;
-    for (const [i, position] of positions.entries()) {
-      const value = this.key[i];
-      if (value !== undefined && !index.canContain(this.#rowGroup, position, value)) return false;
+  /** Moves on to the next row group that no key column's chunk bounds rule out; one that is being searched stays. */
+  #toCandidate(file: TableFile, positions: readonly number[]): boolean {
+    const { index } = file;
+    while (this.#rowGroup < index.rowGroups) {
+      if (this.#ranges !== undefined) return true;
+      let candidate = this.#rowGroup;
+      for (const [i, position] of positions.entries()) {
+        const value = this.key[i];
+        if (candidate < 0) return false;
+        if (value !== undefined) candidate = index.nextRowGroup(position, value, candidate);
+      }
+      if (candidate < 0) return false;
+      if (candidate === this.#rowGroup) return true;
+      this.#rowGroup = candidate;
     }
-    return true;
+    return false;
   }
 
   /** The row ranges that every key column's page bounds leave open, or undefined when a layout has to be read first. */
@@ -238,8 +247,8 @@ export class KeySearch {
 function candidateRanges(layout: NonNullable<ChunkBlocks['layout']>, value: KeyValue): readonly number[] {
   const { locations, bounds } = layout;
   const ranges: number[] = [];
-  for (let page = 0; page < locations.pages; page++) {
-    if (bounds !== undefined && !bounds.canContain(page, value)) continue;
+  const next = (from: number) => (bounds === undefined ? from : bounds.next(value, from));
+  for (let page = next(0); page >= 0 && page < locations.pages; page = next(page + 1)) {
     const first = locations.firstRow(page);
     if (ranges.at(-1) === first) ranges.pop();
     else ranges.push(first);

@@ -9,6 +9,7 @@ import type { MemoryTier } from '../cache/index.ts';
 import { type ByteRange, corrupt, ServiceError } from '../core/index.ts';
 import {
   type ColumnChunk,
+  decodeColumnIndex,
   decodeFooter,
   decodeOffsetIndex,
   type FileIndex,
@@ -16,7 +17,7 @@ import {
   PageWalker,
 } from '../parquet/index.ts';
 import type { ObjectMeta, ObjectStore } from '../storage/index.ts';
-import type { ChunkLayout, PageBounds } from './chunk-blocks.ts';
+import type { ChunkLayout } from './chunk-blocks.ts';
 import { TableFile } from './table-file.ts';
 
 /** Enough for the footer and page index of most files, and no dearer on S3 than a small read. */
@@ -125,11 +126,7 @@ function decodeLayout(
   const rows = file.index.rowGroupRows(chunk.rowGroup);
   const locations = orUndefined(() => decodeOffsetIndex(offsets, chunk, rows));
   if (locations === undefined) return undefined;
-  return { locations, bounds: bounds && orUndefined(() => pageBounds(bounds, chunk, locations)) };
-}
-
-function pageBounds(bytes: Uint8Array, chunk: ColumnChunk, locations: PageLocations): PageBounds {
-  throw corrupt('not yet');
+  return { locations, bounds: bounds && orUndefined(() => decodeColumnIndex(bounds, chunk, locations.pages)) };
 }
 
 function orUndefined<T>(decode: () => T): T | undefined {

@@ -1,0 +1,128 @@
+/** A cold lookup fetches the pages of its plan and nothing else; a hot one fetches nothing. */
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { IoTrace, pageBytes } from '../support/io-trace.ts';
+import { keyOf, noDeadline, nodeOf } from '../support/one-node.ts';
+import { scratchFolder, writeParquet } from '../support/scratch.ts';
+
+const ROWS = 20_000;
+
+/** Two row groups of 10,000 rows; 1,000 doubles or 32-bit integers... a page by bytes, so columns differ in pages. */
+function columns() {
+  const ids = Array.from({ length: ROWS }, (_, i) => i * 2);
+  return [
+    { name: 'id', data: ids, type: 'INT32' as const, encoding: 'PLAIN' as const, nullable: false },
+    { name: 'score', data: ids.map((id) => Math.sin(id)), type: 'DOUBLE' as const, encoding: 'PLAIN' as const },
+    { name: 'kind', data: ids.map((id) => `kind ${id % 7}`), type: 'STRING' as const },
+    { name: 'text', data: ids.map((id) => `text of ${id} ${'x'.repeat(id % 50)}`), type: 'STRING' as const },
+  ];
+}
+
+test('a cold lookup reads the key page, then the pages of its columns; a hot one reads nothing', async (context) => {
+  const path = writeParquet(join(scratchFolder(context), 't.parquet'), columns());
+  const trace = new IoTrace();
+  const node = nodeOf(context, [{ name: 't', source: path, key: ['id'] }], { wrapStores: trace.wrap });
+  const snapshot = await node.catalog.get('t').refresh();
+  assert.deepEqual(trace.gets.length, 1, 'opening a file is one read of its tail');
+  trace.clear();
+
+  const key = keyOf(snapshot, '24690');
+  const projection = snapshot.projection(['id', 'score']);
+  assert.equal(node.engine.tryRow(snapshot, key, projection), undefined);
+  const answer = await node.engine.row(snapshot, key, projection, noDeadline);
+  assert.equal(answer.json, `{"id":24690,"score":${Math.sin(24690)}}`);
+  assert.equal(answer.tier, 'origin');
+  // Row 12,345 is row 2,345 of row group 1: page 1 of ids (2,048 a page), page 2 of scores (1,024 a page).
+  assert.deepEqual(trace.describe(snapshot), [
+    `${pageBytes(snapshot, 1, 'id', [1])} bytes: row group 1, column id: data page 1`,
+    `${pageBytes(snapshot, 1, 'score', [2])} bytes: row group 1, column score: data page 2`,
+  ]);
+
+  trace.clear();
+  assert.equal(node.engine.tryRow(snapshot, key, projection), answer.json);
+  const hot = await node.engine.row(snapshot, key, projection, noDeadline);
+  assert.deepEqual([hot.json, hot.tier], [answer.json, 'memory']);
+  assert.deepEqual(trace.describe(snapshot), []);
+});
+
+test('a dictionary comes with the first page that needs it, and not again', async (context) => {
+  const path = writeParquet(join(scratchFolder(context), 't.parquet'), columns());
+  const trace = new IoTrace();
+  const node = nodeOf(context, [{ name: 't', source: path, key: ['id'] }], { wrapStores: trace.wrap });
+  const snapshot = await node.catalog.get('t').refresh();
+  const projection = snapshot.projection(['kind']);
+  trace.clear();
+  assert.equal(
+    (await node.engine.row(snapshot, keyOf(snapshot, '0'), projection, noDeadline)).json,
+    '{"kind":"kind 0"}',
+  );
+  const [, values] = trace.describe(snapshot);
+  assert.match(values ?? '', /column kind: dictionary page \+ row group 0, column kind: data page 0$/);
+  trace.clear();
+  // Another row group has its own dictionary.
+  assert.equal(
+    (await node.engine.row(snapshot, keyOf(snapshot, '20002'), projection, noDeadline)).json,
+    `{"kind":"kind ${20002 % 7}"}`,
+  );
+  assert.match(trace.describe(snapshot).join('\n'), /row group 1, column kind: dictionary page/);
+});
+
+test('a key outside of every bound is absent without a read; one between two pages reads one page', async (context) => {
+  const path = writeParquet(join(scratchFolder(context), 't.parquet'), columns());
+  const trace = new IoTrace();
+  const node = nodeOf(context, [{ name: 't', source: path, key: ['id'] }], { wrapStores: trace.wrap });
+  const snapshot = await node.catalog.get('t').refresh();
+  const projection = snapshot.projection(undefined);
+  trace.clear();
+  assert.equal(node.engine.tryRow(snapshot, keyOf(snapshot, '-1'), projection), null);
+  assert.equal(node.engine.tryRow(snapshot, keyOf(snapshot, '40000'), projection), null);
+  assert.deepEqual(trace.describe(snapshot), []);
+  const odd = await node.engine.row(snapshot, keyOf(snapshot, '777'), projection, noDeadline);
+  assert.equal(odd.json, null);
+  assert.deepEqual(trace.describe(snapshot), [
+    `${pageBytes(snapshot, 0, 'id', [0])} bytes: row group 0, column id: data page 0`,
+  ]);
+});
+
+test('a thousand lookups of one cold key read its pages once', async (context) => {
+  const path = writeParquet(join(scratchFolder(context), 't.parquet'), columns());
+  const trace = new IoTrace();
+  const node = nodeOf(context, [{ name: 't', source: path, key: ['id'] }], { wrapStores: trace.wrap });
+  const snapshot = await node.catalog.get('t').refresh();
+  const projection = snapshot.projection(['id', 'score', 'text']);
+  trace.clear();
+  const rows = await Promise.all(
+    Array.from({ length: 1000 }, () => node.engine.row(snapshot, keyOf(snapshot, '5000'), projection, noDeadline)),
+  );
+  assert.equal(new Set(rows.map((row) => row.json)).size, 1);
+  const seen = trace.describe(snapshot);
+  assert.equal(seen.length, new Set(seen).size, `no page twice in ${seen.join('; ')}`);
+  assert.ok(seen.length <= 3, seen.join('; '));
+});
+
+test('without a page index the pages are found by their headers, and then by memory', async (context) => {
+  const path = writeParquet(join(scratchFolder(context), 't.parquet'), columns(), { pageIndex: false });
+  const trace = new IoTrace();
+  const node = nodeOf(context, [{ name: 't', source: path, key: ['id'] }], { wrapStores: trace.wrap });
+  const snapshot = await node.catalog.get('t').refresh();
+  const projection = snapshot.projection(['id', 'score']);
+  const cold = await node.engine.row(snapshot, keyOf(snapshot, '24690'), projection, noDeadline);
+  assert.equal(cold.json, `{"id":24690,"score":${Math.sin(24690)}}`);
+  trace.clear();
+  const near = await node.engine.row(snapshot, keyOf(snapshot, '30000'), snapshot.projection(['score']), noDeadline);
+  assert.equal(near.json, `{"score":${Math.sin(30000)}}`);
+  // The layout is known by now; the ids of row group 1 are searched page by page, as nothing bounds them.
+  for (const line of trace.describe(snapshot)) assert.match(line, /row group 1, column (id|score): data page/);
+});
+
+test('an answer needs no room in the budget', async (context) => {
+  const path = writeParquet(join(scratchFolder(context), 't.parquet'), columns());
+  const node = nodeOf(context, [{ name: 't', source: path, key: ['id'] }], { cacheMemoryBytes: 1 });
+  const snapshot = await node.catalog.get('t').refresh();
+  const projection = snapshot.projection(['id', 'score', 'kind', 'text']);
+  const row = await node.engine.row(snapshot, keyOf(snapshot, '24690'), projection, noDeadline);
+  assert.equal(JSON.parse(row.json ?? 'null').text, `text of 24690 ${'x'.repeat(24690 % 50)}`);
+  assert.equal(node.tier.stats.bytes, 0);
+});
