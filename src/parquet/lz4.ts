@@ -44,7 +44,7 @@ function viewOf(bytes: Uint8Array): DataView {
  * has is the big-endian size of a Hadoop frame (of less than 256 MiB).
  */
 function isHadoopFramed(input: Uint8Array): boolean {
-  return input.length >= 8 && input[0]! < 0x10;
+  return input.length >= 4 && input[0]! < 0x10;
 }
 
 function decodeHadoopFrames(input: Uint8Array, uncompressedBytes: number): Uint8Array {
@@ -53,6 +53,8 @@ function decodeHadoopFrames(input: Uint8Array, uncompressedBytes: number): Uint8
   let position = 0;
   let written = 0;
   while (position + 4 <= input.length) {
+    // Writers end with a frame of nothing, with or without a chunk behind it.
+    if (written === uncompressedBytes && view.getUint32(position) === 0) break;
     const frameEnd = written + view.getUint32(position);
     position += 4;
     if (frameEnd > uncompressedBytes) throw corrupt('an LZ4 frame is larger than the page header declares');

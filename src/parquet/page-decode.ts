@@ -301,11 +301,11 @@ function decodeCodes(values: Uint8Array, count: number, { dictionaryRows }: Page
 function decodeRleBooleans(values: Uint8Array, leaf: LeafColumn, count: number): FixedValues {
   if (leaf.physicalType !== 'BOOLEAN') throw corrupt(`${leaf.physicalType} values cannot be encoded as RLE`);
   const { start, end } = lengthPrefixed(values, 'booleans');
-  const bits = new Uint32Array(count);
-  decodeRleBitPacked(values, start, end, 1, bits, count);
-  const data = new Uint8Array(count);
-  for (let i = 0; i < count; i += 1) data[i] = bits[i]! & 1;
-  return { kind: 'FIXED', count, width: 1, data };
+  // Booleans are encoded as levels of 0 and 1 are, so the same decoder makes a bitmap of them.
+  const { bitmap } = decodeRleValidity(values, start, end, count);
+  return bitmap === undefined
+    ? { kind: 'FIXED', count, width: 1, data: new Uint8Array(count).fill(1) }
+    : decodePlainBooleans(bitmap, count);
 }
 
 function decodeDelta(values: Uint8Array, leaf: LeafColumn, count: number): FixedValues {
