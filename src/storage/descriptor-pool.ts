@@ -42,6 +42,9 @@ export class DescriptorPool {
   readonly #gate: Gate;
   readonly #maxDescriptors: number;
   #held = 0;
+  #closed = false;
+  /** Called when the last descriptor is closed. */
+  #onEmpty: () => void = () => undefined;
 
   constructor(maxDescriptors: number, maxQueued: number) {
     this.#maxDescriptors = maxDescriptors;
@@ -88,6 +91,7 @@ export class DescriptorPool {
   }
 
   #openNew(path: string): Entry {
+    assert(!this.#closed, 'the file store is closed');
     const other = this.#entries.get(path);
     if (other !== undefined) this.#drop(other);
     if (this.#held >= this.#maxDescriptors) this.#closeIdle();
@@ -110,7 +114,7 @@ export class DescriptorPool {
       return { descriptor, eTag: versionOf(await statDescriptor(descriptor, { bigint: true }), path) };
     } catch (error) {
       if (descriptor !== undefined) closeSync(descriptor);
-      this.#held -= 1;
+      this.#release();
       throw error;
     }
   }
@@ -137,11 +141,21 @@ export class DescriptorPool {
   #close(entry: Entry): void {
     if (entry.file === undefined) return;
     closeSync(entry.file.descriptor);
-    this.#held -= 1;
+    this.#release();
   }
 
-  /** Closes what is idle now, and what is in use as soon as it is idle. */
-  close(): void {
+  /** Closes what is idle now, and waits for reads under way, whose callers may have left, to close the rest; those still waiting for a turn fail. */
+  async close(): Promise<void> {
+    this.#closed = true;
     for (const entry of [...this.#entries.values()]) this.#drop(entry);
+    if (this.#held === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#onEmpty = resolve;
+    await promise;
+  }
+
+  #release(): void {
+    this.#held -= 1;
+    if (this.#held === 0) this.#onEmpty();
   }
 }

@@ -77,7 +77,7 @@ export class FileStore implements ObjectStore {
 
   async close(): Promise<void> {
     this.#closed = true;
-    this.#descriptors.close();
+    await this.#descriptors.close();
   }
 
   /** Descriptors open now; for tests and metrics. */

@@ -100,6 +100,7 @@ export function s3Error(thrown: unknown, place: S3Place, key: string): ServiceEr
     return make('region_missing', `no region is known for bucket ${place.bucket}; set storage.s3.region or AWS_REGION`);
   }
   if (failure.status === undefined) return make('unavailable', unreachableMessage(failure, place));
+  if (failure.status < 300) return badResponse(`its body cannot be parsed (${failure.message})`, place, key, thrown);
   return make('unavailable', `${place.endpoint} answered ${failure.status} ${failure.name} for ${s3Uri(place, key)}`);
 }
 
@@ -116,10 +117,10 @@ export function isChanged(thrown: unknown): boolean {
 }
 
 /** An answer that breaks HTTP or the contract of S3. Most come from connections that broke, so it is worth another try. */
-export function badResponse(what: string, place: S3Place, key: string): ServiceError {
+export function badResponse(what: string, place: S3Place, key: string, cause?: unknown): ServiceError {
   const message = `${place.endpoint} answered ${s3Uri(place, key)} wrongly: ${what}`;
   const context = { bucket: place.bucket, key, endpoint: place.endpoint, retryable: true };
-  return new ServiceError('unavailable', 'bad_response', message, context);
+  return new ServiceError('unavailable', 'bad_response', message, context, cause);
 }
 
 export function requestTimedOut(timeoutMs: number, place: S3Place, key: string): ServiceError {

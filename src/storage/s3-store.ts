@@ -191,6 +191,8 @@ export class S3Store implements ObjectStore {
         { abortSignal },
       );
       const token = answer.NextContinuationToken;
+      // A body cut to nothing parses too, and would make a table empty.
+      if (answer.IsTruncated === undefined) throw badResponse('a listing does not say if it is complete', this, prefix);
       if (answer.IsTruncated && !token) throw badResponse('a listing stops short with no way to go on', this, prefix);
       return { objects: this.#listed(answer, prefix), continuation: answer.IsTruncated ? token : undefined };
     });

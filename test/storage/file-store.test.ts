@@ -98,6 +98,22 @@ describe('local files', () => {
     await store.close();
   });
 
+  it('closes while reads are under way and in its queue, and leaves no descriptor', async () => {
+    const store = new FileStore({ maxDescriptors: 2 });
+    await writeFile(join(root, 'busy'), pattern(1 << 20, 1));
+    const meta = await store.head(join(root, 'busy'));
+    const reads = Array.from({ length: 10 }, () => store.getRange(meta, { start: 0, end: 1 << 20 }));
+    const outcomes = Promise.allSettled(reads);
+    await new Promise((next) => setImmediate(next));
+    await store.close();
+    assert.equal(store.openDescriptors, 0);
+    for (const outcome of await outcomes) {
+      if (outcome.status === 'fulfilled') assert.equal(outcome.value.length, 1 << 20);
+      else assert.match(String(outcome.reason), /closed/);
+    }
+    assert.equal(store.openDescriptors, 0);
+  });
+
   it('tells a file that was cut short behind its metadata, with the time set back', async () => {
     const store = new FileStore();
     const path = join(root, 'cut');

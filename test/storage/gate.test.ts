@@ -1,0 +1,150 @@
+/** Bounds on what runs and on what waits: the gate itself, and the store that stands behind one. */
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { ServiceError } from '../../src/core/index.ts';
+import { Gate, LimitedStore, type ObjectMeta, type ObjectStore } from '../../src/storage/index.ts';
+
+const tick = () => new Promise((next) => setImmediate(next));
+
+describe('a gate', () => {
+  it('runs so many at once, the others in the order they came', async () => {
+    const gate = new Gate({ maxConcurrent: 2, maxQueued: 10, name: 'tests' });
+    const started: number[] = [];
+    const finish: (() => void)[] = [];
+    const runs = [0, 1, 2, 3, 4].map((i) =>
+      gate.run(() => {
+        started.push(i);
+        return new Promise<void>((done) => finish.push(done));
+      }),
+    );
+    await tick();
+    assert.deepEqual(started, [0, 1]);
+    assert.deepEqual({ running: gate.running, queued: gate.queued }, { running: 2, queued: 3 });
+    for (const expected of [3, 4, 5, 5, 5]) {
+      finish.shift()?.();
+      await tick();
+      assert.equal(started.length, expected);
+    }
+    await Promise.all(runs);
+    assert.deepEqual(started, [0, 1, 2, 3, 4]);
+    assert.deepEqual({ running: gate.running, queued: gate.queued }, { running: 0, queued: 0 });
+  });
+
+  it('refuses one more than its queue takes, saying what is full', async () => {
+    const gate = new Gate({ maxConcurrent: 1, maxQueued: 1, name: 'requests to S3' });
+    let finish = () => {};
+    const first = gate.run(() => new Promise<void>((done) => (finish = done)));
+    const second = gate.run(async () => 'second');
+    await assert.rejects(
+      gate.run(async () => 'third'),
+      (error) =>
+        error instanceof ServiceError &&
+        error.kind === 'overloaded' &&
+        error.code === 'storage_overloaded' &&
+        error.message.includes('requests to S3'),
+    );
+    finish();
+    await first;
+    assert.equal(await second, 'second');
+  });
+
+  it('goes on after work that fails', async () => {
+    const gate = new Gate({ maxConcurrent: 1, maxQueued: 5, name: 'tests' });
+    const failing = gate.run(() => Promise.reject(new Error('no')));
+    const next = gate.run(async () => 'yes');
+    await assert.rejects(failing, /no/);
+    assert.equal(await next, 'yes');
+    const throwing = gate.run(() => {
+      throw new Error('at once');
+    });
+    await assert.rejects(throwing, /at once/);
+    assert.equal(gate.running, 0);
+  });
+
+  it('lets a waiter leave, who then takes no turn', async () => {
+    const gate = new Gate({ maxConcurrent: 1, maxQueued: 5, name: 'tests' });
+    let finish = () => {};
+    const first = gate.run(() => new Promise<void>((done) => (finish = done)));
+    const leaving = new AbortController();
+    const reason = new Error('left');
+    const second = gate.run(async () => assert.fail('it left'), leaving.signal);
+    const third = gate.run(async () => 'third');
+    leaving.abort(reason);
+    await assert.rejects(second, (error) => error === reason);
+    await assert.rejects(
+      gate.run(async () => assert.fail('it had left before'), leaving.signal),
+      (error) => error === reason,
+    );
+    assert.equal(gate.queued, 1);
+    finish();
+    await first;
+    assert.equal(await third, 'third');
+    assert.equal(gate.running, 0);
+  });
+
+  it('never exceeds its bounds and never forgets anyone', async () => {
+    const step = fc.record({ leaves: fc.boolean(), fails: fc.boolean(), turns: fc.nat(4) });
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 1, max: 3 }), fc.array(step, { maxLength: 30 }), async (max, steps) => {
+        const gate = new Gate({ maxConcurrent: max, maxQueued: 8, name: 'tests' });
+        let running = 0;
+        const runs = steps.map(async ({ leaves, fails, turns }) => {
+          const leaving = new AbortController();
+          if (leaves) setImmediate(() => leaving.abort(new Error('left')));
+          const work = async () => {
+            running += 1;
+            assert.ok(running <= max);
+            for (let i = 0; i < turns; i += 1) await tick();
+            running -= 1;
+            if (fails) throw new Error('failed');
+          };
+          await gate.run(work, leaving.signal);
+        });
+        await Promise.allSettled(runs);
+        assert.deepEqual({ running: gate.running, queued: gate.queued }, { running: 0, queued: 0 });
+      }),
+      { numRuns: 40 },
+    );
+  });
+});
+
+describe('a limited store', () => {
+  const meta: ObjectMeta = { key: 'k', sizeBytes: 10, eTag: '"e"' };
+
+  it('limits what it reads, over all stores that share the gate, and lets listings pass', async () => {
+    let reading = 0;
+    let most = 0;
+    const slow: ObjectStore = {
+      kind: 's3',
+      cheapReads: false,
+      head: async () => meta,
+      getRange: async () => {
+        reading += 1;
+        most = Math.max(most, reading);
+        await tick();
+        reading -= 1;
+        return new Uint8Array(1);
+      },
+      list: async function* () {
+        yield meta;
+      },
+      close: async () => undefined,
+    };
+    const gate = new Gate({ maxConcurrent: 3, maxQueued: 100, name: 'tests' });
+    const stores = [new LimitedStore(slow, gate), new LimitedStore(slow, gate)];
+    await Promise.all(
+      stores.flatMap((store) => Array.from({ length: 20 }, () => store.getRange(meta, { start: 0, end: 1 }))),
+    );
+    assert.equal(most, 3);
+    const full = new Gate({ maxConcurrent: 1, maxQueued: 0, name: 'tests' });
+    const limited = new LimitedStore(slow, full);
+    const busy = limited.getRange(meta, { start: 0, end: 1 });
+    await assert.rejects(limited.head('k'), { kind: 'overloaded' });
+    assert.equal((await Array.fromAsync(limited.list(''))).length, 1);
+    await busy;
+    assert.equal(limited.kind, 's3');
+    assert.equal(limited.cheapReads, false);
+  });
+});
