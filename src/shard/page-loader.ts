@@ -73,7 +73,7 @@ export class PageLoader {
     await this.#layouts.run(
       chunk,
       async (flightSignal) => {
-        chunk.layout = await inContext(placeOf(file, chunk), () => readLayout(file, chunk.chunk, flightSignal));
+        chunk.learn(await inContext(placeOf(file, chunk), () => readLayout(file, chunk.chunk, flightSignal)));
       },
       signal,
     );

@@ -64,27 +64,45 @@ export interface ChunkLayout {
   readonly bounds: PageBounds | undefined;
 }
 
+/** Who answers for the bytes of metadata that cannot be evicted. */
+export interface MetadataOwner {
+  addMetadata(bytes: number): void;
+}
+
 export class ChunkBlocks {
   readonly chunk: ColumnChunk;
   readonly rowGroup: number;
-  /** Undefined until it was loaded. */
-  layout: ChunkLayout | undefined = undefined;
   /** The decoded dictionary, kept while any code block of this chunk is resident. */
   dictionary: Block | undefined = undefined;
   readonly #pages: (ResidentPage | undefined)[] = [];
+  readonly #file: MetadataOwner;
   readonly #tier: MemoryTier;
+  #layout: ChunkLayout | undefined = undefined;
   #codeBlocks = 0;
 
-  constructor(chunk: ColumnChunk, rowGroup: number, tier: MemoryTier) {
+  constructor(chunk: ColumnChunk, rowGroup: number, file: MetadataOwner, tier: MemoryTier) {
     this.chunk = chunk;
     this.rowGroup = rowGroup;
+    this.#file = file;
     this.#tier = tier;
+  }
+
+  /** Undefined until it was loaded. */
+  get layout(): ChunkLayout | undefined {
+    return this.#layout;
+  }
+
+  /** Keeps where the pages lie, for as long as the file is served. */
+  learn(layout: ChunkLayout): void {
+    if (this.#layout !== undefined) return;
+    this.#layout = layout;
+    this.#file.addMetadata(layout.locations.byteSize + (layout.bounds?.byteSize ?? 0));
   }
 
   /** The block that holds the row, if it is in memory or pinned. Synchronous; allocates only for pins. */
   at(row: number, pins: Pins | undefined): BlockAt | undefined {
-    if (this.layout === undefined) return undefined;
-    const page = this.layout.locations.pageOf(row);
+    if (this.#layout === undefined) return undefined;
+    const page = this.#layout.locations.pageOf(row);
     const resident = this.#pages[page];
     if (resident !== undefined) {
       const entry = resident.entries[(row - resident.firstRow) >>> resident.shift];

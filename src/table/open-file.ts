@@ -87,7 +87,7 @@ function readEagerLayouts(file: TableFile, tail: Tail): void {
       if (wanted.bounds !== undefined && wanted.bounds.start < tail.start) continue;
       const slice = (range: ByteRange) => tail.bytes.subarray(range.start - tail.start, range.end - tail.start);
       const layout = decodeLayout(file, chunk, slice(wanted.offsets), wanted.bounds && slice(wanted.bounds));
-      if (layout !== undefined) file.chunk(rowGroup, leaf.ordinal).layout = layout;
+      if (layout !== undefined) file.chunk(rowGroup, leaf.ordinal).learn(layout);
     }
   }
 }

@@ -4,14 +4,16 @@ import type { MemoryTier } from '../cache/index.ts';
 import type { ServiceError } from '../core/index.ts';
 import type { FileIndex, LeafColumn } from '../parquet/index.ts';
 import type { ObjectMeta, ObjectStore } from '../storage/index.ts';
-import { ChunkBlocks } from './chunk-blocks.ts';
+import { ChunkBlocks, type MetadataOwner } from './chunk-blocks.ts';
 
-export class TableFile {
+export class TableFile implements MetadataOwner {
   readonly store: ObjectStore;
   readonly object: ObjectMeta;
   readonly index: FileIndex;
   readonly #keyColumns: ReadonlySet<string>;
   readonly #tier: MemoryTier;
+  #metadataBytes = 0;
+  #released = false;
   /** By row group, then column; made on first use. */
   readonly #chunks: (ChunkBlocks | undefined)[];
 
@@ -28,6 +30,22 @@ export class TableFile {
     this.#keyColumns = new Set(keyColumns);
     this.#tier = tier;
     this.#chunks = new Array(index.rowGroups * index.schema.leaves.length);
+    this.addMetadata(index.byteSize);
+  }
+
+  /** Charges the node's budget, and makes room for it by evicting blocks. */
+  addMetadata(bytes: number): void {
+    if (this.#released) return;
+    this.#metadataBytes += bytes;
+    this.#tier.budget.charge('metadata', bytes);
+    this.#tier.trim();
+  }
+
+  /** Called once no snapshot to come has this file; requests that still read it are few and short. */
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    this.#tier.budget.release('metadata', this.#metadataBytes);
   }
 
   /** Key columns are the ones whose page bounds are worth reading. */
@@ -39,7 +57,7 @@ export class TableFile {
     const at = rowGroup * this.index.schema.leaves.length + column;
     let chunk = this.#chunks[at];
     if (chunk === undefined) {
-      chunk = new ChunkBlocks(this.index.chunk(rowGroup, column), rowGroup, this.#tier);
+      chunk = new ChunkBlocks(this.index.chunk(rowGroup, column), rowGroup, this, this.#tier);
       this.#chunks[at] = chunk;
     }
     return chunk;

@@ -57,19 +57,23 @@ export class Table {
   }
 
   async #refresh(signal: AbortSignal): Promise<Snapshot> {
+    const fresh: TableFile[] = [];
     try {
       const objects = await this.#list(signal);
-      const files = await this.#open(objects, signal);
+      const files = await this.#open(objects, fresh, signal);
       if (this.#snapshot !== undefined && sameFiles(this.#snapshot, files)) {
         this.#snapshot.confirmedAtMs = this.#clock.nowMs();
       } else {
+        const before = this.#snapshot;
         this.#snapshot = this.#publish(files);
+        releaseDropped(before, files);
       }
       this.error = undefined;
       return this.#snapshot;
     } catch (thrown) {
+      for (const file of fresh) file.release();
       signal.throwIfAborted();
-      this.error = asServiceError(thrown);
+      this.error = behindTheServer(asServiceError(thrown), this.source.uri);
       throw this.error;
     }
   }
@@ -92,28 +96,39 @@ export class Table {
   }
 
   /** Opens what is new; files that the last snapshot has at the same version are taken over with their blocks. */
-  async #open(objects: readonly ObjectMeta[], signal: AbortSignal): Promise<readonly (TableFile | BrokenFile)[]> {
+  async #open(
+    objects: readonly ObjectMeta[],
+    fresh: TableFile[],
+    signal: AbortSignal,
+  ): Promise<readonly (TableFile | BrokenFile)[]> {
     const known = new Map<string, TableFile>();
     for (const file of this.#snapshot?.files ?? []) {
       if (file.kind === 'readable') known.set(identityOf(file.file.object), file.file);
     }
     const files = new Array<TableFile | BrokenFile>(objects.length);
-    let next = 0;
-    const openSome = async () => {
-      for (let at = next++; at < objects.length; at = next++) {
-        const object = objects[at];
-        if (object === undefined) break;
-        files[at] = known.get(identityOf(object)) ?? (await this.#openOne(object, signal));
+    const queue = objects.entries();
+    const faults: unknown[] = [];
+    const lane = async () => {
+      for (const [at, object] of queue) {
+        if (faults.length > 0) return;
+        try {
+          files[at] = known.get(identityOf(object)) ?? (await this.#openOne(object, fresh, signal));
+        } catch (thrown) {
+          faults.push(thrown);
+        }
       }
     };
-    await Promise.all(Array.from({ length: Math.min(OPEN_AT_ONCE, objects.length) }, openSome));
+    // Every lane is waited for, so that nothing is opened after a failure was dealt with.
+    await Promise.all(Array.from({ length: Math.min(OPEN_AT_ONCE, objects.length) }, lane));
+    if (faults.length > 0) throw faults[0];
     return files;
   }
 
   /** A broken file becomes a value; storage that cannot answer fails the whole refresh, since it tells nothing. */
-  async #openOne(object: ObjectMeta, signal: AbortSignal): Promise<TableFile | BrokenFile> {
+  async #openOne(object: ObjectMeta, fresh: TableFile[], signal: AbortSignal): Promise<TableFile | BrokenFile> {
     try {
       const file = await openFile(this.source.store, object, this.definition.key, this.#tier, signal);
+      fresh.push(file);
       const format = this.definition.plainParquet ? undefined : foreignFormatOfFooter(file.index);
       if (format !== undefined) throw foreignFormatError(format, this.source.uri);
       return file;
@@ -132,6 +147,27 @@ export class Table {
     }
     return new Snapshot(this.definition, files, this.#clock.nowMs());
   }
+}
+
+/** Whatever keeps a table from a snapshot is the server's side, however storage called it: a missing file is no 404. */
+function behindTheServer(error: ServiceError, source: string): ServiceError {
+  if (error.kind === 'notFound') {
+    return new ServiceError(
+      'unavailable',
+      'no_files',
+      `there is nothing at ${source}: ${error.message}`,
+      { source },
+      error,
+    );
+  }
+  const callers: readonly string[] = ['invalid', 'unauthorized', 'tooLarge', 'overloaded'];
+  if (!callers.includes(error.kind)) return error;
+  return new ServiceError('unavailable', error.code, error.message, error.context, error);
+}
+
+function releaseDropped(before: Snapshot | undefined, files: readonly (TableFile | BrokenFile)[]): void {
+  const kept = new Set<unknown>(files);
+  for (const file of before?.files ?? []) if (file.kind === 'readable' && !kept.has(file.file)) file.file.release();
 }
 
 function identityOf(object: ObjectMeta): string {
