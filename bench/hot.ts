@@ -8,7 +8,8 @@
 import { execFileSync } from 'node:child_process';
 import { availableParallelism, cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { interleave, type Pair, type Round, spread } from './harness/rounds.ts';
+import { printHeading, printPairs } from './harness/pair-table.ts';
+import { interleave, spread } from './harness/rounds.ts';
 import { compareAnswers } from './harness/same-answers.ts';
 import { startBareRoute, startPointlake } from './harness/servers.ts';
 
@@ -23,8 +24,6 @@ const clientCore = 1;
 const lastKey = 171_075;
 const pathBeforeKey = '/v1/tables/cities/rows/';
 const keysPerBatch = 1000;
-/** Below this share of its core a server under full load was disturbed by other work on the machine. */
-const busyEnough = 0.9;
 const localPath = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 if (availableParallelism() < 2) throw new Error('this bench needs two cores, one for the server and one for the load');
@@ -49,9 +48,9 @@ console.log(
 console.log(`cities, ${lastKey} rows x 17 columns, uniform random keys; answers of ${medianSize} bytes (median)`);
 console.log(`${comparedKeys} answers equal a plain read; digest ${digest}`);
 console.log(
-  `${rounds} interleaved rounds of ${seconds} s; median [min to max]; ratio of each pair: ours / bare route\n`,
+  `${rounds} interleaved rounds of ${seconds} s; median [min to max]; ratio of each pair, ours / bare route\n`,
 );
-console.log('connections | server     | requests/s                | p50 us | p99 us | server core | client core');
+printHeading();
 for (const count of connections) {
   const load = { pathBeforeKey, lastKey, connections: count, seconds };
   await interleave(pointlake, bare, { ...load, seconds: 1 }, 1, clientCore);
@@ -89,50 +88,4 @@ async function answerOfSize(origin: string, size: number): Promise<[Readonly<Rec
     return [Object.fromEntries([...answer.headers].filter(([name]) => !ofHttp.has(name))), body];
   }
   throw new Error(`no row has a size of ${size} bytes`);
-}
-
-function printPairs(count: number, pairs: readonly Pair[]): void {
-  printLine(
-    count,
-    'pointlake',
-    pairs.map((pair) => pair.ours),
-  );
-  printLine(
-    count,
-    'bare route',
-    pairs.map((pair) => pair.yardstick),
-  );
-  const ratio = (of: (round: Round) => number) => {
-    const { median, min, max } = spread(pairs.map((pair) => of(pair.ours) / of(pair.yardstick)));
-    return `${median.toFixed(2)} [${min.toFixed(2)} to ${max.toFixed(2)}]`;
-  };
-  const latencies = `p50 ${ratio((round) => round.p50Us)}, p99 ${ratio((round) => round.p99Us)}`;
-  const leastBusy = Math.min(...pairs.flatMap((pair) => [pair.ours.serverBusy, pair.yardstick.serverBusy]));
-  if (count > 1 && leastBusy < busyEnough) {
-    console.log(`(a server had only ${(leastBusy * 100).toFixed(0)}% of its core: other work disturbed this)`);
-  }
-  console.log(
-    `${column(count, 11)} | ratio      | requests/s ${ratio((round) => round.requestsPerSecond)}, ${latencies}\n`,
-  );
-}
-
-function printLine(count: number, name: string, results: readonly Round[]): void {
-  const of = (value: (round: Round) => number) => spread(results.map(value));
-  const rate = of((round) => round.requestsPerSecond);
-  const rates = `${rate.median.toFixed(0)} [${rate.min.toFixed(0)} to ${rate.max.toFixed(0)}]`;
-  const percent = (share: number) => `${(share * 100).toFixed(0)}%`;
-  const cells = [
-    column(count, 11),
-    name.padEnd(10),
-    rates.padEnd(25),
-    column(of((round) => round.p50Us).median, 6),
-    column(of((round) => round.p99Us).median, 6),
-    column(percent(of((round) => round.serverBusy).median), 11),
-    column(percent(of((round) => round.clientBusy).median), 11),
-  ];
-  console.log(cells.join(' | '));
-}
-
-function column(value: number | string, width: number): string {
-  return String(value).padStart(width);
 }

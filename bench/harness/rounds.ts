@@ -7,6 +7,8 @@ import { type Load, type LoadResult, runWrk } from './wrk.ts';
 export interface Round extends LoadResult {
   /** Share of one core that the server used. */
   readonly serverBusy: number;
+  /** Its CPU time a request, in microseconds: what a busy machine distorts least. */
+  readonly serverCpuUs: number;
 }
 
 export interface Pair {
@@ -46,7 +48,7 @@ async function runRound(server: Server, load: Load, clientCore: number): Promise
   const busy = new BusyTime(server.pid);
   const result = await runWrk(load, clientCore);
   busy.sample();
-  return { ...result, serverBusy: busy.share };
+  return { ...result, serverBusy: busy.share, serverCpuUs: (busy.share * 1e6) / result.requestsPerSecond };
 }
 
 export function spread(values: readonly number[]): Spread {
