@@ -17,7 +17,7 @@ export interface RetryPolicy {
   /** The first wait is up to this long, the second up to twice as long, and so on. */
   readonly baseDelayMs: number;
   readonly maxDelayMs: number;
-  /** No wait is begun that would end later than this after the first try. */
+  /** No wait is begun that would end later than this after the first failure. */
   readonly maxElapsedMs: number;
 }
 
@@ -68,11 +68,11 @@ export class RetryingStore implements ObjectStore {
 
   async *list(prefix: string, options: ListOptions = {}): AsyncIterable<ObjectMeta> {
     let startAfter = options.startAfter;
-    let tries = this.#newTries('list', prefix);
+    let tries: Tries = { op: 'list', key: prefix, failed: 0, firstFailedMs: 0 };
     for (;;) {
       try {
         for await (const object of this.#store.list(prefix, { ...options, startAfter })) {
-          if (tries.failed > 0) tries = this.#newTries('list', prefix);
+          if (tries.failed > 0) tries = { ...tries, failed: 0 };
           startAfter = object.key;
           yield object;
         }
@@ -93,7 +93,7 @@ export class RetryingStore implements ObjectStore {
     signal: AbortSignal | undefined,
     request: () => Promise<T>,
   ): Promise<T> {
-    const tries = this.#newTries(op, key);
+    const tries: Tries = { op, key, failed: 0, firstFailedMs: 0 };
     for (;;) {
       try {
         return await request();
@@ -103,18 +103,16 @@ export class RetryingStore implements ObjectStore {
     }
   }
 
-  #newTries(op: Retry['op'], key: string): Tries {
-    return { op, key, startedMs: this.#clock.nowMs(), failed: 0 };
-  }
-
   async #waitOrThrow(tries: Tries, error: unknown, signal: AbortSignal | undefined): Promise<void> {
     if (!(error instanceof ServiceError) || !isRetryable(error)) throw error;
     signal?.throwIfAborted();
+    const nowMs = this.#clock.nowMs();
+    if (tries.failed === 0) tries.firstFailedMs = nowMs;
     tries.failed += 1;
     const { maxAttempts, baseDelayMs, maxDelayMs, maxElapsedMs } = this.#policy;
     const ceilingMs = Math.min(maxDelayMs, baseDelayMs * 2 ** (tries.failed - 1));
     const delayMs = this.#random() * ceilingMs;
-    const elapsedMs = this.#clock.nowMs() - tries.startedMs;
+    const elapsedMs = nowMs - tries.firstFailedMs;
     if (tries.failed >= maxAttempts || elapsedMs + delayMs > maxElapsedMs) throw error.with({ attempts: tries.failed });
     this.#onRetry({ op: tries.op, key: tries.key, attempt: tries.failed, delayMs, error });
     await this.#clock.sleep(delayMs, signal);
@@ -124,6 +122,7 @@ export class RetryingStore implements ObjectStore {
 interface Tries {
   readonly op: Retry['op'];
   readonly key: string;
-  readonly startedMs: number;
   failed: number;
+  /** Set by the first failure. */
+  firstFailedMs: number;
 }

@@ -33,6 +33,8 @@ const DENIED = new Set([
   'RequestTimeTooSkewed',
   'SignatureDoesNotMatch',
 ]);
+/** Thrown by the chain itself, before anything is sent. */
+const NO_CREDENTIALS = new Set(['CredentialsProviderError', 'TokenProviderError']);
 const WRONG_REGION = new Set([
   'PermanentRedirect',
   'AuthorizationHeaderMalformed',
@@ -87,7 +89,7 @@ export function s3Error(thrown: unknown, place: S3Place, key: string): ServiceEr
   if (failure.name === 'InvalidObjectState') {
     return make('object_archived', `${s3Uri(place, key)} is archived and cannot be read; restore it first`);
   }
-  if (failure.name === 'CredentialsProviderError') {
+  if (NO_CREDENTIALS.has(failure.name)) {
     return make('access_denied', `no credentials were found for ${s3Uri(place, key)}: ${noCredentialsHint(failure)}`);
   }
   if (DENIED.has(failure.name) || failure.status === 401 || failure.status === 403) {

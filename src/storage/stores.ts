@@ -1,8 +1,8 @@
 /**
  * The stores of one process: one for local files, one for each S3 bucket, made when a source first needs it.
  *
- * Every S3 store is dressed the same way, from the inside: one connection and one queue shared by all buckets, then
- * retries, then counting. Local files need neither retries nor a queue of their own.
+ * Every store is dressed the same way, from the inside: a limit, retries, counting. All buckets share one connection and
+ * one queue before it; files are limited by their descriptors.
  */
 
 import { type Clock, type Random, ServiceError, systemClock, systemRandom } from '../core/index.ts';
@@ -73,8 +73,9 @@ export class Stores implements StoreProvider {
       throw new ServiceError('tooLarge', 'too_many_buckets', `more than ${MAX_STORES} buckets are in use`);
     }
     const sent = { httpRequests: 0, retries: 0 };
-    const plain = source.bucket === undefined ? new FileStore(this.#settings.file) : this.#s3(source.bucket, sent);
-    const store = new InstrumentedStore(plain, name, (request) => this.#dependencies.onRequest?.(name, request));
+    const limited = source.bucket === undefined ? new FileStore(this.#settings.file) : this.#s3(source.bucket);
+    const retrying = this.#retrying(limited, sent);
+    const store = new InstrumentedStore(retrying, name, (request) => this.#dependencies.onRequest?.(name, request));
     this.#kept.set(name, { store, sent });
     return store;
   }
@@ -89,16 +90,20 @@ export class Stores implements StoreProvider {
     await this.#connection?.close();
   }
 
-  #s3(bucket: string, sent: Kept['sent']): ObjectStore {
+  #retrying(store: ObjectStore, sent: Kept['sent']): ObjectStore {
     const { clock = systemClock, random = systemRandom } = this.#dependencies;
     const onRetry = () => {
       sent.retries += 1;
     };
-    const limited = new LimitedStore(new S3Store(this.#s3Connection(clock), bucket), this.#gate);
-    return new RetryingStore(limited, { ...this.#settings.retry, clock, random, onRetry });
+    return new RetryingStore(store, { ...this.#settings.retry, clock, random, onRetry });
   }
 
-  #s3Connection(clock: Clock): S3Connection {
+  #s3(bucket: string): ObjectStore {
+    return new LimitedStore(new S3Store(this.#s3Connection(), bucket), this.#gate);
+  }
+
+  #s3Connection(): S3Connection {
+    const { clock = systemClock } = this.#dependencies;
     const { s3 = {}, maxConcurrent = MAX_CONCURRENT } = this.#settings;
     const settings = { ...s3, maxSockets: s3.maxSockets ?? maxConcurrent };
     const onAttempt = ({ bucket }: S3Attempt) => {

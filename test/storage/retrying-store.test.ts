@@ -186,6 +186,21 @@ describe('a retrying store', () => {
       assert.equal(s3.requests.length, 5 + 4, 'five pages, four failures, nothing read twice');
     });
 
+    it('counts its time from the first failure, however long the listing has gone on', async () => {
+      const ok: Fault = { kind: 'delay', ms: 0 };
+      s3.failNext('list', ok, slowDown);
+      const listed: string[] = [];
+      const walk = async () => {
+        for await (const { key } of retrying({ maxElapsedMs: 100 }).list('k/')) {
+          listed.push(key);
+          if (listed.length === 1) clock.advance(60_000);
+        }
+      };
+      await clock.runThrough(walk());
+      assert.deepEqual(listed, keys);
+      assert.equal(s3.pendingFaults, 0);
+    });
+
     it('counts its attempts anew after progress, and gives up without', async () => {
       const ok: Fault = { kind: 'delay', ms: 0 };
       s3.failNext('list', ...Array.from({ length: 4 }, () => [slowDown, ok]).flat());

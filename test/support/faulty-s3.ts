@@ -231,10 +231,11 @@ export class FaultyS3 {
 
   async #pourEndlessly(response: ServerResponse): Promise<void> {
     const chunk = Buffer.alloc(64 << 10, '!');
+    const closed = new Promise((resolve) => response.once('close', resolve));
     while (!response.destroyed) {
       this.bodyBytesSent += chunk.length;
       const more = response.write(chunk);
-      if (!more) await new Promise((resume) => response.once('drain', resume).once('close', resume));
+      if (!more) await Promise.race([closed, new Promise((resolve) => response.once('drain', resolve))]);
     }
   }
 
