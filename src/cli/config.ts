@@ -105,9 +105,11 @@ export function defaultConfig(): NodeConfig {
   return toNodeConfig(configSchema.parse({}), '');
 }
 
+/** A table with nothing said but its key, which is empty for the commands that look nothing up. */
 export function tableDefinition(name: string, source: string, key: readonly string[]): TableDefinition {
   if (!TABLE_NAME.test(name)) throw invalid(`${JSON.stringify(name)} is no table name; use letters, digits, _ . -`);
-  return definitionOf(name, tableSchema.parse({ source, key }));
+  if (key.includes('')) throw invalid('a key column has a name; write --key a,b with no empty name between the commas');
+  return { ...definitionOf(name, tableSchema.parse({ source, key: 'named below' })), key };
 }
 
 export function readConfig(path: string, environment: NodeJS.ProcessEnv): NodeConfig {

@@ -1,0 +1,90 @@
+/** `pointlake.yaml`: what is right becomes a node's configuration, what is wrong names its line and what would be right. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { defaultConfig, parseConfig } from '../../src/cli/config.ts';
+
+const parse = (text: string, environment: NodeJS.ProcessEnv = {}) =>
+  parseConfig(text, '/etc/pointlake.yaml', environment);
+
+test('everything this version knows', () => {
+  const config = parse(
+    `
+server:
+  host: 0.0.0.0
+  port: \${PORT}
+storage: { s3: { endpoint: "http://127.0.0.1:9000", region: us-east-1, forcePathStyle: true } }
+cache: { memory: 4GiB }
+limits: { keys: 500, body: 64KiB }
+tables:
+  users: { source: "s3://lake/\${STAGE}/", key: user_id, unique: true, refresh: 60s }
+  docs: { source: docs/*.parquet, key: [tenant, doc_id], allow_empty: true, required: false, format: parquet, json: { int64: string } }
+`,
+    { PORT: '8081', STAGE: 'prod' },
+  );
+  assert.deepEqual(config.server, { host: '0.0.0.0', port: 8081 });
+  assert.deepEqual(config.s3, { endpoint: 'http://127.0.0.1:9000', region: 'us-east-1', forcePathStyle: true });
+  assert.equal(config.cacheMemoryBytes, 4 * 2 ** 30);
+  assert.deepEqual(config.limits, { keys: 500, body: 64 * 1024 });
+  const [users, docs] = config.tables;
+  assert.deepEqual(users, {
+    name: 'users',
+    source: 's3://lake/prod/',
+    key: ['user_id'],
+    unique: true,
+    allowEmpty: false,
+    required: true,
+    plainParquet: false,
+    json: { int64: 'number', nonfinite: 'null' },
+    refreshMs: 60_000,
+  });
+  assert.equal(docs?.source, '/etc/docs/*.parquet', 'paths are relative to the file');
+  assert.deepEqual(docs?.key, ['tenant', 'doc_id']);
+  assert.deepEqual(
+    [docs?.allowEmpty, docs?.required, docs?.plainParquet, docs?.json.int64],
+    [true, false, true, 'string'],
+  );
+});
+
+test('nothing said is the default: loopback, port 8080, half of the memory', () => {
+  const config = parse('');
+  assert.deepEqual(config, defaultConfig());
+  assert.deepEqual(config.server, { host: '127.0.0.1', port: 8080 });
+  assert.ok(config.cacheMemoryBytes > 2 ** 26);
+});
+
+test('a mistake names its line and what would be right', () => {
+  const cases: readonly [string, RegExp][] = [
+    ['server: { prot: 80 }', /:1: server\.prot: unknown key; expected one of host, port/],
+    ['server:\n  port: eighty', /:2: server\.port: .*number/],
+    ['tables:\n  t:\n    source: a\n    key: id\n    partitions: {}', /:5: tables\.t\.partitions: not in this version/],
+    ['server:\n  auth: { apiKeys: [] }', /:2: server\.auth: not in this version/],
+    ['cluster: {}', /:1: cluster: not in this version/],
+    ['cache: { disk: { path: a } }', /:1: cache\.disk: not in this version/],
+    ['limits:\n  keys: 10\n  gets: 64', /:3: limits\.gets: not in this version/],
+    ['tables:\n  t: { source: a, key: id, duplicates: latest }', /:2: tables\.t\.duplicates: .*not in this version/],
+    ['tables:\n  t: { key: id }', /:2: tables\.t/],
+    ['tables:\n  t: { source: a, key: [] }', /:2: tables\.t\.key/],
+    ['cache: { memory: lots }', /:1: cache\.memory: .*64MiB/],
+    ['storage: { s3: { endpoint: minio } }', /:1: storage\.s3\.endpoint/],
+    [
+      'storage:\n  s3:\n    secret: x',
+      /:3: storage\.s3\.secret: unknown key; expected one of endpoint, region, forcePathStyle/,
+    ],
+    ['server: { host: "${NOT_SET}" }', /:1: the environment variable NOT_SET is not set/],
+    ['a: [', /:\d+: /],
+    ['tables: { "a/b": { source: a, key: id } }', /a\/b/],
+    ['tables:\n  t: { source: a, key: id }\n  t: { source: b, key: id }', /:3: .*unique/],
+    ['- a\n- b', /:1: /],
+  ];
+  for (const [text, expected] of cases) {
+    assert.throws(
+      () => parse(text),
+      (error: Error) => {
+        assert.match(error.message, /^\/etc\/pointlake\.yaml:\d+: /, text);
+        assert.match(error.message, expected, text);
+        return true;
+      },
+    );
+  }
+});
