@@ -86,6 +86,11 @@ function problemOfFault(fault: NodeJS.ErrnoException): Problem {
       new ServiceError('invalid', 'request_timeout', 'the request did not arrive in time; send it again'),
     );
   }
+  if (fault.code === 'HPE_INVALID_URL') {
+    const message =
+      'the URL has a character that is not allowed there; write what is not ASCII as percent-encoded UTF-8';
+    return problemOf(new ServiceError('invalid', 'bad_url', message));
+  }
   const reason = fault.code?.startsWith('HPE_') ? ` (${fault.message.replace(/^Parse Error: /, '')})` : '';
   return problemOf(new ServiceError('invalid', 'bad_request', `this is no HTTP/1.1 request${reason}`));
 }

@@ -159,11 +159,15 @@ function sendAbsent(
   tier: CacheTier,
 ): void {
   const table = snapshot.definition.name;
-  const shown = parts.map((part) => (part.length > 100 ? `${part.slice(0, 100)}…` : part));
+  const shown = parts.map((part) => shorten(decodePart(part)));
   const detail = `no row of table ${table} has the key ${shown.join('/')}`;
   const error = { kind: 'notFound', code: 'key_not_found', message: detail, context: { table, key: shown } } as const;
   const headers = ['pointlake-snapshot', snapshot.id, 'pointlake-cache', tier, ...ageHeader(context, snapshot)];
   respondProblem(reply, problemOf(error, headers));
+}
+
+function shorten(part: string): string {
+  return part.length > 100 ? `${part.slice(0, 100).toWellFormed()}…` : part;
 }
 
 /** Seconds since a listing last confirmed the snapshot. */

@@ -2,8 +2,7 @@
  * The request target as it was sent.
  *
  * Composite keys are cut at the slashes of the raw path and only then percent-decoded: a router's wildcard decodes
- * first, and then a `%2F` inside a part looks like a cut. The bytes of the path are UTF-8; some clients send them bare
- * instead of percent-encoded, and Node hands those over one byte a character.
+ * first, and then a `%2F` inside a part looks like a cut. Node's parser has refused anything but ASCII before.
  */
 
 import { ServiceError } from '../core/index.ts';
@@ -37,22 +36,12 @@ function afterAuthority(url: string): number {
 }
 
 export function decodePart(raw: string): string {
-  if (!raw.includes('%') && isAscii(raw)) return raw;
+  if (!raw.includes('%')) return raw;
   try {
-    return decodeURIComponent(isAscii(raw) ? raw : percentEncoded(raw));
+    return decodeURIComponent(raw);
   } catch {
     throw badUrl(`${JSON.stringify(raw.slice(0, 100))} is no percent-encoded UTF-8; write % itself as %25`);
   }
-}
-
-function isAscii(text: string): boolean {
-  for (let i = 0; i < text.length; i += 1) if (text.charCodeAt(i) > 0x7f) return false;
-  return true;
-}
-
-/** Bare bytes, one a character, as their percent-encoding. */
-function percentEncoded(raw: string): string {
-  return raw.replace(/[\u0080-\u00ff]/g, (byte) => `%${byte.charCodeAt(0).toString(16)}`);
 }
 
 /** A decoded key part. Clients remove empty and dotted parts before they send, so that those could mean another key. */
