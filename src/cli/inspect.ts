@@ -15,7 +15,7 @@ interface InspectOptions {
   readonly json?: boolean;
 }
 
-export interface InspectReport {
+interface InspectReport {
   readonly source: string;
   readonly rows: number;
   readonly bytes: number;
@@ -25,7 +25,7 @@ export interface InspectReport {
   readonly likelyKeys: readonly { readonly name: string; readonly reason: string }[];
 }
 
-export interface FileReport {
+interface FileReport {
   readonly key: string;
   readonly bytes: number;
   readonly rows?: number;
@@ -36,7 +36,7 @@ export interface FileReport {
   readonly error?: string;
 }
 
-export interface ColumnReport {
+interface ColumnReport {
   readonly name: string;
   readonly type: string;
   readonly isKey: boolean;
@@ -68,7 +68,7 @@ function runInspect(uri: string, options: InspectOptions): Promise<void> {
   });
 }
 
-export function inspectSnapshot(uri: string, snapshot: Snapshot): InspectReport {
+function inspectSnapshot(uri: string, snapshot: Snapshot): InspectReport {
   const files = snapshot.files.map((file): FileReport => {
     const object = file.kind === 'readable' ? file.file.object : file.object;
     if (file.kind === 'broken') return { key: object.key, bytes: object.sizeBytes, error: file.error.message };

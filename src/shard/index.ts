@@ -3,7 +3,6 @@
 export { DecodePool, type DecodePoolOptions } from './decode-pool.ts';
 export { exampleKeys } from './examples.ts';
 export {
-  LOOKUP_ENGINE_DEFAULTS,
   type LookupAnswer,
   LookupEngine,
   type LookupEngineOptions,
@@ -14,5 +13,5 @@ export {
   type ValueAnswer,
   withFreshSnapshot,
 } from './lookup.ts';
-export { PAGE_LOADER_DEFAULTS, PageLoader, type PageLoaderOptions } from './page-loader.ts';
+export { PageLoader, type PageLoaderOptions } from './page-loader.ts';
 export { type Stretch, scan } from './scan.ts';

@@ -67,7 +67,7 @@ export interface LookupEngineOptions {
   readonly coldLookupsMax: number;
 }
 
-export const LOOKUP_ENGINE_DEFAULTS: LookupEngineOptions = { coldLookupsMax: 256 };
+const LOOKUP_ENGINE_DEFAULTS: LookupEngineOptions = { coldLookupsMax: 256 };
 
 /** Keys of one batch that wait for storage at once. */
 const BATCH_COLD_MAX = 64;

@@ -21,7 +21,7 @@ export interface PageLoaderOptions {
   readonly verifyCrc: boolean;
 }
 
-export const PAGE_LOADER_DEFAULTS: PageLoaderOptions = {
+const PAGE_LOADER_DEFAULTS: PageLoaderOptions = {
   blockBytes: 32 * 1024,
   pageBytesMax: 256 * 2 ** 20,
   verifyCrc: true,

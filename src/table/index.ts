@@ -13,9 +13,9 @@ export {
 } from './json-format.ts';
 export { ExactNumber, keyJson, keyPath, parseExactJson, parseKeyJson, parseKeyText } from './key.ts';
 export { type Key, KeySearch, type Need, type SearchStep } from './key-search.ts';
-export { openFile, readLayout } from './open-file.ts';
+export { readLayout } from './open-file.ts';
 export { Projection } from './projection.ts';
-export { keepFresh, REFRESH_MS_DEFAULT, type RefreshEvents } from './refresher.ts';
+export { keepFresh, type RefreshEvents } from './refresher.ts';
 export { readableLeaf, type TableColumn, type TableSchema, typeName } from './schema.ts';
 export { Snapshot, type SnapshotBrokenFile, type SnapshotFile, type SnapshotReadableFile } from './snapshot.ts';
 export { Table } from './table.ts';

@@ -258,7 +258,7 @@ function candidateRanges(layout: NonNullable<ChunkBlocks['layout']>, value: KeyV
 }
 
 /** The rows that lie in a range of both lists. Both ascend and neither overlaps itself. */
-export function intersect(a: readonly number[], b: readonly number[]): readonly number[] {
+function intersect(a: readonly number[], b: readonly number[]): readonly number[] {
   const both: number[] = [];
   for (let i = 0, j = 0; i < a.length && j < b.length; ) {
     const start = Math.max(a[i] ?? 0, b[j] ?? 0);

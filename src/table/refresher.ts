@@ -8,7 +8,7 @@
 import type { Clock, ServiceError } from '../core/index.ts';
 import type { Table } from './table.ts';
 
-export const REFRESH_MS_DEFAULT = 5 * 60_000;
+const REFRESH_MS_DEFAULT = 5 * 60_000;
 const RETRY_MS_FIRST = 1_000;
 const RETRY_MS_MAX = 30_000;
 
