@@ -10,6 +10,7 @@ import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ServiceError } from '../../src/core/index.ts';
 import { type PointlakeServer, startServer } from '../../src/server/index.ts';
+import { Catalog } from '../../src/table/index.ts';
 import { writeParquet } from '../support/scratch.ts';
 import { serve } from '../support/served.ts';
 import { expectProblem, startFixture } from './fixture.ts';
@@ -127,7 +128,6 @@ test('health, and readiness by the required tables', async (context) => {
   assert.deepEqual(await (await fetch(`${url}/healthz`)).json(), { status: 'ok' });
   assert.deepEqual(await (await fetch(`${url}/readyz`)).json(), { status: 'ready' });
   const more = node.makeTable({ ...node.catalog.get('users').definition, name: 'more' });
-  const { Catalog } = await import('../../src/table/index.ts');
   const waiting = await serve({ ...node, catalog: new Catalog([more]) });
   context.after(() => waiting.close());
   const problem = await expectProblem(`${waiting.url}/readyz`, 503, 'not_ready');
