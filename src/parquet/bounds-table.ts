@@ -95,6 +95,7 @@ export class BoundsTable {
   /** Whether the entry may hold a value from `low` to `high`, both included; undefined is without end. */
   canContainBetween(entry: number, low: KeyValue | undefined, high: KeyValue | undefined): boolean {
     const flags = this.#flags[entry] ?? 0;
+    if (flags === 0) return true;
     if ((flags & FLAG.ALL_NULL) !== 0) return false;
     if ((flags & FLAG.NO_NAN) === 0 && this.#reachesNaN(high)) return true;
     if (low !== undefined && Number.isNaN(low)) return false;

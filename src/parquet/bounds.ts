@@ -126,8 +126,8 @@ export function canContainBetween(
   if (bounds === undefined) return true;
   if (bounds.allNull) return false;
   // NaN is the greatest value and lies outside the bounds.
-  if (isNaNKey(low)) return !bounds.noNaN;
   if (mayReachNaN(leaf, high) && !bounds.noNaN) return true;
+  if (isNaNKey(low)) return false;
   if (bounds.max !== undefined && low !== undefined && compareKeys(leaf, low, bounds.max) > 0) return false;
   return bounds.min === undefined || high === undefined || compareKeys(leaf, high, bounds.min) >= 0;
 }

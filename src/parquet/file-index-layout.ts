@@ -9,7 +9,7 @@
  *       orders       a byte a column: its ColumnOrder
  *       first rows   a double a row group, and one beyond
  *       starts       a double a row group: its lowest byte offset
- *       fields       one packed field each, column after column
+ *       fields       one packed number a chunk each, row group after row group
  *       bounds       two 32-bit numbers a column (where its table is, in units of 8 bytes; width and lengths), tables
  *
  * Everything is little-endian, which is every machine this runs on. A change of layout changes VERSION, and an index
@@ -80,6 +80,7 @@ export interface FileIndexText {
 
 /** Packs a scanned footer into a fresh buffer, checksum included. */
 export function packFileIndex(footer: ScannedFooter, fileLength: number, keyColumns: ReadonlySet<string>): ArrayBuffer {
+  const rowGroups = footer.rowGroupRows.length;
   const text = Buffer.from(JSON.stringify(textOf(footer)));
   const starts = rowGroupStarts(footer);
   const fields = planFields(footer, starts);
@@ -92,7 +93,7 @@ export function packFileIndex(footer: ScannedFooter, fileLength: number, keyColu
     return at;
   };
   const directory = new Float64Array(DIRECTORY_SLOTS);
-  directory[SLOT.ROW_GROUPS] = footer.rowGroups;
+  directory[SLOT.ROW_GROUPS] = rowGroups;
   directory[SLOT.COLUMNS] = leaves.length;
   directory[SLOT.FILE_LENGTH] = fileLength;
   directory[SLOT.CHUNK_SLACK] = chunkSlack(footer.createdBy);
@@ -101,8 +102,8 @@ export function packFileIndex(footer: ScannedFooter, fileLength: number, keyColu
   directory[SLOT.TEXT] = place(text.length);
   directory[SLOT.TEXT_LENGTH] = text.length;
   directory[SLOT.ORDERS] = place(leaves.length);
-  directory[SLOT.FIRST_ROWS] = place(8 * (footer.rowGroups + 1));
-  directory[SLOT.STARTS] = place(8 * footer.rowGroups);
+  directory[SLOT.FIRST_ROWS] = place(8 * (rowGroups + 1));
+  directory[SLOT.STARTS] = place(8 * rowGroups);
   fields.forEach((field, index) => {
     directory.set([place(field.width * field.values.length), field.width, field.base], SLOT.FIELDS + 3 * index);
   });
@@ -116,8 +117,8 @@ export function packFileIndex(footer: ScannedFooter, fileLength: number, keyColu
   bytes.set(footer.schemaBytes, directory[SLOT.SCHEMA]);
   bytes.set(text, directory[SLOT.TEXT]);
   bytes.set(footer.columnOrders.subarray(0, leaves.length), directory[SLOT.ORDERS]);
-  writeFirstRows(footer, new Float64Array(buffer, directory[SLOT.FIRST_ROWS], footer.rowGroups + 1));
-  new Float64Array(buffer, directory[SLOT.STARTS], footer.rowGroups).set(starts);
+  writeFirstRows(footer, new Float64Array(buffer, directory[SLOT.FIRST_ROWS], rowGroups + 1));
+  new Float64Array(buffer, directory[SLOT.STARTS], rowGroups).set(starts);
   fields.forEach((field, index) => {
     packField(field, buffer, directory[SLOT.FIELDS + 3 * index]!);
   });
@@ -149,51 +150,56 @@ function chunkSlack(createdBy: string): number {
 
 /** The lowest chunk start of each row group, so that chunks can be kept as short distances from it. */
 function rowGroupStarts(footer: ScannedFooter): Float64Array {
-  const { rowGroups, start } = footer;
-  const starts = new Float64Array(rowGroups).fill(Number.POSITIVE_INFINITY);
-  for (let chunk = 0, rowGroup = 0; chunk < start.length; chunk += 1) {
-    if (start[chunk]! < starts[rowGroup]!) starts[rowGroup] = start[chunk]!;
-    if (++rowGroup === rowGroups) rowGroup = 0;
-  }
-  return starts.map((value) => (Number.isFinite(value) ? value : 0));
+  const { start } = footer.chunks;
+  const columns = footer.schema.leaves.length;
+  return footer.rowGroupRows.map((_, rowGroup) => {
+    let lowest = Number.POSITIVE_INFINITY;
+    for (let chunk = rowGroup * columns; chunk < (rowGroup + 1) * columns; chunk += 1) {
+      if (start[chunk]! < lowest) lowest = start[chunk]!;
+    }
+    return Number.isFinite(lowest) ? lowest : 0;
+  });
 }
 
+/** In the order of FIELD. */
 function planFields(footer: ScannedFooter, starts: Float64Array): PackedField[] {
+  const { chunks } = footer;
   return [
-    planField(footer.start, false, starts),
-    planField(footer.length, false),
-    planField(footer.uncompressedLength, false),
-    planField(footer.dictionaryLength, false),
-    planField(footer.numValues, false, footer.rowGroupRows),
-    planField(footer.codec, false),
-    planField(footer.encodings, false),
-    planField(footer.offsetIndexOffset, true),
-    planField(footer.offsetIndexLength, true),
-    planField(footer.columnIndexOffset, true),
-    planField(footer.columnIndexLength, true),
-    planField(footer.bloomFilterOffset, true),
-    planField(footer.bloomFilterLength, true),
-    planField(footer.nullCount, true),
+    planField(chunks.start, false, starts),
+    planField(chunks.length, false),
+    planField(chunks.uncompressedLength, false),
+    planField(chunks.dictionaryLength, false),
+    planField(chunks.numValues, false, footer.rowGroupRows),
+    planField(chunks.codec, false),
+    planField(chunks.encodings, false),
+    planField(chunks.offsetIndexOffset, true),
+    planField(chunks.offsetIndexLength, true),
+    planField(chunks.columnIndexOffset, true),
+    planField(chunks.columnIndexLength, true),
+    planField(chunks.bloomFilterOffset, true),
+    planField(chunks.bloomFilterLength, true),
+    planField(chunks.nullCount, true),
     planField(footer.sortingOf, false),
   ];
 }
 
 function planAllBounds(footer: ScannedFooter, keyColumns: ReadonlySet<string>): BoundsPlan[] {
   const { leaves } = footer.schema;
+  const rowGroups = footer.rowGroupRows.length;
   return leaves.map((leaf, column) => {
     const limit = keyColumns.has(leaf.name) ? KEY_BOUND_BYTES : BOUND_BYTES;
     const order = COLUMN_ORDERS[footer.columnOrders[column] ?? 0] ?? 'UNDEFINED';
-    return planBounds(leaf, order, footer.raw, column * footer.rowGroups, footer.rowGroups, limit);
+    return planBounds(leaf, order, footer.chunks.raw, column, leaves.length, rowGroups, limit);
   });
 }
 
 function writeFirstRows(footer: ScannedFooter, target: Float64Array): void {
   let row = 0;
-  for (let rowGroup = 0; rowGroup < footer.rowGroups; rowGroup += 1) {
+  footer.rowGroupRows.forEach((rows, rowGroup) => {
     target[rowGroup] = row;
-    row += footer.rowGroupRows[rowGroup]!;
-  }
-  target[footer.rowGroups] = row;
+    row += rows;
+  });
+  target[footer.rowGroupRows.length] = row;
 }
 
 /**
@@ -205,11 +211,16 @@ export function openDirectory(bytes: Uint8Array): Float64Array {
   const header = new Uint32Array(bytes.buffer, bytes.byteOffset, 4);
   if (header[0] !== MAGIC) throw damaged('it does not start with PLIX');
   if (header[1] !== VERSION) throw damaged(`it is of version ${header[1]}, not ${VERSION}`);
-  const directory = new Float64Array(bytes.buffer, bytes.byteOffset + HEADER_BYTES, DIRECTORY_SLOTS);
+  const directory = directoryOf(bytes);
   if (directory[SLOT.BYTE_LENGTH] !== bytes.length) throw damaged(`it has ${bytes.length} bytes and says otherwise`);
   if (header[2] !== crc32(bytes.subarray(HEADER_BYTES))) throw damaged('its checksum is wrong');
   checkSections(directory);
   return directory;
+}
+
+/** The directory of bytes that are known to be good. */
+export function directoryOf(bytes: Uint8Array): Float64Array {
+  return new Float64Array(bytes.buffer, bytes.byteOffset + HEADER_BYTES, DIRECTORY_SLOTS);
 }
 
 function checkSections(directory: Float64Array): void {

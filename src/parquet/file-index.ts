@@ -10,6 +10,7 @@
 import { type ByteRange, corrupt, type ErrorContext, unsupported } from '../core/index.ts';
 import { type Bounds, boundFormOf } from './bounds.ts';
 import { type BoundsLayout, BoundsTable } from './bounds-table.ts';
+import { CHUNK_FAULT } from './chunk-scan.ts';
 import type { KeyValue } from './compare.ts';
 import {
   COLUMN_ORDERS,
@@ -19,8 +20,16 @@ import {
   ENCODINGS,
   type Encoding,
 } from './file-format.ts';
-import { checkTable, FIELD, type FileIndexText, openDirectory, packFileIndex, SLOT } from './file-index-layout.ts';
-import { CHUNK_FAULT, type SortingColumn, scanFooter } from './footer-scan.ts';
+import {
+  checkTable,
+  directoryOf,
+  FIELD,
+  type FileIndexText,
+  openDirectory,
+  packFileIndex,
+  SLOT,
+} from './file-index-layout.ts';
+import { type SortingColumn, scanFooter } from './footer-scan.ts';
 import { storedNumber } from './packed-field.ts';
 import type { FileSchema, LeafColumn } from './schema.ts';
 import { decodeSchema } from './schema-tree.ts';
@@ -90,7 +99,7 @@ export class FileIndex {
   static parse(footer: Uint8Array, fileLength: number, options: FileIndexOptions = {}): FileIndex {
     const scanned = scanFooter(footer);
     const bytes = new Uint8Array(packFileIndex(scanned, fileLength, options.keyColumns ?? new Set()));
-    const index = new FileIndex(bytes, openDirectory(bytes), scanned.schema);
+    const index = new FileIndex(bytes, directoryOf(bytes), scanned.schema);
     index.#shareSchema(options.like);
     return index;
   }
@@ -247,7 +256,7 @@ export class FileIndex {
     const column = `column ${context.column}`;
     if (number === CHUNK_FAULT.ENCRYPTED) throw unsupported(`${column} is encrypted`, context);
     if (number === CHUNK_FAULT.OTHER_FILE) throw unsupported(`${column} is stored in another file`, context);
-    if (number === CHUNK_FAULT.WRONG_TYPE) throw corrupt(`${column} has another type in its chunk`, context);
+    if (number === CHUNK_FAULT.WRONG_COLUMN) throw corrupt(`in place of ${column} is a chunk of another`, context);
     if (number === CHUNK_FAULT.INCOMPLETE) throw corrupt(`the metadata of ${column} is incomplete`, context);
     throw unsupported(`${column} is compressed with codec ${number}, which is not known to this version`, context);
   }
@@ -303,7 +312,7 @@ export class FileIndex {
 
   #entry(rowGroup: number, column: number): number {
     this.#leaf(column);
-    return column * this.rowGroups + this.#checkRowGroup(rowGroup);
+    return this.#checkRowGroup(rowGroup) * this.#directory[SLOT.COLUMNS]! + column;
   }
 
   /** A packed number; an absent one of an optional field is -1. */

@@ -18,19 +18,21 @@ export const KEY_BOUND_BYTES = 64;
 export interface BoundsPlan {
   readonly layout: BoundsLayout;
   readonly raw: RawStatistics;
-  /** The entry of `raw` that is the first of this table. */
+  /** Where this table's entries are in `raw`: `first + stride * entry`. */
   readonly first: number;
+  readonly stride: number;
   readonly limit: number;
   /** 0 when nothing is known of any entry. */
   readonly byteLength: number;
 }
 
-/** Plans the bounds of `entries` entries of `raw` from `first` on, each bound in at most `limit` bytes. */
+/** Plans the bounds of `entries` entries of `raw`, every `stride`-th from `first` on, each in at most `limit` bytes. */
 export function planBounds(
   leaf: LeafColumn,
   order: ColumnOrder,
   raw: RawStatistics,
   first: number,
+  stride: number,
   entries: number,
   limit: number,
 ): BoundsPlan {
@@ -40,7 +42,7 @@ export function planBounds(
   let known = 0;
   let longest = 0;
   let shortest = limit;
-  for (let entry = first; entry < first + entries; entry += 1) {
+  for (let index = 0, entry = first; index < entries; index += 1, entry += stride) {
     let bits = believableBits(reading, raw, view, entry);
     if (NATIVE_WIDTH[form] === 0 && (bits & (RAW.MIN | RAW.MAX)) !== 0) {
       const min = (bits & RAW.MIN) === 0 ? -1 : keptLength(form, raw, entry, false, limit);
@@ -57,27 +59,28 @@ export function planBounds(
   const width = hasValues ? NATIVE_WIDTH[form] || longest : 0;
   const hasLengths = hasValues && NATIVE_WIDTH[form] === 0 && shortest !== longest;
   const layout: BoundsLayout = { form, entries, width, hasLengths };
-  return { layout, raw, first, limit, byteLength: known === 0 ? 0 : boundsByteLength(layout) };
+  return { layout, raw, first, stride, limit, byteLength: known === 0 ? 0 : boundsByteLength(layout) };
 }
 
 /** Writes the table at `at`, a multiple of 8. The bytes there must be zero. */
 export function packBounds(plan: BoundsPlan, target: Uint8Array, at: number): void {
   if (plan.byteLength === 0) return;
   const { layout, raw, first } = plan;
-  const stride = boundStride(layout);
+  const valueStride = boundStride(layout);
   const minAt = at + align(layout.entries);
-  const maxAt = minAt + align(layout.entries * stride);
+  const maxAt = minAt + align(layout.entries * valueStride);
   for (let index = 0; index < layout.entries; index += 1) {
-    const bits = raw.bits[first + index]!;
+    const entry = first + index * plan.stride;
+    const bits = raw.bits[entry]!;
     let flags = 0;
     if ((bits & RAW.ALL_NULL) !== 0) flags |= FLAG.ALL_NULL;
     if ((bits & RAW.NO_NAN) !== 0) flags |= FLAG.NO_NAN;
     if ((bits & RAW.MIN) !== 0) {
-      const whole = packValue(plan, first + index, false, target, minAt + index * stride);
+      const whole = packValue(plan, entry, false, target, minAt + index * valueStride);
       flags |= whole && (bits & RAW.MIN_EXACT) !== 0 ? FLAG.MIN | FLAG.MIN_EXACT : FLAG.MIN;
     }
     if ((bits & RAW.MAX) !== 0) {
-      const whole = packValue(plan, first + index, true, target, maxAt + index * stride);
+      const whole = packValue(plan, entry, true, target, maxAt + index * valueStride);
       flags |= whole && (bits & RAW.MAX_EXACT) !== 0 ? FLAG.MAX | FLAG.MAX_EXACT : FLAG.MAX;
     }
     target[at + index] = flags;

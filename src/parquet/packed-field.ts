@@ -12,7 +12,7 @@ export interface PackedField {
   /** Whether a stored 0 means absent, and values then count from 1. */
   readonly optional: boolean;
   readonly values: Float64Array | Uint8Array | Uint16Array;
-  /** Taken off each value before the base, by row group; for offsets inside a row group. */
+  /** Taken off each value before the base, one for every so many values; for offsets inside a row group. */
   readonly origins: Float64Array | undefined;
 }
 
@@ -24,14 +24,15 @@ export function planField(
 ): PackedField {
   let min = Number.POSITIVE_INFINITY;
   let max = Number.NEGATIVE_INFINITY;
-  const groups = origins?.length ?? 0;
-  for (let index = 0, group = 0; index < values.length; index += 1) {
-    const value = values[index]!;
-    const relative = origins === undefined ? value : value - origins[group]!;
-    if (++group === groups) group = 0;
-    if (optional && value === -1) continue;
-    if (relative < min) min = relative;
-    if (relative > max) max = relative;
+  const each = perOrigin(values, origins);
+  for (let first = 0, group = 0; first < values.length; first += each, group += 1) {
+    const origin = origins === undefined ? 0 : origins[group]!;
+    for (let index = first; index < first + each; index += 1) {
+      const value = values[index]!;
+      if (optional && value === -1) continue;
+      if (value - origin < min) min = value - origin;
+      if (value - origin > max) max = value - origin;
+    }
   }
   if (max < min) return { width: 0, base: optional ? -1 : 0, optional, values, origins };
   const base = optional ? min - 1 : min;
@@ -50,13 +51,19 @@ export function packField(field: PackedField, buffer: ArrayBuffer, byteOffset: n
   const { width, values, base, optional, origins } = field;
   if (width === 0) return;
   const target = targetArray(width, buffer, byteOffset, values.length);
-  const groups = origins?.length ?? 0;
-  for (let index = 0, group = 0; index < values.length; index += 1) {
-    const value = values[index]!;
-    const origin = origins === undefined ? 0 : origins[group]!;
-    if (++group === groups) group = 0;
-    target[index] = optional && value === -1 ? 0 : value - origin - base;
+  const each = perOrigin(values, origins);
+  for (let first = 0, group = 0; first < values.length; first += each, group += 1) {
+    const taken = base + (origins === undefined ? 0 : origins[group]!);
+    for (let index = first; index < first + each; index += 1) {
+      const value = values[index]!;
+      target[index] = optional && value === -1 ? 0 : value - taken;
+    }
   }
+}
+
+/** How many values in a row share an origin. */
+function perOrigin(values: PackedField['values'], origins: Float64Array | undefined): number {
+  return origins === undefined || origins.length === 0 ? values.length : values.length / origins.length;
 }
 
 function targetArray(width: FieldWidth, buffer: ArrayBuffer, byteOffset: number, length: number) {

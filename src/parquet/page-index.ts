@@ -90,7 +90,7 @@ export function decodeColumnIndex(bytes: Uint8Array, chunk: ColumnChunk, pages: 
   } catch (error) {
     throw error instanceof ThriftEndError ? fault('ends before its last field') : error;
   }
-  const plan = planBounds(chunk.leaf, chunk.columnOrder, index.raw, 0, pages, KEY_BOUND_BYTES);
+  const plan = planBounds(chunk.leaf, chunk.columnOrder, index.raw, 0, 1, pages, KEY_BOUND_BYTES);
   const buffer = new ArrayBuffer(plan.byteLength);
   packBounds(plan, new Uint8Array(buffer), 0);
   const table = plan.byteLength === 0 ? undefined : new BoundsTable(plan.layout, buffer, 0);

@@ -23,7 +23,7 @@ import { type ThriftReader, WIRE } from './thrift.ts';
 const MAX_DEPTH = 100;
 const MAX_ELEMENTS = 250_000;
 /** Characters of all leaf names together, each being its whole path. */
-const MAX_NAME_CHARACTERS = 64 * 2 ** 20;
+const MAX_NAME_CHARACTERS = 16 * 2 ** 20;
 const MAX_PATH_PARTS = 4_000_000;
 
 export interface SchemaElement {

@@ -13,6 +13,7 @@
  */
 
 import { ServiceError } from '../core/index.ts';
+import { skipValue } from './thrift-skip.ts';
 
 /** Wire types. I16 (4), I32 (5) and I64 (6) are one form on the wire, and `nextField` gives INT for all three. */
 export const WIRE = {
@@ -20,16 +21,11 @@ export const WIRE = {
   FALSE: 2,
   BYTE: 3,
   INT: 6,
-  DOUBLE: 7,
   BINARY: 8,
   LIST: 9,
-  SET: 10,
-  MAP: 11,
   STRUCT: 12,
-  UUID: 13,
 } as const;
 
-const MAX_DEPTH = 64;
 const text = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** The bytes ended inside a value. A caller that holds only a part of the bytes can tell this from other damage. */
@@ -137,73 +133,10 @@ export class ThriftReader {
   }
 
   /** Passes over a value of the type a field header named. */
-  skip(type: number, depth = 0): void {
-    if (depth > MAX_DEPTH) throw malformed(`values nested more than ${MAX_DEPTH} deep`, this.offset);
-    switch (type & 0x0f) {
-      case WIRE.TRUE:
-      case WIRE.FALSE:
-        break;
-      case WIRE.BYTE:
-        this.#advance(1);
-        break;
-      case WIRE.INT:
-        this.integer();
-        break;
-      case WIRE.DOUBLE:
-        this.#advance(8);
-        break;
-      case WIRE.BINARY:
-        this.#advance(this.unsigned());
-        break;
-      case WIRE.LIST:
-      case WIRE.SET:
-        this.#skipList(depth);
-        break;
-      case WIRE.MAP:
-        this.#skipMap(depth);
-        break;
-      case WIRE.STRUCT:
-        this.#skipStruct(depth);
-        break;
-      case WIRE.UUID:
-        this.#advance(16);
-        break;
-      default:
-        throw malformed(`the unknown type ${type & 0x0f}`, this.offset);
-    }
-  }
-
-  #skipStruct(depth: number): void {
-    for (let header = this.nextField(0); header !== 0; header = this.nextField(header)) this.skip(header, depth + 1);
-  }
-
-  #skipList(depth: number): void {
-    const header = this.byte();
-    const size = header >> 4 === 15 ? this.unsigned() : header >> 4;
-    if (size > this.end - this.offset) throw this.#endsEarly(size);
-    this.#skipElements(elementType(header & 0x0f), size, depth);
-  }
-
-  #skipMap(depth: number): void {
-    const size = this.unsigned();
-    if (size === 0) return;
-    if (size * 2 > this.end - this.offset) throw this.#endsEarly(size * 2);
-    const types = this.byte();
-    for (let index = 0; index < size; index += 1) {
-      this.#skipElements(elementType(types >> 4), 1, depth);
-      this.#skipElements(elementType(types & 0x0f), 1, depth);
-    }
-  }
-
-  #skipElements(type: number, size: number, depth: number): void {
-    // Inside a collection a boolean is a byte of its own.
-    if (type === WIRE.TRUE || type === WIRE.BYTE) this.#advance(size);
-    else for (let index = 0; index < size; index += 1) this.skip(type, depth + 1);
-  }
-
-  #advance(length: number): void {
-    if (length > this.end - this.offset) throw this.#endsEarly(length);
-    this.offset += length;
+  skip(type: number): void {
+    const after = skipValue(this.bytes, this.offset, type & 0x0f, 0);
+    if (after > this.end) throw this.#endsEarly(after - this.offset);
+    this.offset = after;
   }
 
   #endsEarly(wanted: number): ThriftEndError {

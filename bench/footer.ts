@@ -1,0 +1,177 @@
+/**
+ * How fast and small a footer becomes, beside hyparquet in the same run: parse, memory that stays, and reload of the
+ * persisted form with its checksum. `--small` makes it a matter of seconds.
+ *
+ * Each side answers the same questions about every chunk and the digests of the answers must be equal, so that neither
+ * can be fast by leaving work undone. Memory is measured in a process of its own each.
+ */
+
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+import { type FileMetaData, parquetMetadata } from 'hyparquet';
+
+import { FileIndex, type KeyValue } from '../src/parquet/index.ts';
+import { writeTail } from '../test/parquet/support/footer-writer.ts';
+import { makeWideFooter, type WideFooter } from './harness/wide-footer.ts';
+
+type Reader = 'pointlake' | 'hyparquet';
+
+const isSmall = process.argv.includes('--small');
+const SHAPES: readonly (readonly [rowGroups: number, columns: number])[] = isSmall
+  ? [[100, 50]]
+  : [
+      [1000, 50],
+      [200, 2000],
+    ];
+/** What has to hold of the first shape; small runs only print. */
+const GOALS = { parse: 10, memory: 15, reload: 200 };
+
+if (process.argv[2] === 'memory') {
+  console.log(String(await retainedBytes(process.argv[3] as Reader, Number(process.argv[4]), Number(process.argv[5]))));
+} else {
+  for (const [position, [rowGroups, columns]] of SHAPES.entries())
+    report(rowGroups, columns, position === 0 && !isSmall);
+}
+
+function report(rowGroups: number, columns: number, mustReach: boolean): void {
+  const footer = makeWideFooter(rowGroups, columns);
+  const tail = writeTail(footer.bytes);
+  console.log(`${rowGroups} row groups x ${columns} columns: a footer of ${footer.bytes.length} bytes`);
+
+  const theirs = parquetMetadata(tail);
+  const index = FileIndex.parse(footer.bytes, footer.fileLength);
+  const theirDigest = digestOf(theirAnswers(theirs));
+  const ourDigest = digestOf(ourAnswers(index));
+  if (ourDigest !== theirDigest) throw new Error(`the answers differ: ${ourDigest} and ${theirDigest}`);
+
+  const theirParse = bestMs(3, () => parquetMetadata(tail));
+  const ourParse = bestMs(9, () => FileIndex.parse(footer.bytes, footer.fileLength));
+  const reload = measureReload(index, footer);
+  const theirMemory = memoryOf('hyparquet', rowGroups, columns);
+  const ourMemory = memoryOf('pointlake', rowGroups, columns);
+
+  const ratios = { parse: theirParse / ourParse, memory: theirMemory / ourMemory, reload: theirParse / reload };
+  row('parse', `${theirParse.toFixed(1)} ms`, `${ourParse.toFixed(1)} ms`, ratios.parse, GOALS.parse);
+  row('retained', `${mb(theirMemory)} MB`, `${mb(ourMemory)} MB`, ratios.memory, GOALS.memory);
+  row('reload, checksummed', `${theirParse.toFixed(1)} ms`, `${reload.toFixed(2)} ms`, ratios.reload, GOALS.reload);
+  console.log(
+    `  persisted form ${mb(index.serialise().length)} MB; digest of ${rowGroups * columns} chunks ${ourDigest}`,
+  );
+  const missed = Object.entries(GOALS).filter(([name, goal]) => ratios[name as keyof typeof ratios] < goal);
+  if (mustReach && missed.length > 0) {
+    console.log(`  MISSED: ${missed.map(([name]) => name).join(', ')}`);
+    process.exitCode = 1;
+  }
+}
+
+function row(what: string, theirs: string, ours: string, ratio: number, goal: number): void {
+  const line = [what.padEnd(20), `hyparquet ${theirs}`.padEnd(22), `pointlake ${ours}`.padEnd(22)].join(' ');
+  console.log(`  ${line} ${ratio.toFixed(1)}x (goal ${goal}x)`);
+}
+
+/** Reading the file and loading it, with everything that is needed before the first lookup. */
+function measureReload(index: FileIndex, footer: WideFooter): number {
+  const folder = mkdtempSync(join(tmpdir(), 'pointlake-bench-'));
+  const path = join(folder, 'footer.index');
+  writeFileSync(path, index.serialise());
+  const elapsed = bestMs(15, () => {
+    const loaded = FileIndex.load(readFileSync(path));
+    if (loaded.fileLength !== footer.fileLength) throw new Error('the reloaded index is another');
+    return loaded;
+  });
+  const reloaded = digestOf(ourAnswers(FileIndex.load(readFileSync(path))));
+  if (reloaded !== digestOf(ourAnswers(index))) throw new Error('the reloaded index answers otherwise');
+  rmSync(folder, { recursive: true });
+  return elapsed;
+}
+
+function memoryOf(reader: Reader, rowGroups: number, columns: number): number {
+  const args = ['--expose-gc', fileURLToPath(import.meta.url), 'memory', reader, String(rowGroups), String(columns)];
+  const child = spawnSync(process.execPath, args, { encoding: 'utf8', maxBuffer: 1 << 20 });
+  if (child.status !== 0) throw new Error(`measuring memory failed: ${child.stderr}`);
+  return Number(child.stdout);
+}
+
+/** Heap and buffers that are freed when a parsed footer is let go, its own bytes being long gone. */
+async function retainedBytes(reader: Reader, rowGroups: number, columns: number): Promise<number> {
+  const kept = new Set([parseFresh(reader, rowGroups, columns)]);
+  const withIt = await memoryInUse();
+  kept.clear();
+  return withIt - (await memoryInUse());
+}
+
+/** The footer's bytes are known to this function only, so that nothing but the result can keep them. */
+function parseFresh(reader: Reader, rowGroups: number, columns: number): FileMetaData | FileIndex {
+  const footer = makeWideFooter(rowGroups, columns);
+  if (reader === 'hyparquet') return parquetMetadata(writeTail(footer.bytes));
+  return FileIndex.parse(footer.bytes, footer.fileLength);
+}
+
+/** Freed buffers are counted out by a task of the collector's own, which is given time to run. */
+async function memoryInUse(): Promise<number> {
+  for (let round = 0; round < 5; round += 1) {
+    globalThis.gc?.();
+    await sleep(20);
+  }
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+}
+
+/** One line a chunk: where it is, its codec, values, nulls and bounds, long strings by what they must contain. */
+function* ourAnswers(index: FileIndex): Generator<string> {
+  for (let rowGroup = 0; rowGroup < index.rowGroups; rowGroup += 1) {
+    for (let column = 0; column < index.schema.leaves.length; column += 1) {
+      const { range, codec, numValues, nullCount, leaf, offsetIndexRange } = index.chunk(rowGroup, column);
+      const bounds = index.chunkBounds(rowGroup, column);
+      const place = [range.start, range.end, offsetIndexRange?.start, codec, numValues, nullCount].join(' ');
+      yield `${leaf.name} ${place} ${textOf(bounds?.min)} ${bounds?.maxExact === false ? 'cut' : textOf(bounds?.max)}`;
+    }
+  }
+}
+
+function* theirAnswers(metadata: FileMetaData): Generator<string> {
+  for (const rowGroup of metadata.row_groups) {
+    for (const { meta_data: chunk, offset_index_offset } of rowGroup.columns) {
+      if (chunk === undefined) throw new Error('a chunk without metadata');
+      const start = Number(chunk.dictionary_page_offset ?? chunk.data_page_offset);
+      const end = start + Number(chunk.total_compressed_size);
+      const { null_count, min_value, max_value } = chunk.statistics ?? {};
+      const place = [start, end, offset_index_offset, chunk.codec, chunk.num_values, null_count].join(' ');
+      const isCut = typeof max_value === 'string' && max_value.length > 16;
+      yield `${chunk.path_in_schema.join('.')} ${place} ${textOf(min_value)} ${isCut ? 'cut' : textOf(max_value)}`;
+    }
+  }
+}
+
+function textOf(value: KeyValue | Date | unknown): string {
+  if (value instanceof Date) return String(BigInt(value.getTime()) * 1000n);
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('utf8');
+  return typeof value === 'string' ? value.slice(0, 16) : String(value);
+}
+
+function digestOf(lines: Iterable<string>): string {
+  const hash = createHash('sha256');
+  for (const line of lines) hash.update(line).update('\n');
+  return hash.digest('hex').slice(0, 16);
+}
+
+/** The shortest of several rounds: what else runs on the machine only ever adds. */
+function bestMs(rounds: number, run: () => unknown): number {
+  run();
+  const times = Array.from({ length: rounds }, () => {
+    const from = performance.now();
+    run();
+    return performance.now() - from;
+  });
+  return Math.min(...times);
+}
+
+function mb(bytes: number): string {
+  return (bytes / 1e6).toFixed(2);
+}
