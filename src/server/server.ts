@@ -199,16 +199,12 @@ function listenError(thrown: unknown, host: string, port: number): unknown {
   return new ServiceError('unavailable', 'cannot_listen', message, { host, port, errno: code }, thrown);
 }
 
-export function createServer(parts: ServerParts, options: Partial<ServerOptions> = {}): PointlakeServer {
-  return new PointlakeServer(parts, options);
-}
-
 /** Makes a server and waits until it listens. */
 export async function startServer(
   parts: ServerParts,
   { host, port, ...options }: ListenAddress & Partial<ServerOptions>,
 ): Promise<PointlakeServer> {
-  const server = createServer(parts, options);
+  const server = new PointlakeServer(parts, options);
   await server.listen({ host, port });
   return server;
 }

@@ -58,7 +58,7 @@ export function jsonWriter(leaf: LeafColumn, options: JsonOptions): JsonWriter {
     case 'TIMESTAMP':
       return textWriter(timestampText(type.unit, type.isAdjustedToUTC));
     case 'FLOAT16':
-      return numberWriter((block, row) => shortestFloat16(float16Bits(block, row)), options);
+      return numberWriter((block, row) => shortestFloat16(block.float16At(row)), options);
     case 'INTERVAL':
       return textWriter((block, row) => formatInterval(block.bytesAt(row)));
     case 'VARIANT':
@@ -193,11 +193,6 @@ function timestampText(unit: TimeUnit, isAdjustedToUTC: boolean): (block: Block,
     }
     return formatLongTimestamp(block.int64At(row), unit) + zone;
   };
-}
-
-function float16Bits(block: Block, row: number): number {
-  const bytes = block.bytesAt(row);
-  return (bytes[0] ?? 0) | ((bytes[1] ?? 0) << 8);
 }
 
 export function formatUuid(bytes: Uint8Array): string {

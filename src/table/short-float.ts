@@ -71,16 +71,6 @@ function slowShortest(value: number, readsBack: (candidate: number) => boolean):
   return Number(value.toPrecision(9));
 }
 
-/** IEEE 754 binary16, from its 16 bits. */
-export function float16FromBits(bits: number): number {
-  const exponent = (bits >>> 10) & 0x1f;
-  const fraction = bits & 0x3ff;
-  const sign = (bits & 0x8000) === 0 ? 1 : -1;
-  if (exponent === 0x1f) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-}
-
 /** The 16-bit float nearest to a number, ties to even, as a number; infinite from 65,520 on. */
 export function nearestFloat16(value: number): number {
   const magnitude = Math.abs(value);
@@ -99,8 +89,8 @@ function roundHalfEven(quotient: number): number {
   return floor % 2 === 0 ? floor : floor + 1;
 }
 
-export function shortestFloat16(bits: number): number {
-  const value = float16FromBits(bits);
+/** `value` must be a 16-bit float. */
+export function shortestFloat16(value: number): number {
   if (value === 0 || value - value !== 0) return value;
   return slowShortest(value, (candidate) => nearestFloat16(candidate) === value);
 }

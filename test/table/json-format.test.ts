@@ -10,7 +10,7 @@ const plain: JsonOptions = { int64: 'number', nonfinite: 'null' };
 const strings: JsonOptions = { int64: 'string', nonfinite: 'string' };
 
 function json(leaf: LeafColumn, value: Stored, options: JsonOptions = plain): string {
-  return jsonWriter(leaf, options)(blockOf([null, value]), 1);
+  return jsonWriter(leaf, options)(blockOf(leaf, [null, value]), 1);
 }
 
 const int = (bitWidth: 8 | 16 | 32 | 64, isSigned: boolean) =>
@@ -170,16 +170,16 @@ test('a decimal of too many bytes is a corrupt file', () => {
 });
 
 test('bare values', () => {
-  const value = (leaf: LeafColumn, stored: Stored) => valueWriter(leaf, plain)(blockOf([stored]), 0);
+  const value = (leaf: LeafColumn, stored: Stored) => valueWriter(leaf, plain)(blockOf(leaf, [stored]), 0);
   const text = 'text/plain; charset=utf-8';
   assert.deepEqual(value(leafOf('BYTE_ARRAY', { kind: 'STRING' }), 'a"b'), { contentType: text, body: 'a"b' });
   assert.deepEqual(value(leafOf('BYTE_ARRAY', { kind: 'ENUM' }), 'X'), { contentType: text, body: 'X' });
   const object = { contentType: 'application/json', body: '{"a":1}' };
   assert.deepEqual(value(leafOf('BYTE_ARRAY', { kind: 'JSON' }), '{"a":1}'), object);
-  const bytes = Uint8Array.of(1, 2, 255);
-  const binary = value(leafOf('BYTE_ARRAY'), bytes);
+  const block = blockOf(leafOf('BYTE_ARRAY'), [Uint8Array.of(1, 2, 255)]);
+  const binary = valueWriter(leafOf('BYTE_ARRAY'), plain)(block, 0);
   assert.deepEqual(binary, { contentType: 'application/octet-stream', body: Uint8Array.of(1, 2, 255) });
-  bytes[0] = 9;
+  block.bytesAt(0)[0] = 9;
   assert.deepEqual(binary?.body, Uint8Array.of(1, 2, 255), 'the body is a copy');
   assert.deepEqual(value(leafOf('INT64'), 2n ** 60n), { contentType: 'application/json', body: '1152921504606846976' });
   const uuid = leafOf('FIXED_LEN_BYTE_ARRAY', { kind: 'UUID' }, 16);

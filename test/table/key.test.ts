@@ -66,7 +66,7 @@ test('what an answer shows is the key that finds it, in a URL and in a body', ()
     const write = jsonWriter(leaf, { int64: 'number', nonfinite: 'string' });
     fc.assert(
       fc.property(arbitrary, (stored) => {
-        const text = write(blockOf([stored]), 0);
+        const text = write(blockOf(leaf, [stored]), 0);
         const expected = key(stored);
         same(leaf, parseKeyJson(leaf, parseExactJson(text)), expected);
         same(leaf, parseKeyText(leaf, text.startsWith('"') ? JSON.parse(text) : text), expected);
@@ -136,9 +136,7 @@ test('forms that are refused in a URL, each with the right form', () => {
       assert.equal(error.kind, 'invalid', text);
       assert.equal(error.code, 'bad_key', text);
       assert.equal(error.context.column, 'c');
-      assert.ok(
-        String(error.context.expected).length > 3 && error.message.includes(String(error.context.expected)),
-      );
+      assert.ok(String(error.context.expected).length > 3 && error.message.includes(String(error.context.expected)));
       assert.ok(error.message.length < 400 && error.message.isWellFormed());
     }
   }
