@@ -1,3 +1,4 @@
+export { copyBytes } from './bytes.ts';
 export { type Clock, type Random, systemClock, systemRandom } from './clock.ts';
 export {
   asServiceError,

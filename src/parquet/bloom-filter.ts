@@ -4,7 +4,7 @@
  * answered with "may hold": NaN, decimals of any length, half floats.
  */
 
-import { type ByteRange, corrupt, type ServiceError } from '../core/index.ts';
+import { type ByteRange, copyBytes, corrupt, type ServiceError } from '../core/index.ts';
 import { type KeyValue, keyClassOf } from './compare.ts';
 import type { ColumnChunk } from './file-index.ts';
 import type { LeafColumn } from './schema.ts';
@@ -54,7 +54,7 @@ export function decodeBloomFilter(bytes: Uint8Array, chunk: ColumnChunk, fileLen
     if (chunk.bloomFilterLengthKnown) throw fault('is longer than the footer says');
     return { kind: 'needs', ranges: [{ start, end: start + end }] };
   }
-  return { kind: 'data', filter: new BloomFilter(chunk.leaf, bytes.slice(reader.offset, end)) };
+  return { kind: 'data', filter: new BloomFilter(chunk.leaf, copyBytes(bytes, reader.offset, end)) };
 }
 
 interface Header {

@@ -1,6 +1,6 @@
 /** The value of one row as a key: what `findRow` would find that row by. */
 
-import { assert } from '../core/index.ts';
+import { assert, copyBytes } from '../core/index.ts';
 import type { Block } from './block.ts';
 import { decodeDecimal } from './bound-bytes.ts';
 import { isUnsigned, type KeyValue, keyClassOf } from './compare.ts';
@@ -20,7 +20,7 @@ export function keyValueAt(block: Block, leaf: LeafColumn, row: number): KeyValu
     case 'boolean':
       return block.booleanAt(row);
     case 'bytes':
-      return block.bytesAt(row).slice();
+      return copyBytes(block.bytesAt(row));
     case 'decimal': {
       const bytes = block.bytesAt(row);
       return decodeDecimal(bytes, 0, bytes.length);

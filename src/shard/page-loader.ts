@@ -10,7 +10,7 @@ import { SingleFlight } from '../cache/index.ts';
 import { asServiceError, type ByteRange, type ErrorContext, ServiceError } from '../core/index.ts';
 import { Block, type PageContext, type PageLocations } from '../parquet/index.ts';
 import type { ChunkBlocks, LoadedPage, Need, Pins, TableFile } from '../table/index.ts';
-import { readLayout } from '../table/index.ts';
+import { readBloomFilter, readLayout } from '../table/index.ts';
 import type { DecodePool } from './decode-pool.ts';
 
 export interface PageLoaderOptions {
@@ -37,6 +37,7 @@ export class PageLoader {
   readonly #pool: DecodePool;
   readonly #options: PageLoaderOptions;
   readonly #layouts = new SingleFlight<ChunkBlocks, void>();
+  readonly #bloomFilters = new SingleFlight<ChunkBlocks, void>();
   readonly #dictionaries = new SingleFlight<ChunkBlocks, Block>();
   /** By chunk, since page numbers repeat; a chunk's flights are dropped with the chunk. */
   readonly #pages = new WeakMap<ChunkBlocks, SingleFlight<number, LoadedPage>>();
@@ -57,8 +58,10 @@ export class PageLoader {
 
   async #meet(need: Need, pins: Pins, signal: AbortSignal): Promise<FailedNeed | undefined> {
     try {
-      if (need.kind === 'layout') await this.layout(need.file, need.chunk, signal);
-      else pin(pins, need.chunk, need.page, await this.page(need.file, need.chunk, need.page, signal));
+      const { file, chunk } = need;
+      if (need.kind === 'page') pin(pins, chunk, need.page, await this.page(file, chunk, need.page, signal));
+      else if (need.kind === 'layout') await this.layout(file, chunk, signal);
+      else await this.#bloomFilter(file, chunk, signal);
       return undefined;
     } catch (thrown) {
       signal.throwIfAborted();
@@ -75,6 +78,14 @@ export class PageLoader {
       async (flightSignal) => {
         chunk.learn(await inContext(placeOf(file, chunk), () => readLayout(file, chunk.chunk, flightSignal)));
       },
+      signal,
+    );
+  }
+
+  async #bloomFilter(file: TableFile, chunk: ChunkBlocks, signal: AbortSignal): Promise<void> {
+    await this.#bloomFilters.run(
+      chunk,
+      async (flightSignal) => chunk.learnBloomFilter(await readBloomFilter(file, chunk.chunk, flightSignal)),
       signal,
     );
   }

@@ -9,7 +9,7 @@
  */
 
 import { CacheEntry, type MemoryTier } from '../cache/index.ts';
-import type { Block, ColumnChunk, PageBounds, PageLocations } from '../parquet/index.ts';
+import type { Block, BloomFilter, ColumnChunk, PageBounds, PageLocations } from '../parquet/index.ts';
 
 /** The blocks of one page as the decoder returned them. */
 export interface LoadedPage {
@@ -74,6 +74,8 @@ export class ChunkBlocks {
   readonly rowGroup: number;
   /** The decoded dictionary, kept while any code block of this chunk is resident. */
   dictionary: Block | undefined = undefined;
+  /** Undefined until it was read; `none` where it cannot be used. */
+  #bloomFilter: BloomFilter | 'none' | undefined = undefined;
   readonly #pages: (ResidentPage | undefined)[] = [];
   readonly #file: MetadataOwner;
   readonly #tier: MemoryTier;
@@ -97,6 +99,16 @@ export class ChunkBlocks {
     if (this.#layout !== undefined) return;
     this.#layout = layout;
     this.#file.addMetadata(layout.locations.byteSize + (layout.bounds?.byteSize ?? 0));
+  }
+
+  get bloomFilter(): BloomFilter | 'none' | undefined {
+    return this.#bloomFilter ?? (this.chunk.bloomFilterRange === undefined ? 'none' : undefined);
+  }
+
+  learnBloomFilter(filter: BloomFilter | 'none'): void {
+    if (this.#bloomFilter !== undefined) return;
+    this.#bloomFilter = filter;
+    if (filter !== 'none') this.#file.addMetadata(filter.byteSize);
   }
 
   /** The block that holds the row, if it is in memory or pinned. Synchronous; allocates only for pins. */

@@ -13,7 +13,7 @@ export {
 } from './json-format.ts';
 export { ExactNumber, keyJson, keyPath, parseExactJson, parseKeyJson, parseKeyText } from './key.ts';
 export { type Key, KeySearch, type Need, type SearchStep } from './key-search.ts';
-export { readLayout } from './open-file.ts';
+export { readBloomFilter, readLayout } from './open-file.ts';
 export { Projection } from './projection.ts';
 export { keepFresh, type RefreshEvents } from './refresher.ts';
 export { readableLeaf, type TableColumn, type TableSchema, typeName } from './schema.ts';

@@ -12,7 +12,7 @@
  * both as a miss and waits for nothing.
  */
 
-import type { ServiceError } from '../core/index.ts';
+import { rangeLength, type ServiceError } from '../core/index.ts';
 import { findRow, type KeyValue } from '../parquet/index.ts';
 import type { ChunkBlocks, Pins } from './chunk-blocks.ts';
 import type { Snapshot, SnapshotReadableFile } from './snapshot.ts';
@@ -21,9 +21,9 @@ import type { TableFile } from './table-file.ts';
 /** One value a key column, in the order of the table's key. */
 export type Key = readonly KeyValue[];
 
-/** What a lookup waits for: a chunk's layout, or one of its pages. */
+/** What a lookup waits for: a chunk's layout, its bloom filter, or one of its pages. */
 export type Need =
-  | { readonly kind: 'layout'; readonly file: TableFile; readonly chunk: ChunkBlocks }
+  | { readonly kind: 'layout' | 'bloomFilter'; readonly file: TableFile; readonly chunk: ChunkBlocks }
   | { readonly kind: 'page'; readonly file: TableFile; readonly chunk: ChunkBlocks; readonly page: number };
 
 export type SearchStep = 'found' | 'needs' | 'paused' | 'exhausted';
@@ -89,7 +89,7 @@ export class KeySearch {
    * over the row group where not even the layout could be read, and remembers that the key might have been in them.
    */
   fail(need: Need, error: ServiceError): void {
-    if (need.kind === 'layout') {
+    if (need.kind !== 'page') {
       this.uncovered.push(error);
       if (need.chunk.rowGroup === this.#rowGroup) this.#nextRowGroup();
       return;
@@ -153,7 +153,27 @@ export class KeySearch {
       if (chunk.layout === undefined || value === undefined || ranges.length === 0) continue;
       ranges = intersect(ranges, candidateRanges(chunk.layout, value));
     }
-    return ranges;
+    return this.#askBloomFilters(file, chunks, ranges);
+  }
+
+  /** Nothing where a bloom filter proves that; undefined where one should be read first, since the pages cost more. */
+  #askBloomFilters(
+    file: TableFile,
+    chunks: readonly ChunkBlocks[],
+    ranges: readonly number[],
+  ): readonly number[] | undefined {
+    const wanted: Need[] = [];
+    for (const [i, chunk] of chunks.entries()) {
+      const filter = chunk.bloomFilter;
+      const value = this.key[i];
+      if (filter === 'none' || value === undefined) continue;
+      if (filter === undefined) {
+        if (savesReading(chunk, ranges)) wanted.push({ kind: 'bloomFilter', file, chunk });
+      } else if (!filter.mightContain(value)) return [];
+    }
+    if (wanted.length === 0) return ranges;
+    this.needs = wanted;
+    return undefined;
   }
 
   /** Moves to the next row before `end` where every key column has its value. */
@@ -241,6 +261,21 @@ export class KeySearch {
   #keyChunks(file: TableFile, positions: readonly number[]): ChunkBlocks[] {
     return positions.map((position) => file.chunk(this.#rowGroup, position));
   }
+}
+
+/** Whether the chunk's bloom filter is smaller than the candidate pages that are not in memory. */
+function savesReading(chunk: ChunkBlocks, ranges: readonly number[]): boolean {
+  const filter = chunk.chunk.bloomFilterRange;
+  const locations = chunk.layout?.locations;
+  if (filter === undefined || locations === undefined) return false;
+  let saved = -rangeLength(filter);
+  for (let range = 0; range < ranges.length && saved <= 0; range += 2) {
+    const last = locations.pageOf((ranges[range + 1] ?? 1) - 1);
+    for (let page = locations.pageOf(ranges[range] ?? 0); page <= last && saved <= 0; page++) {
+      if (!chunk.isResident(page)) saved += rangeLength(locations.range(page));
+    }
+  }
+  return saved > 0;
 }
 
 /** The rows of the pages that may hold the value, neighbouring pages joined. */

@@ -6,9 +6,11 @@
  */
 
 import type { MemoryTier } from '../cache/index.ts';
-import { type ByteRange, corrupt, ServiceError } from '../core/index.ts';
+import { type ByteRange, corrupt, rangeLength, ServiceError } from '../core/index.ts';
 import {
+  type BloomFilter,
   type ColumnChunk,
+  decodeBloomFilter,
   decodeColumnIndex,
   decodeFooter,
   decodeOffsetIndex,
@@ -33,6 +35,11 @@ const EAGER_CHUNKS_MAX = 4096;
 const WALK_WHOLE_BYTES_MAX = 4 * 2 ** 20;
 const WALK_PIECE_BYTES_REMOTE = 64 * 1024;
 const WALK_PIECE_BYTES_LOCAL = 4 * 1024;
+
+/** Where the footer does not say how long a bloom filter is, its header does. */
+const BLOOM_ROUNDS_MAX = 3;
+/** A filter is kept as long as its file is served, so a huge one is not worth its memory. */
+const BLOOM_BYTES_MAX = 8 * 2 ** 20;
 
 export async function openFile(
   store: ObjectStore,
@@ -104,6 +111,23 @@ export async function readLayout(file: TableFile, chunk: ColumnChunk, signal: Ab
     if (layout !== undefined) return layout;
   }
   return { locations: await walkPages(file, chunk, signal), bounds: undefined };
+}
+
+/** The chunk's bloom filter, or `none` where it cannot be used: it only ever saves reading, so a broken one is no fault. */
+export async function readBloomFilter(
+  file: TableFile,
+  chunk: ColumnChunk,
+  signal: AbortSignal,
+): Promise<BloomFilter | 'none'> {
+  let range = chunk.bloomFilterRange;
+  for (let round = 0; range !== undefined && round < BLOOM_ROUNDS_MAX; round++) {
+    const bytes = await file.store.getRange(file.object, range, { signal });
+    const decoded = orUndefined(() => decodeBloomFilter(bytes, chunk, file.object.sizeBytes));
+    if (decoded?.kind === 'data') return decoded.filter;
+    const needed: ByteRange | undefined = decoded?.kind === 'needs' ? decoded.ranges[0] : undefined;
+    range = needed !== undefined && rangeLength(needed) <= BLOOM_BYTES_MAX ? needed : undefined;
+  }
+  return 'none';
 }
 
 function indexRanges(file: TableFile, chunk: ColumnChunk): { offsets?: ByteRange; bounds?: ByteRange } {

@@ -126,3 +126,27 @@ test('an answer needs no room in the budget', async (context) => {
   assert.equal(JSON.parse(row.json ?? 'null').text, `text of 24690 ${'x'.repeat(24690 % 50)}`);
   assert.equal(node.tier.stats.bytes, 0);
 });
+
+test('unsorted keys: the bloom filter is read once, then absent keys cost nothing', async (context) => {
+  const ids = Array.from({ length: ROWS }, (_, i) => `${(i * 7919) % ROWS}-key`);
+  const path = writeParquet(join(scratchFolder(context), 't.parquet'), [
+    { name: 'id', data: ids, type: 'STRING', encoding: 'PLAIN', nullable: false, bloomFilter: true },
+    { name: 'row', data: ids.map((_, row) => row), type: 'INT32', nullable: false },
+  ]);
+  const trace = new IoTrace();
+  const node = nodeOf(context, [{ name: 't', source: path, key: ['id'] }], { wrapStores: trace.wrap });
+  const snapshot = await node.catalog.get('t').refresh();
+  const projection = snapshot.projection(['row']);
+  trace.clear();
+  for (let i = 0; i < 50; i++) {
+    const absent = await node.engine.row(snapshot, keyOf(snapshot, `${i}-none`), projection, noDeadline);
+    assert.equal(absent.json, null);
+  }
+  // Two row groups, two filters; a false positive in a hundred keys may read pages, and most read nothing at all.
+  const filters = trace.describe(snapshot).filter((line) => line.endsWith('something else'));
+  assert.ok(filters.length >= 1 && filters.length <= 2, trace.describe(snapshot).join('; '));
+  for (const row of [0, 9999, 10_000, 19_999]) {
+    const found = await node.engine.row(snapshot, keyOf(snapshot, ids[row] ?? ''), projection, noDeadline);
+    assert.equal(found.json, `{"row":${row}}`);
+  }
+});

@@ -52,6 +52,7 @@ const column = fc.constantFrom('int32', 'int64', 'string').chain((kind) => {
     absent: fc.array(value, { minLength: 1, maxLength: 5 }),
     sorted: fc.boolean(),
     dictionary: fc.boolean(),
+    bloomFilter: fc.boolean(),
   });
 });
 
@@ -67,6 +68,7 @@ interface RandomColumn {
   readonly values: readonly Cell[];
   readonly sorted: boolean;
   readonly dictionary: boolean;
+  readonly bloomFilter: boolean;
 }
 
 function sourceOf(name: string, random: RandomColumn, cells: readonly Cell[]): ColumnSource {
@@ -76,6 +78,7 @@ function sourceOf(name: string, random: RandomColumn, cells: readonly Cell[]): C
     data: [...cells],
     ...(type === undefined ? {} : { type }),
     nullable: true,
+    bloomFilter: random.bloomFilter,
     ...(random.dictionary ? {} : { encoding: 'PLAIN' as const }),
   };
 }
