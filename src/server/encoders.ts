@@ -12,6 +12,8 @@ import { columnNames, jsonOptions, parseQuery } from './query.ts';
 import { JSON_TYPE } from './respond.ts';
 
 const ENCODERS_MAX = 256;
+/** Longer ones are parsed each time, so that what is kept stays small. */
+const KEPT_CHARACTERS_MAX = 8 * 1024;
 
 export type CacheTier = 'memory' | 'origin';
 
@@ -53,6 +55,7 @@ function kept<T>(bySnapshot: WeakMap<Snapshot, Map<string, T>>, snapshot: Snapsh
   const known = encoders.get(key);
   if (known !== undefined) return known;
   const made = make();
+  if (key.length > KEPT_CHARACTERS_MAX) return made;
   if (encoders.size >= ENCODERS_MAX) {
     const [oldest] = encoders.keys();
     if (oldest !== undefined) encoders.delete(oldest);

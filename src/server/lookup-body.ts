@@ -95,7 +95,8 @@ function keysOf(keys: unknown, options: ServerOptions): readonly unknown[] {
 function columnsOf(columns: unknown): readonly string[] | undefined {
   if (columns === undefined) return undefined;
   const isList = Array.isArray(columns) && columns.every((column) => typeof column === 'string');
-  if (isList) return columns;
+  // Once each, since the projection is kept under their names.
+  if (isList) return [...new Set(columns as readonly string[])];
   throw bad('bad_request', 'columns is an array of column names, such as "columns":["name","age"]', 'columns');
 }
 

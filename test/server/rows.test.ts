@@ -181,3 +181,11 @@ test('HEAD has the headers of GET and no body', async (context) => {
   }
   assert.equal((await fetch(`${url}/v1/tables/users/rows/5`, { method: 'HEAD' })).status, 404);
 });
+
+test('query strings are many: what is kept for them stays bounded and the answers right', async (context) => {
+  const { url } = await startFixture(context);
+  const row = async (query: string) => (await fetch(`${url}/v1/tables/users/rows/1?${query}`)).text();
+  for (let i = 0; i < 300; i += 1) assert.equal(await row(`columns=id${'&columns='.repeat(i)}`), '{"id":1}');
+  assert.equal(await row(`columns=id${'&columns=name'.repeat(1000)}`), '{"id":1,"name":"Ada"}');
+  assert.equal(await row('columns=id'), '{"id":1}');
+});
