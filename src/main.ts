@@ -10,9 +10,12 @@ import { DecodePool, LookupEngine, PageLoader } from './shard/index.ts';
 import { coalescing, type S3Settings, type StoreProvider, Stores } from './storage/index.ts';
 import { Catalog, Table, type TableDefinition, TableSource } from './table/index.ts';
 
+/** Of the memory given to the node, what pages may take while they are fetched and decoded. */
+const IN_FLIGHT_SHARE = 1 / 8;
+
 export interface NodeOptions {
   readonly s3: S3Settings;
-  /** Bytes of memory for metadata and decoded blocks together. */
+  /** Bytes of memory for metadata, decoded blocks and pages on their way together. */
   readonly cacheMemoryBytes: number;
   readonly tables: readonly TableDefinition[];
   readonly clock?: Clock;
@@ -35,9 +38,9 @@ export function createNode(options: NodeOptions): PointlakeNode {
   const clock = options.clock ?? systemClock;
   const stores = new Stores({ s3: options.s3 });
   const provider = coalescing(options.wrapStores?.(stores) ?? stores);
-  const tier = new MemoryTier(new Budget(options.cacheMemoryBytes));
+  const tier = new MemoryTier(new Budget(options.cacheMemoryBytes * (1 - IN_FLIGHT_SHARE)));
   const pool = new DecodePool();
-  const loader = new PageLoader(pool);
+  const loader = new PageLoader(pool, { inFlightBytesMax: options.cacheMemoryBytes * IN_FLIGHT_SHARE });
   const makeTable = (definition: TableDefinition) =>
     new Table(definition, new TableSource(definition.source, provider), tier, clock);
   return {

@@ -1,3 +1,4 @@
 export { Budget, type BudgetClass } from './budget.ts';
+export { ByteGate } from './byte-gate.ts';
 export { CacheEntry, MemoryTier, type MemoryTierStats } from './memory-tier.ts';
 export { SingleFlight } from './single-flight.ts';

@@ -6,8 +6,8 @@
  * is the search's and the projection's business.
  */
 
-import { SingleFlight } from '../cache/index.ts';
-import { asServiceError, type ByteRange, type ErrorContext, ServiceError } from '../core/index.ts';
+import { ByteGate, SingleFlight } from '../cache/index.ts';
+import { asServiceError, type ByteRange, type ErrorContext, rangeLength, ServiceError } from '../core/index.ts';
 import { Block, type PageContext, type PageLocations } from '../parquet/index.ts';
 import type { ChunkBlocks, LoadedPage, Need, Pins, TableFile } from '../table/index.ts';
 import { readBloomFilter, readLayout } from '../table/index.ts';
@@ -19,12 +19,15 @@ export interface PageLoaderOptions {
   /** A page that says it is larger than this when decompressed is refused. */
   readonly pageBytesMax: number;
   readonly verifyCrc: boolean;
+  /** Pages being fetched and decoded, compressed and decoded bytes together. */
+  readonly inFlightBytesMax: number;
 }
 
 const PAGE_LOADER_DEFAULTS: PageLoaderOptions = {
   blockBytes: 32 * 1024,
   pageBytesMax: 256 * 2 ** 20,
   verifyCrc: true,
+  inFlightBytesMax: 512 * 2 ** 20,
 };
 
 /** A need that could not be met, and why. */
@@ -36,15 +39,17 @@ export interface FailedNeed {
 export class PageLoader {
   readonly #pool: DecodePool;
   readonly #options: PageLoaderOptions;
+  readonly #inFlight: ByteGate;
   readonly #layouts = new SingleFlight<ChunkBlocks, void>();
   readonly #bloomFilters = new SingleFlight<ChunkBlocks, void>();
   readonly #dictionaries = new SingleFlight<ChunkBlocks, Block>();
   /** By chunk, since page numbers repeat; a chunk's flights are dropped with the chunk. */
   readonly #pages = new WeakMap<ChunkBlocks, SingleFlight<number, LoadedPage>>();
 
-  constructor(pool: DecodePool, options: PageLoaderOptions = PAGE_LOADER_DEFAULTS) {
+  constructor(pool: DecodePool, options: Partial<PageLoaderOptions> = {}) {
     this.#pool = pool;
-    this.#options = options;
+    this.#options = { ...PAGE_LOADER_DEFAULTS, ...options };
+    this.#inFlight = new ByteGate(this.#options.inFlightBytesMax);
   }
 
   /**
@@ -101,6 +106,11 @@ export class PageLoader {
 
   async #loadPage(file: TableFile, chunk: ChunkBlocks, page: number, signal: AbortSignal): Promise<LoadedPage> {
     await this.layout(file, chunk, signal);
+    const range = locationsOf(chunk).range(page);
+    return this.#inFlight.run(memoryOf(chunk, range), signal, () => this.#readPage(file, chunk, page, signal));
+  }
+
+  async #readPage(file: TableFile, chunk: ChunkBlocks, page: number, signal: AbortSignal): Promise<LoadedPage> {
     const locations = locationsOf(chunk);
     const [dictionary, bytes] = await Promise.all([
       this.#dictionary(file, chunk, locations, signal),
@@ -151,6 +161,13 @@ export class PageLoader {
       maxPageBytes: this.#options.pageBytesMax,
     };
   }
+}
+
+/** What a page will take while it is loaded: its bytes, and its share of what the chunk says it has when decompressed. */
+function memoryOf({ chunk }: ChunkBlocks, range: ByteRange): number {
+  const compressed = rangeLength(range);
+  const share = compressed / Math.max(1, rangeLength(chunk.range));
+  return compressed + Math.max(compressed, Math.ceil(share * chunk.uncompressedBytes));
 }
 
 function locationsOf(chunk: ChunkBlocks): PageLocations {
