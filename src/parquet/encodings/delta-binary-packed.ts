@@ -183,24 +183,34 @@ export function decodeDeltaInt64(
       const wanted = Math.min(miniblockSize, count - done);
       const next = miniblockEnd(reader, bitWidth, miniblockSize, wanted);
       const from = reader.position;
-      const fast = bitWidth <= 25 && from + Math.ceil((wanted * bitWidth) / 8) + 4 <= end;
-      const mask = bitWidth >= 32 ? -1 : (1 << bitWidth) - 1;
-      const lowWidth = Math.min(bitWidth, 32);
-      const highWidth = bitWidth - lowWidth;
-      let bit = 0;
-      for (const doneEnd = done + wanted; done < doneEnd; done += 1) {
-        const deltaLow = fast
-          ? (view.getUint32(from + (bit >>> 3), true) >>> (bit & 7)) & mask
-          : bits32(source, from, end, bit, lowWidth);
-        const deltaHigh = highWidth === 0 ? 0 : bits32(source, from, end, bit + 32, highWidth);
-        // Two wrapping 64-bit additions, each carry found by comparing the halves as unsigned.
-        const stepLow = (minLow + deltaLow) | 0;
-        const stepHigh = (minHigh + deltaHigh + (stepLow >>> 0 < deltaLow >>> 0 ? 1 : 0)) | 0;
-        low = (low + stepLow) | 0;
-        high = (high + stepHigh + (low >>> 0 < stepLow >>> 0 ? 1 : 0)) | 0;
-        out[2 * done] = low;
-        out[2 * done + 1] = high;
-        bit += bitWidth;
+      const doneEnd = done + wanted;
+      if (bitWidth <= 25 && from + Math.ceil((wanted * bitWidth) / 8) + 4 <= end) {
+        const mask = (1 << bitWidth) - 1;
+        for (let bit = 0; done < doneEnd; done += 1) {
+          const delta = (view.getUint32(from + (bit >>> 3), true) >>> (bit & 7)) & mask;
+          // Two wrapping 64-bit additions, each carry found by comparing the halves as unsigned.
+          const stepLow = (minLow + delta) | 0;
+          const stepHigh = stepLow >>> 0 < delta ? minHigh + 1 : minHigh;
+          low = (low + stepLow) | 0;
+          high = (high + stepHigh + (low >>> 0 < stepLow >>> 0 ? 1 : 0)) | 0;
+          out[2 * done] = low;
+          out[2 * done + 1] = high;
+          bit += bitWidth;
+        }
+      } else {
+        const lowWidth = Math.min(bitWidth, 32);
+        const highWidth = bitWidth - lowWidth;
+        for (let bit = 0; done < doneEnd; done += 1) {
+          const deltaLow = bits32(source, from, end, bit, lowWidth);
+          const deltaHigh = highWidth === 0 ? 0 : bits32(source, from, end, bit + 32, highWidth);
+          const stepLow = (minLow + deltaLow) | 0;
+          const stepHigh = (minHigh + deltaHigh + (stepLow >>> 0 < deltaLow >>> 0 ? 1 : 0)) | 0;
+          low = (low + stepLow) | 0;
+          high = (high + stepHigh + (low >>> 0 < stepLow >>> 0 ? 1 : 0)) | 0;
+          out[2 * done] = low;
+          out[2 * done + 1] = high;
+          bit += bitWidth;
+        }
       }
       reader.position = next;
     }

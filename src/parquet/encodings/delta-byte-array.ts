@@ -33,16 +33,44 @@ export function decodeDeltaByteArrays(data: Uint8Array, count: number, maxBytes:
   const suffixStart = decodeDeltaInt32(data, 0, data.length, prefixes, count);
   const suffixes = decodeDeltaLengthByteArrays(data, count, suffixStart);
   const offsets = joinedOffsets(prefixes, suffixes, maxBytes);
-  const joined = new Uint8Array(offsets[count]!);
+  // Words may be written past a value's end; behind the last one there is room for that.
+  const joined = new Uint8Array(offsets[count]! + 4);
+  join(data, prefixes, suffixes, offsets, joined);
+  return { kind: 'BYTES', count, data: joined, offsets, gap: 0 };
+}
+
+/** Above this many bytes the engine's own copy beats a loop of words. */
+const WORD_COPY_MAX = 256;
+
+/**
+ * Each value is the prefix it shares with the one before it, then its suffix, copied in whole words: what that writes
+ * too much is overwritten by what follows. Source words are read only where four bytes are left.
+ */
+function join(
+  data: Uint8Array,
+  prefixes: Int32Array,
+  suffixes: BytesValues,
+  offsets: Uint32Array,
+  out: Uint8Array,
+): void {
+  const from = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  const to = new DataView(out.buffer, out.byteOffset, out.byteLength);
+  const { count } = suffixes;
   let previous = 0;
-  for (let i = 0; i < count; i += 1) {
-    const start = offsets[i]!;
-    const prefix = prefixes[i]!;
-    copyBytes(joined, previous, joined, start, prefix);
-    copyBytes(data, suffixes.offsets[i]!, joined, start + prefix, offsets[i + 1]! - start - prefix);
+  for (let v = 0; v < count; v += 1) {
+    const start = offsets[v]!;
+    const prefix = prefixes[v]!;
+    if (prefix > WORD_COPY_MAX) out.copyWithin(start, previous, previous + prefix);
+    else for (let i = 0; i < prefix; i += 4) to.setInt32(start + i, to.getInt32(previous + i, true), true);
+    const at = start + prefix;
+    const suffixStart = suffixes.offsets[v]!;
+    const suffix = suffixes.offsets[v + 1]! - suffixStart;
+    if (suffix > WORD_COPY_MAX) out.set(data.subarray(suffixStart, suffixStart + suffix), at);
+    else if (suffixStart + suffix + 4 <= data.length) {
+      for (let i = 0; i < suffix; i += 4) to.setInt32(at + i, from.getInt32(suffixStart + i, true), true);
+    } else for (let i = 0; i < suffix; i += 1) out[at + i] = data[suffixStart + i]!;
     previous = start;
   }
-  return { kind: 'BYTES', count, data: joined, offsets, gap: 0 };
 }
 
 /** Where each joined value starts; checks that no prefix is longer than the value before it. */
@@ -61,15 +89,4 @@ function joinedOffsets(prefixes: Int32Array, suffixes: BytesValues, maxBytes: nu
     offsets[i + 1] = total;
   }
   return offsets;
-}
-
-/** Below this many bytes a loop beats the call into the engine's own copy. */
-const LOOP_COPY_MAX = 64;
-
-function copyBytes(from: Uint8Array, fromStart: number, to: Uint8Array, toStart: number, length: number): void {
-  if (length > LOOP_COPY_MAX) {
-    to.set(from.subarray(fromStart, fromStart + length), toStart);
-    return;
-  }
-  for (let i = 0; i < length; i += 1) to[toStart + i] = from[fromStart + i]!;
 }
