@@ -8,43 +8,17 @@
  * anything is allocated, and codes with the dictionary they point into, so that reading a block needs no checks.
  */
 
-import { crc32 } from 'node:zlib';
-import { corrupt, ServiceError, unsupported } from '../core/index.ts';
+import { corrupt, unsupported } from '../core/index.ts';
 import { cutBlocks, type DecodedPage, wholeBlock } from './block-writer.ts';
 import { decompress } from './codecs.ts';
-import { decodeByteStreamSplit } from './encodings/byte-stream-split.ts';
-import { decodeDeltaInt32, decodeDeltaInt64 } from './encodings/delta-binary-packed.ts';
-import { decodeDeltaByteArrays, decodeDeltaLengthByteArrays } from './encodings/delta-byte-array.ts';
-import {
-  type BytesValues,
-  type CodeValues,
-  type DenseValues,
-  type FixedValues,
-  fixedValues,
-} from './encodings/dense-values.ts';
-import { decodePlainBooleans, decodePlainByteArrays } from './encodings/plain.ts';
-import { decodeRleBitPacked } from './encodings/rle-bit-packed.ts';
 import type { CompressionCodec } from './file-format.ts';
 import { decodeBitPackedValidity, decodeRleValidity, type Validity } from './levels.ts';
+import { bodyOf, checkDecodedBytes, lengthPrefixed, namingColumn, type PageContext, readHeader } from './page-body.ts';
 import { decodePageHeader, type PageHeader } from './page-header.ts';
+import { decodedWidth, decodePlain, decodeValues } from './page-values.ts';
 import type { LeafColumn } from './schema.ts';
 
-export interface PageContext {
-  readonly leaf: LeafColumn;
-  readonly codec: CompressionCodec;
-  /** Rows of the chunk's dictionary block; undefined where the chunk has none. */
-  readonly dictionaryRows: number | undefined;
-  /** Rows that the page locations promise; undefined where nothing does. */
-  readonly expectedRows: number | undefined;
-  readonly verifyCrc: boolean;
-  /** What an average block should weigh. */
-  readonly blockBytes: number;
-  /** No page may be larger, neither decompressed nor decoded. */
-  readonly maxPageBytes: number;
-}
-
-/** Offsets in blocks are 32 bits; this leaves room for headers and padding. */
-const MAX_DECODED_BYTES = 2 ** 31;
+export type { PageContext } from './page-body.ts';
 
 /** Header and body of one data page to blocks. Throws `corrupt` or `unsupported`, naming the column. */
 export function decodeDataPage(page: Uint8Array, context: PageContext): DecodedPage {
@@ -101,14 +75,6 @@ const MICROSECONDS_PER_BYTE: Readonly<Record<CompressionCodec, number>> = {
   LZO: 0,
 };
 
-function namingColumn<Result>(context: PageContext, decode: () => Result): Result {
-  try {
-    return decode();
-  } catch (thrown) {
-    throw thrown instanceof ServiceError ? thrown.with({ column: context.leaf.name }) : thrown;
-  }
-}
-
 function refuseNested(leaf: LeafColumn): void {
   if (leaf.maxRepetitionLevel > 0 || leaf.maxDefinitionLevel > 1) {
     throw unsupported(
@@ -118,29 +84,6 @@ function refuseNested(leaf: LeafColumn): void {
       },
     );
   }
-}
-
-/** The header, its sizes compared with the page and with the bound, and the body with its CRC. */
-function readHeader(page: Uint8Array, context: PageContext): PageHeader {
-  const header = decodePageHeader(page, 0);
-  if (header === 'needs_more') throw corrupt('a page ends in the middle of its header');
-  const left = page.length - header.headerLength;
-  if (header.compressedPageSize > left) {
-    throw corrupt(`a page header declares ${header.compressedPageSize} bytes where ${left} follow`);
-  }
-  if (header.uncompressedPageSize > context.maxPageBytes) {
-    throw unsupported(`a page of ${header.uncompressedPageSize} bytes is over the bound of ${context.maxPageBytes}`, {
-      feature: 'page size',
-    });
-  }
-  if (context.verifyCrc && header.crc !== undefined && crc32(bodyOf(page, header)) !== header.crc >>> 0) {
-    throw corrupt('the CRC of a page does not match its bytes');
-  }
-  return header;
-}
-
-function bodyOf(page: Uint8Array, header: PageHeader): Uint8Array {
-  return page.subarray(header.headerLength, header.headerLength + header.compressedPageSize);
 }
 
 function checkRows(header: PageHeader, context: PageContext): void {
@@ -153,17 +96,6 @@ function checkRows(header: PageHeader, context: PageContext): void {
   }
   // What a few bytes of runs can claim is bounded here, before levels or codes are allocated.
   checkDecodedBytes(rows * decodedWidth(context.leaf, header), context);
-}
-
-function decodedWidth(leaf: LeafColumn, header: PageHeader): number {
-  return isDictionaryCoded(header) || leaf.physicalType === 'BYTE_ARRAY' ? 4 : fixedWidth(leaf);
-}
-
-function checkDecodedBytes(bytes: number, { maxPageBytes }: PageContext): void {
-  const bound = Math.min(maxPageBytes, MAX_DECODED_BYTES);
-  if (bytes > bound) {
-    throw unsupported(`a page that decodes to ${bytes} bytes is over the bound of ${bound}`, { feature: 'page size' });
-  }
 }
 
 interface OpenedPage {
@@ -188,14 +120,6 @@ function openV1(page: Uint8Array, header: PageHeader, context: PageContext): Ope
   return { validity: decodeRleValidity(data, start, end, rows), values: data.subarray(end) };
 }
 
-/** The range behind a 4-byte little-endian length. */
-function lengthPrefixed(data: Uint8Array, what: string): { readonly start: number; readonly end: number } {
-  if (data.length < 4) throw corrupt(`the page ends before the length of its ${what}`);
-  const length = new DataView(data.buffer, data.byteOffset, 4).getUint32(0, true);
-  if (length > data.length - 4) throw corrupt(`the ${what} claim ${length} bytes where ${data.length - 4} are left`);
-  return { start: 4, end: 4 + length };
-}
-
 function openV2(page: Uint8Array, header: PageHeader, context: PageContext): OpenedPage {
   const rows = header.numValues;
   const body = bodyOf(page, header);
@@ -210,129 +134,4 @@ function openV2(page: Uint8Array, header: PageHeader, context: PageContext): Ope
   // A page of nulls has no values; some writers then leave the compressed part out altogether.
   if (stored.length === 0 && validity.valid === 0) return { validity, values: stored };
   return { validity, values: decompress(codec, stored, header.uncompressedPageSize - levelsEnd) };
-}
-
-function isDictionaryCoded(header: PageHeader): boolean {
-  return header.encoding === 'RLE_DICTIONARY' || header.encoding === 'PLAIN_DICTIONARY';
-}
-
-function decodeValues(values: Uint8Array, header: PageHeader, count: number, context: PageContext): DenseValues {
-  const { leaf } = context;
-  // A page of nulls need not hold anything, and its codes would point into an empty dictionary.
-  if (count === 0) return emptyValues(leaf);
-  switch (header.encoding) {
-    case 'PLAIN':
-      return decodePlain(values, leaf, count);
-    case 'RLE_DICTIONARY':
-    case 'PLAIN_DICTIONARY':
-      return decodeCodes(values, count, context);
-    case 'RLE':
-      return decodeRleBooleans(values, leaf, count);
-    case 'DELTA_BINARY_PACKED':
-      return decodeDelta(values, leaf, count);
-    case 'DELTA_LENGTH_BYTE_ARRAY':
-      if (leaf.physicalType !== 'BYTE_ARRAY') throw wrongEncoding(header, leaf);
-      return decodeDeltaLengthByteArrays(values, count);
-    case 'DELTA_BYTE_ARRAY':
-      return decodeDeltaStrings(values, count, header, context);
-    case 'BYTE_STREAM_SPLIT':
-      if (!SPLIT_TYPES.has(leaf.physicalType)) throw wrongEncoding(header, leaf);
-      return decodeByteStreamSplit(values, fixedWidth(leaf), count);
-    case 'BIT_PACKED':
-      throw wrongEncoding(header, leaf);
-  }
-}
-
-const SPLIT_TYPES: ReadonlySet<string> = new Set(['INT32', 'INT64', 'FLOAT', 'DOUBLE', 'FIXED_LEN_BYTE_ARRAY']);
-
-function wrongEncoding(header: PageHeader, leaf: LeafColumn): ServiceError {
-  return corrupt(`${leaf.physicalType} values cannot be encoded as ${header.encoding}`);
-}
-
-function emptyValues(leaf: LeafColumn): DenseValues {
-  const data = new Uint8Array(0);
-  return leaf.physicalType === 'BYTE_ARRAY'
-    ? { kind: 'BYTES', count: 0, data, offsets: new Uint32Array(1), gap: 0 }
-    : { kind: 'FIXED', count: 0, data, width: fixedWidth(leaf) };
-}
-
-/** Bytes of one value in a block. Booleans take a whole one, so that they are read and searched without shifts. */
-function fixedWidth(leaf: LeafColumn): number {
-  switch (leaf.physicalType) {
-    case 'BOOLEAN':
-      return 1;
-    case 'INT32':
-    case 'FLOAT':
-      return 4;
-    case 'INT64':
-    case 'DOUBLE':
-      return 8;
-    case 'INT96':
-      return 12;
-    case 'FIXED_LEN_BYTE_ARRAY':
-      if (leaf.typeLength < 1) throw corrupt(`a FIXED_LEN_BYTE_ARRAY cannot have a length of ${leaf.typeLength}`);
-      return leaf.typeLength;
-    case 'BYTE_ARRAY':
-      throw corrupt('a BYTE_ARRAY has no fixed width');
-  }
-}
-
-function decodePlain(values: Uint8Array, leaf: LeafColumn, count: number): FixedValues | BytesValues {
-  if (leaf.physicalType === 'BYTE_ARRAY') return decodePlainByteArrays(values, count);
-  if (leaf.physicalType === 'BOOLEAN') return decodePlainBooleans(values, count);
-  return fixedValues(values, fixedWidth(leaf), count);
-}
-
-function decodeCodes(values: Uint8Array, count: number, { dictionaryRows }: PageContext): CodeValues {
-  if (dictionaryRows === undefined)
-    throw corrupt('a page holds dictionary codes but its column chunk has no dictionary');
-  const bitWidth = values[0];
-  if (bitWidth === undefined) throw corrupt('a page of dictionary codes ends before their bit width');
-  const codes = new Uint32Array(count);
-  if (bitWidth !== 0) decodeRleBitPacked(values, 1, values.length, bitWidth, codes, count);
-  let greatest = 0;
-  for (let i = 0; i < count; i += 1) if (codes[i]! > greatest) greatest = codes[i]!;
-  if (greatest >= dictionaryRows) {
-    throw corrupt(`code ${greatest} points beyond the ${dictionaryRows} entries of the dictionary`);
-  }
-  return { kind: 'CODES', count, codes, dictionaryRows };
-}
-
-function decodeRleBooleans(values: Uint8Array, leaf: LeafColumn, count: number): FixedValues {
-  if (leaf.physicalType !== 'BOOLEAN') throw corrupt(`${leaf.physicalType} values cannot be encoded as RLE`);
-  const { start, end } = lengthPrefixed(values, 'booleans');
-  // Booleans are encoded as levels of 0 and 1 are, so the same decoder makes a bitmap of them.
-  const { bitmap } = decodeRleValidity(values, start, end, count);
-  return bitmap === undefined
-    ? { kind: 'FIXED', count, width: 1, data: new Uint8Array(count).fill(1) }
-    : decodePlainBooleans(bitmap, count);
-}
-
-function decodeDelta(values: Uint8Array, leaf: LeafColumn, count: number): FixedValues {
-  if (leaf.physicalType === 'INT32') {
-    const out = new Int32Array(count);
-    decodeDeltaInt32(values, 0, values.length, out, count);
-    return { kind: 'FIXED', count, width: 4, data: new Uint8Array(out.buffer) };
-  }
-  if (leaf.physicalType === 'INT64') {
-    const out = new Int32Array(2 * count);
-    decodeDeltaInt64(values, 0, values.length, out, count);
-    return { kind: 'FIXED', count, width: 8, data: new Uint8Array(out.buffer) };
-  }
-  throw corrupt(`${leaf.physicalType} values cannot be encoded as DELTA_BINARY_PACKED`);
-}
-
-function decodeDeltaStrings(values: Uint8Array, count: number, header: PageHeader, context: PageContext): DenseValues {
-  const { leaf } = context;
-  if (leaf.physicalType !== 'BYTE_ARRAY' && leaf.physicalType !== 'FIXED_LEN_BYTE_ARRAY')
-    throw wrongEncoding(header, leaf);
-  const bound = Math.min(context.maxPageBytes, MAX_DECODED_BYTES);
-  const strings = decodeDeltaByteArrays(values, count, bound);
-  if (leaf.physicalType === 'BYTE_ARRAY') return strings;
-  const width = fixedWidth(leaf);
-  for (let i = 0; i < count; i += 1) {
-    const length = strings.offsets[i + 1]! - strings.offsets[i]!;
-    if (length !== width) throw corrupt(`a value of ${length} bytes stands in a column of ${width} bytes each`);
-  }
-  return { kind: 'FIXED', count, width, data: strings.data };
 }
