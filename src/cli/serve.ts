@@ -54,7 +54,14 @@ async function runServe(uris: readonly string[], options: ServeOptions): Promise
   }
   const node = createNode({ s3: config.s3, cacheMemoryBytes: config.cacheMemoryBytes, tables: config.tables });
   const server = await startServer(
-    { catalog: node.catalog, engine: node.engine, loader: node.loader, tier: node.tier, clock: systemClock },
+    {
+      catalog: node.catalog,
+      engine: node.engine,
+      loader: node.loader,
+      tier: node.tier,
+      clock: systemClock,
+      onInternalError: (error) => log(`internal error: ${error.stack ?? error.message}`),
+    },
     { ...config.server, keysMax: config.limits.keys, bodyBytesMax: config.limits.body },
   );
   const stopping = new AbortController();
