@@ -33,7 +33,7 @@ const STATUS_OF_KIND: Readonly<Record<ErrorKind, number>> = {
   internal: 500,
 };
 
-/** Where HTTP has a more exact status than the kind's. */
+/** Where HTTP has a more exact status than the kind's, for faults of the caller. */
 const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   forbidden: 403,
   method_not_allowed: 405,
@@ -73,7 +73,8 @@ const RETRY_AFTER_OF_CODE: Readonly<Record<string, number>> = { no_files: 30, ta
 const RETRY_AFTER_SECONDS = 1;
 
 export function problemOf(error: PlainError, headers: readonly string[] = []): Problem {
-  const status = STATUS_OF_CODE[error.code] ?? STATUS_OF_KIND[error.kind];
+  const ofKind = STATUS_OF_KIND[error.kind];
+  const status = ofKind < 500 ? (STATUS_OF_CODE[error.code] ?? ofKind) : ofKind;
   const { code, message: detail, context } = error;
   return { status, code, detail, context, headers: [...headers, ...retryAfter(status, code)] };
 }

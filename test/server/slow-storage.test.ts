@@ -163,6 +163,8 @@ test('faults behind the server are 5xx, each with its code', async (context) => 
   const faults: readonly (readonly [ServiceError, number])[] = [
     [new ServiceError('unavailable', 'access_denied', 'storage refused the credentials; check them'), 503],
     [new ServiceError('unavailable', 'unavailable', 'storage cannot answer now'), 503],
+    // A client that is too slow has the same code, and 408.
+    [new ServiceError('unavailable', 'request_timeout', 'storage did not answer within its time'), 503],
     [new ServiceError('changed', 'changed', 'the object changed again and again'), 503],
     [new ServiceError('overloaded', 'storage_overloaded', 'too many requests wait for storage'), 429],
   ];
