@@ -136,15 +136,31 @@ function readColumnIndex(
   for (const size of sizes) {
     if (size !== pages) throw fault(`has ${size === -1 ? 'no' : size} bounds for ${pages} pages`);
   }
-  markPages(raw, nullPages, FLOAT_FORMS.has(boundFormOf(chunk.leaf)) ? nanCounts : undefined);
+  settleNullPages(raw, nullPages, nullCounts, chunk.leaf.maxDefinitionLevel > 0);
+  if (nanCounts !== undefined && FLOAT_FORMS.has(boundFormOf(chunk.leaf))) {
+    nanCounts.forEach((count, page) => {
+      if (count === 0) raw.bits[page] = raw.bits[page]! | RAW.NO_NAN;
+    });
+  }
   return { raw, nullPages, nullCounts, boundaryOrder };
 }
 
-/** A page of nulls has placeholders for bounds; a count of no NaN is worth knowing. */
-function markPages(raw: RawStatistics, nullPages: Uint8Array, nanCounts: Float64Array | undefined): void {
+/**
+ * Settles which pages are all null, and so have placeholders for bounds. Only a page that also counts a null is
+ * believed: parquet-mr marks every page as null when statistics were switched off, even of a required column, and then
+ * counts -1 nulls in it. Of a page that is not believed nothing is known.
+ */
+function settleNullPages(
+  raw: RawStatistics,
+  nullPages: Uint8Array,
+  nullCounts: Float64Array | undefined,
+  isNullable: boolean,
+): void {
   for (let page = 0; page < nullPages.length; page += 1) {
-    if (nullPages[page] === 1) raw.bits[page] = RAW.ALL_NULL;
-    else if (nanCounts?.[page] === 0) raw.bits[page] = raw.bits[page]! | RAW.NO_NAN;
+    if (nullPages[page] === 0) continue;
+    const isBelieved = isNullable && (nullCounts?.[page] ?? -1) > 0;
+    nullPages[page] = isBelieved ? 1 : 0;
+    raw.bits[page] = isBelieved ? RAW.ALL_NULL : 0;
   }
 }
 

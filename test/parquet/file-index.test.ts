@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+
+import fc from 'fast-check';
+
+import { makeWideFooter } from '../../bench/harness/wide-footer.ts';
+import { ServiceError } from '../../src/core/index.ts';
+import { FileIndex } from '../../src/parquet/file-index.ts';
+import { type ChunkSpec, TYPE, writeFooter } from './support/footer-writer.ts';
+import { corpusFiles, openIndex, readCorpus } from './support/metadata-files.ts';
+import { property } from './support/property.ts';
+
+/** Everything an index answers, chunk by chunk. */
+function answers(index: FileIndex): unknown[] {
+  const all: unknown[] = [index.schema, index.rows, index.createdBy, index.keyValueNames, index.fileLength];
+  for (let rowGroup = 0; rowGroup < index.rowGroups; rowGroup += 1) {
+    all.push(index.rowGroupFirstRow(rowGroup), index.rowGroupRows(rowGroup), index.sortingColumns(rowGroup));
+    for (const { ordinal } of index.schema.leaves) all.push(chunkOrFault(index, rowGroup, ordinal));
+  }
+  return all;
+}
+
+function chunkOrFault(index: FileIndex, rowGroup: number, column: number): unknown {
+  try {
+    return [index.chunk(rowGroup, column), index.chunkBounds(rowGroup, column)];
+  } catch (error) {
+    assert.ok(error instanceof ServiceError);
+    return error.message;
+  }
+}
+
+describe('the stored form', () => {
+  test('answers as the parsed footer does, for every file of the corpus', () => {
+    let compared = 0;
+    for (const name of corpusFiles('data').filter((file) => file.endsWith('.parquet'))) {
+      const index = openIndex(readCorpus(name));
+      assert.deepEqual(answers(FileIndex.load(index.serialise())), answers(index), name);
+      compared += 1;
+    }
+    assert.ok(compared >= 70);
+  });
+
+  test('loads without a copy where aligned, with one where not', () => {
+    const stored = openIndex(readCorpus('data/alltypes_plain.parquet')).serialise();
+    const shifted = new Uint8Array(stored.length + 3);
+    shifted.set(stored, 3);
+    assert.equal(FileIndex.load(stored).serialise(), stored);
+    assert.deepEqual(answers(FileIndex.load(shifted.subarray(3))), answers(FileIndex.load(stored)));
+  });
+
+  test('any changed, missing or added byte is found', () => {
+    const stored = openIndex(readCorpus('data/sort_columns.parquet')).serialise();
+    const refused = { kind: 'corrupt', message: /no usable file index/ };
+    property(fc.tuple(fc.nat(stored.length - 1), fc.integer({ min: 1, max: 255 })), ([at, change]) => {
+      // Bytes 12 to 15 of the header mean nothing.
+      if (at >= 12 && at < 16) return;
+      const damaged = Uint8Array.from(stored);
+      damaged[at] = damaged[at]! ^ change;
+      assert.throws(() => FileIndex.load(damaged), refused);
+    });
+    property(fc.nat(stored.length - 1), (length) => {
+      assert.throws(() => FileIndex.load(stored.slice(0, length)), refused);
+    });
+    assert.throws(() => FileIndex.load(Uint8Array.from([...stored, 0])), refused);
+  });
+});
+
+describe('size', () => {
+  test('a chunk takes at most 61 bytes, of 915 as objects', () => {
+    const footer = makeWideFooter(100, 50);
+    const index = FileIndex.parse(footer.bytes, footer.fileLength);
+    assert.ok(index.byteSize / 5000 <= 61, `${index.byteSize / 5000} bytes a chunk`);
+    assert.ok(index.byteSize >= index.serialise().length);
+  });
+
+  test('files of one schema can share it', () => {
+    const footer = makeWideFooter(2, 50);
+    const first = FileIndex.parse(footer.bytes, footer.fileLength);
+    const second = FileIndex.parse(footer.bytes, footer.fileLength, { like: first });
+    const third = FileIndex.load(first.serialise(), { like: first });
+    assert.equal(second.schema, first.schema);
+    assert.equal(third.schema, first.schema);
+    assert.ok(second.byteSize < first.byteSize);
+    const other = FileIndex.parse(makeWideFooter(2, 51).bytes, 1e12, { like: first });
+    assert.equal(other.schema.leaves.length, 51);
+  });
+});
+
+describe('packing', () => {
+  const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
+  const offset = fc.oneof(
+    fc.nat(1000),
+    fc.maxSafeNat().map((value) => Math.floor(value / 4)),
+  );
+  const place = fc.tuple(
+    offset.map((value) => value + 4),
+    fc.integer({ min: 1, max: 2 ** 31 - 1 }),
+  );
+  const chunk = fc.record({
+    start: offset.map((value) => value + 4),
+    length: fc.oneof(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 2 ** 40 })),
+    dictionary: optional(fc.integer({ min: 1, max: 1000 })),
+    codec: fc.nat(7),
+    nullCount: optional(fc.nat(99)),
+    offsetIndex: optional(place),
+    columnIndex: optional(place),
+    bloomFilter: optional(place),
+    bloomLengthKnown: fc.boolean(),
+  });
+
+  test('gives back every number of every chunk, near or far, present or absent', () => {
+    const shape = fc.integer({ min: 1, max: 3 });
+    property(
+      fc.tuple(shape, shape, fc.array(chunk, { minLength: 9, maxLength: 9 })),
+      ([rowGroups, columns, chunks]) => {
+        const at = (rowGroup: number, column: number) => chunks[rowGroup * 3 + column]!;
+        const bytes = writeFooter({
+          columns: Array.from({ length: columns }, (_, column) => ({ name: `c${column}`, type: TYPE.INT64 })),
+          rowGroupRows: Array.from({ length: rowGroups }, () => 100),
+          chunk: (rowGroup, column) => specOf(at(rowGroup, column)),
+        });
+        const index = FileIndex.parse(bytes, Number.MAX_SAFE_INTEGER);
+        for (let rowGroup = 0; rowGroup < rowGroups; rowGroup += 1) {
+          for (let column = 0; column < columns; column += 1) check(index, rowGroup, column, at(rowGroup, column));
+        }
+      },
+    );
+  });
+
+  type Chunk = typeof chunk extends fc.Arbitrary<infer T> ? T : never;
+
+  function specOf(expected: Chunk): ChunkSpec {
+    const { start, dictionary, bloomFilter, nullCount, offsetIndex, columnIndex } = expected;
+    return {
+      start: start + (dictionary ?? 0),
+      length: expected.length,
+      codec: expected.codec,
+      ...(dictionary === undefined ? {} : { dictionaryPageOffset: start }),
+      ...(nullCount === undefined ? {} : { statistics: { nullCount } }),
+      ...(offsetIndex === undefined ? {} : { offsetIndex }),
+      ...(columnIndex === undefined ? {} : { columnIndex }),
+      ...(bloomFilter === undefined
+        ? {}
+        : { bloomFilter: [bloomFilter[0], expected.bloomLengthKnown ? bloomFilter[1] : undefined] as const }),
+    };
+  }
+
+  function check(index: FileIndex, rowGroup: number, column: number, expected: Chunk): void {
+    const found = index.chunk(rowGroup, column);
+    const range = (pair: readonly [number, number] | undefined) => pair && { start: pair[0], end: pair[0] + pair[1] };
+    assert.deepEqual(found.range, { start: expected.start, end: expected.start + expected.length });
+    assert.equal(found.dictionaryPageOffset, expected.dictionary === undefined ? undefined : expected.start);
+    assert.equal(found.dataPageOffset, expected.start + (expected.dictionary ?? 0));
+    assert.equal(found.nullCount, expected.nullCount);
+    assert.deepEqual(found.offsetIndexRange, range(expected.offsetIndex));
+    assert.deepEqual(found.columnIndexRange, range(expected.columnIndex));
+    assert.equal(found.bloomFilterRange?.start, expected.bloomFilter?.[0]);
+    assert.equal(found.bloomFilterLengthKnown, expected.bloomFilter !== undefined && expected.bloomLengthKnown);
+    if (found.bloomFilterLengthKnown) assert.deepEqual(found.bloomFilterRange, range(expected.bloomFilter));
+  }
+});
