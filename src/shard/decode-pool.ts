@@ -23,17 +23,21 @@ export interface DecodePoolOptions {
   readonly threads?: number;
   /** Estimated microseconds up to which a page is decoded inline. */
   readonly inlineCostUsMax?: number;
+  /** The module of a decode thread, for tests of threads that die. */
+  readonly worker?: URL;
 }
 
 export class DecodePool {
   readonly #threads: number;
   readonly #inlineCostUsMax: number;
+  readonly #worker: URL;
   #pool: Piscina<DecodeTask, DecodeResult> | undefined = undefined;
   #inline = 0;
   #pooled = 0;
 
   constructor(options: DecodePoolOptions = {}) {
     this.#threads = options.threads ?? Math.max(1, availableParallelism() - 1);
+    this.#worker = options.worker ?? workerModule();
     this.#inlineCostUsMax = options.inlineCostUsMax ?? INLINE_COST_US_MAX;
   }
 
@@ -78,16 +82,20 @@ export class DecodePool {
   }
 
   #start(): Piscina<DecodeTask, DecodeResult> {
-    // The one place that knows where worker entries lie: beside this file, in the form that this file has itself.
-    const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
     return new Piscina({
-      filename: new URL(`./decode-worker${extension}`, import.meta.url).href,
+      filename: this.#worker.href,
       minThreads: 0,
       maxThreads: this.#threads,
       maxQueue: QUEUE_MAX + 1,
       idleTimeout: THREAD_IDLE_MS,
     });
   }
+}
+
+/** The one place that knows where worker entries lie: beside this file, in the form that this file has itself. */
+function workerModule(): URL {
+  const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
+  return new URL(`./decode-worker${extension}`, import.meta.url);
 }
 
 function threadDied(thrown: unknown): ServiceError {

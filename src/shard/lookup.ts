@@ -10,6 +10,7 @@
  */
 
 import { asServiceError, type PlainError, ServiceError } from '../core/index.ts';
+import { Gate } from '../storage/index.ts';
 import {
   type BlockAt,
   type Key,
@@ -25,7 +26,6 @@ import {
   type ValueWriter,
 } from '../table/index.ts';
 import type { PageLoader } from './page-loader.ts';
-import { Semaphore } from './semaphore.ts';
 
 const otherRequests = () => new Promise<void>((resolve) => setImmediate(resolve));
 
@@ -80,11 +80,16 @@ interface RowPlace {
 
 export class LookupEngine {
   readonly #loader: PageLoader;
-  readonly #cold: Semaphore;
+  readonly #cold: Gate;
 
   constructor(loader: PageLoader, options: LookupEngineOptions = LOOKUP_ENGINE_DEFAULTS) {
     this.#loader = loader;
-    this.#cold = new Semaphore(options.coldLookupsMax, options.coldLookupsMax * 4);
+    this.#cold = new Gate({
+      maxConcurrent: options.coldLookupsMax,
+      maxQueued: options.coldLookupsMax * 4,
+      name: 'lookups that read storage',
+      code: 'overloaded',
+    });
   }
 
   /** The row's JSON text, null when the key is provably absent, undefined when something is not in memory. */
@@ -102,7 +107,7 @@ export class LookupEngine {
   }
 
   async row(snapshot: Snapshot, key: Key, projection: Projection, signal: AbortSignal): Promise<RowAnswer> {
-    return this.#cold.run(signal, async () => {
+    return this.#cold.run(async () => {
       const read = new ColdRead(this.#loader, signal);
       const place = await read.first(snapshot, key);
       if (place === null) return { json: null, tier: read.tier, snapshot };
@@ -111,7 +116,7 @@ export class LookupEngine {
         () => missingPages(place, projection.columns, read.pins),
       );
       return { json, tier: read.tier, snapshot };
-    });
+    }, signal);
   }
 
   async value(
@@ -121,7 +126,7 @@ export class LookupEngine {
     writer: ValueWriter,
     signal: AbortSignal,
   ): Promise<ValueAnswer> {
-    return this.#cold.run(signal, async () => {
+    return this.#cold.run(async () => {
       const read = new ColdRead(this.#loader, signal);
       const place = await read.first(snapshot, key);
       if (place === null) return { kind: 'absent', tier: read.tier, snapshot };
@@ -129,7 +134,7 @@ export class LookupEngine {
         () => encodeValue(place, column, writer, read.pins, read.tier, snapshot),
         () => missingPages(place, [column], read.pins),
       );
-    });
+    }, signal);
   }
 
   /**
@@ -204,10 +209,10 @@ export class LookupEngine {
     if (options.matches === 'first') {
       return this.row(snapshot, key, projection, signal).then(({ json }) => itemOfRow(json) ?? { status: 'not_found' });
     }
-    return this.#cold.run(signal, async () => {
+    return this.#cold.run(async () => {
       const read = new ColdRead(this.#loader, signal);
       return itemOfAll(await read.all(snapshot, key, projection, options.limit), options) ?? { status: 'not_found' };
-    });
+    }, signal);
   }
 }
 

@@ -12,6 +12,8 @@ export interface GateOptions {
   readonly maxQueued: number;
   /** What is being waited for, for the message: `requests to s3://lake`. */
   readonly name: string;
+  /** Of the refusal, when it should be told from storage's. */
+  readonly code?: string;
 }
 
 export class Gate {
@@ -45,10 +47,10 @@ export class Gate {
 
   /** The turn is handed over by `#leave`, which keeps it counted, so that nobody slips in between. */
   #wait(signal: AbortSignal | undefined): Promise<void> {
-    const { maxConcurrent, maxQueued, name } = this.#options;
+    const { maxConcurrent, maxQueued, name, code = 'storage_overloaded' } = this.#options;
     if (this.#waiters.size >= maxQueued) {
       const message = `${maxConcurrent} ${name} run and ${maxQueued} wait already; come back later or raise the limit`;
-      throw new ServiceError('overloaded', 'storage_overloaded', message, { maxConcurrent, maxQueued });
+      throw new ServiceError('overloaded', code, message, { maxConcurrent, maxQueued });
     }
     return new Promise<void>((resolve, reject) => {
       const onTurn = () => {
