@@ -34,22 +34,51 @@ export function findRow(block: Block, leaf: LeafColumn, key: KeyValue, from: num
   return row < end && values.compare(row) === 0 ? row : -1;
 }
 
-/** A value may stand in a dictionary more than once: -0 and 0 do, and nothing forbids it. */
 function findCode(block: Block, leaf: LeafColumn, key: KeyValue, from: number, to: number): number {
   const { dictionary } = block;
   if (dictionary === undefined) throw corrupt(`a block of ${leaf.name} holds codes but no dictionary is at hand`);
   const codes = block.codes();
   let first = -1;
-  let end = to;
-  for (let code = findRow(dictionary, leaf, key, 0, dictionary.rows); code !== -1; ) {
-    const row = numberValues(block, codes, code).scan(from, end);
-    if (row !== -1) {
-      first = row;
-      end = row;
-    }
-    code = findRow(dictionary, leaf, key, code + 1, dictionary.rows);
+  for (const code of codesOf(dictionary, leaf, key)) {
+    const row = numberValues(block, codes, code).scan(from, first === -1 ? to : first);
+    if (row !== -1) first = row;
   }
   return first;
+}
+
+/** More codes than this are not remembered: no honest dictionary holds a value so often. */
+const REMEMBERED_CODES_MAX = 8;
+
+interface FoundCodes {
+  readonly key: KeyValue;
+  readonly codes: readonly number[];
+}
+
+/** The key last looked for in each dictionary that is still held. */
+const lastFound = new WeakMap<Block, FoundCodes>();
+
+/**
+ * The codes of the key; a value may stand in a dictionary more than once: -0 and 0 do, and nothing forbids it. A
+ * search goes through many blocks of one dictionary, so its last answer is remembered.
+ */
+function codesOf(dictionary: Block, leaf: LeafColumn, key: KeyValue): readonly number[] {
+  const last = lastFound.get(dictionary);
+  if (last !== undefined && isSameKey(last.key, key)) return last.codes;
+  const codes: number[] = [];
+  let code = findRow(dictionary, leaf, key, 0, dictionary.rows);
+  while (code !== -1) {
+    codes.push(code);
+    code = findRow(dictionary, leaf, key, code + 1, dictionary.rows);
+  }
+  // The caller may use the bytes of its key again, so they are copied; a Buffer's own slice would be a view.
+  const kept = key instanceof Uint8Array ? Uint8Array.from(key) : key;
+  if (codes.length <= REMEMBERED_CODES_MAX) lastFound.set(dictionary, { key: kept, codes });
+  return codes;
+}
+
+function isSameKey(a: KeyValue, b: KeyValue): boolean {
+  if (a instanceof Uint8Array && b instanceof Uint8Array) return Buffer.compare(a, b) === 0;
+  return Object.is(a, b);
 }
 
 /** The block's values beside the key; undefined where no value of the column's type can equal it. */

@@ -128,14 +128,6 @@ test('small blocks of the same pages hold the same values', async (t) => {
   assert.ok(pages > 1000);
 });
 
-test('nested columns are refused by name', () => {
-  const { nested } = chunksOf(read('data/', 'nested_lists.snappy.parquet'));
-  assert.deepEqual(nested, ['a.list.element.list.element.list.element']);
-  const flat = chunksOf(read('data/', 'nested_lists.snappy.parquet')).chunks[0]!;
-  const leaf = { ...flat.leaf, name: 'a.list.element', maxRepetitionLevel: 1, maxDefinitionLevel: 3 };
-  assert.throws(() => decodeChunk({ ...flat, leaf }), { kind: 'unsupported', message: /a\.list\.element/ });
-});
-
 /** What the pages of each bad file do; those whose footer or page headers are refused never reach the decoder. */
 const BAD: Readonly<Record<string, 'refused' | 'layout' | 'nested' | 'readable'>> = {
   'ARROW-GH-41317.parquet': 'layout',

@@ -11,10 +11,10 @@ import { test } from 'node:test';
 import { asServiceError } from '../../src/core/index.ts';
 import { Block } from '../../src/parquet/block.ts';
 import { decompress } from '../../src/parquet/codecs.ts';
-import type { Encoding } from '../../src/parquet/file-format.ts';
 import { decodeCost, decodeDataPage, decodeDictionaryPage, type PageContext } from '../../src/parquet/page-decode.ts';
 import { decodePageHeader } from '../../src/parquet/page-header.ts';
 import { type ChunkPages, CONTEXT_DEFAULTS, chunksOf, valueAt } from './support/chunk-pages.ts';
+import { v1Header } from './support/pages.ts';
 import { FUZZ_SEED, randomFrom } from './support/property.ts';
 
 const CASES = Number(process.env.FUZZ_CASES ?? 10_000);
@@ -78,37 +78,8 @@ function unpackedTwin(seed: SeedPage): SeedPage[] {
   if (chunk.codec === 'UNCOMPRESSED' || header.type === 'DATA_PAGE_V2') return [];
   if (header.uncompressedPageSize > MAX_SEED_BYTES) return [];
   const body = decompress(chunk.codec, page.subarray(header.headerLength), header.uncompressedPageSize);
-  const twin = Buffer.concat([thriftPageHeader(header.numValues, header.encoding, kind, body.length), body]);
+  const twin = Buffer.concat([v1Header(header.numValues, header.encoding, kind, body.length), body]);
   return [{ ...seed, name: `${seed.name} unpacked`, page: twin, chunk: { ...chunk, codec: 'UNCOMPRESSED' } }];
-}
-
-const ENCODING_NUMBERS: Readonly<Record<Encoding, number>> = {
-  PLAIN: 0,
-  PLAIN_DICTIONARY: 2,
-  RLE: 3,
-  BIT_PACKED: 4,
-  DELTA_BINARY_PACKED: 5,
-  DELTA_LENGTH_BYTE_ARRAY: 6,
-  DELTA_BYTE_ARRAY: 7,
-  RLE_DICTIONARY: 8,
-  BYTE_STREAM_SPLIT: 9,
-};
-
-/** A v1 data or dictionary page header in Thrift's compact protocol. */
-function thriftPageHeader(values: number, encoding: Encoding, kind: SeedPage['kind'], size: number): Uint8Array {
-  const i32 = (value: number) => {
-    const bytes: number[] = [];
-    let rest = value * 2;
-    for (; rest > 0x7f; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 0x80);
-    return [...bytes, rest];
-  };
-  const e = i32(ENCODING_NUMBERS[encoding]);
-  const head = [0x15, ...i32(kind === 'data' ? 0 : 2), 0x15, ...i32(size), 0x15, ...i32(size)];
-  const own =
-    kind === 'data'
-      ? [0x2c, 0x15, ...i32(values), 0x15, ...e, 0x15, ...i32(3), 0x15, ...i32(3), 0]
-      : [0x4c, 0x15, ...i32(values), 0x15, ...e, 0];
-  return Uint8Array.from([...head, ...own, 0]);
 }
 
 function mutate(page: Uint8Array, random: () => number): Uint8Array {

@@ -201,3 +201,15 @@ test('a column without an order of its own, or a key of another class, is refuse
     kind: 'internal',
   });
 });
+
+test('the key last found in a dictionary is remembered by value', () => {
+  const leaf = leafOf('BYTE_ARRAY', { kind: 'STRING' });
+  const rows = ['b', 'a', 'b', 'c'].map((text) => Buffer.from(text));
+  const { blocks } = blocksOf(rows, undefined, { dictionary: true });
+  const key = Buffer.from('b');
+  assert.equal(findRow(blocks[0]!, leaf, key, 1, 4), 2);
+  key[0] = 'c'.charCodeAt(0);
+  assert.equal(findRow(blocks[0]!, leaf, key, 0, 4), 3);
+  assert.equal(findRow(blocks[0]!, leaf, Buffer.from('d'), 0, 4), -1);
+  assert.equal(findRow(blocks[0]!, leaf, Buffer.from('a'), 0, 4), 1);
+});
