@@ -41,12 +41,12 @@ export function wholeBlock(values: FixedValues | BytesValues): ArrayBuffer {
   return cutBlock(values, undefined, 0, values.count, 0, values.count);
 }
 
-function shiftFor(bytesPerRow: number, blockBytes: number): number {
+export function shiftFor(bytesPerRow: number, blockBytes: number): number {
   const shift = Math.round(Math.log2(blockBytes / Math.max(bytesPerRow, 1 / 8)));
   return Math.max(0, Math.min(MAX_SHIFT, shift));
 }
 
-function bytesOf(values: DenseValues, rows: number): number {
+export function bytesOf(values: DenseValues, rows: number): number {
   switch (values.kind) {
     case 'FIXED':
       return rows * values.width;
@@ -63,7 +63,7 @@ export function codeWidth(dictionaryRows: number): 1 | 2 | 4 {
 }
 
 /** The block of rows [row, rowEnd), whose `valid` values begin at dense value `first`. */
-function cutBlock(
+export function cutBlock(
   values: DenseValues,
   bitmap: Uint8Array | undefined,
   row: number,

@@ -4,10 +4,20 @@
  * The typed views are made once, on the first read that needs them, over the bytes as they lie (own buffer or slab).
  * The readers do not check `row`: whoever located it has. A row that is null reads as zero or empty; ask `isNull`.
  * A CODES block answers through its dictionary, which whoever admits the block must set before the first read.
+ * The values of a nested leaf are read the same way by entry, and `levels` says which entries a row has.
  */
 
 import { assert } from '../core/index.ts';
-import { type BlockKind, FLAG_ASCII, FLAG_NULLS, readBlockHeader, valuesStart } from './block-layout.ts';
+import {
+  BLOCK_HEADER_BYTES,
+  type BlockKind,
+  FLAG_ASCII,
+  FLAG_NULLS,
+  type NestedHeader,
+  readBlockHeader,
+  readNestedHeader,
+  valuesStart,
+} from './block-layout.ts';
 
 /** Node's own slices; they take no view and no copy. */
 type SlicingBuffer = Buffer & {
@@ -18,8 +28,19 @@ type SlicingBuffer = Buffer & {
 /** What a search learned about the order of the rows. */
 export type BlockOrder = 'unknown' | 'ascending' | 'unordered';
 
+/** The level pairs of a nested leaf's rows. */
+export interface NestedLevels {
+  /** Row r has the entries [rowStart[r], rowStart[r + 1]). Undefined where the leaf is not repeated: row r is entry r. */
+  readonly rowStart: Uint32Array | undefined;
+  /** Empty where the leaf is not repeated. */
+  readonly repetition: Uint8Array;
+  readonly definition: Uint8Array;
+}
+
 export class Block {
   readonly rows: number;
+  /** Undefined in the block of a flat leaf, whose rows and values are the same. */
+  readonly levels: NestedLevels | undefined;
   /** The whole block, header included: what it costs to keep. */
   readonly byteLength: number;
   readonly kind: BlockKind;
@@ -33,6 +54,10 @@ export class Block {
   /** Kept here by `findRow`, so that a block is examined once. */
   order: BlockOrder = 'unknown';
 
+  /** Values that are laid out, nulls included: rows of a flat leaf, entries of a nested one. */
+  readonly #count: number;
+  /** Where the laid out values end. */
+  readonly #end: number;
   readonly #valuesAt: number;
   readonly #ascii: boolean;
   readonly #validity: Uint8Array | undefined;
@@ -47,23 +72,29 @@ export class Block {
   #float32s: Float32Array | undefined = undefined;
   #float64s: Float64Array | undefined = undefined;
 
-  private constructor(buffer: ArrayBufferLike, byteOffset: number, byteLength: number) {
-    const header = readBlockHeader(buffer, byteOffset, byteLength);
+  private constructor(buffer: ArrayBufferLike, byteOffset: number, byteLength: number, nested?: NestedHeader) {
+    const start = byteOffset + (nested?.valuesStart ?? 0);
+    const header = readBlockHeader(buffer, start, byteLength - (start - byteOffset));
     this.buffer = buffer;
     this.byteOffset = byteOffset;
-    this.rows = header.rows;
-    this.byteLength = header.byteLength;
+    this.rows = nested?.rows ?? header.rows;
+    this.byteLength = nested?.byteLength ?? header.byteLength;
+    this.levels = nested && levelsOf(buffer, byteOffset, nested);
     this.kind = header.kind;
     this.width = header.width;
     this.hasNulls = (header.flags & FLAG_NULLS) !== 0;
+    this.#count = header.rows;
+    this.#end = start + header.byteLength;
     this.#ascii = (header.flags & FLAG_ASCII) !== 0;
-    this.#valuesAt = byteOffset + valuesStart(header.rows, this.hasNulls);
-    this.#validity = this.hasNulls ? new Uint8Array(buffer, byteOffset + 32, (header.rows + 7) >>> 3) : undefined;
+    this.#valuesAt = start + valuesStart(header.rows, this.hasNulls);
+    this.#validity = this.hasNulls
+      ? new Uint8Array(buffer, start + BLOCK_HEADER_BYTES, (header.rows + 7) >>> 3)
+      : undefined;
   }
 
   /** Checks the header against the lengths; throws `corrupt`. `byteOffset` is a multiple of 8. */
   static open(buffer: ArrayBufferLike, byteOffset = 0, byteLength = buffer.byteLength - byteOffset): Block {
-    return new Block(buffer, byteOffset, byteLength);
+    return new Block(buffer, byteOffset, byteLength, readNestedHeader(buffer, byteOffset, byteLength));
   }
 
   isNull(row: number): boolean {
@@ -154,9 +185,9 @@ export class Block {
     return this.#bytes;
   }
 
-  /** Where each row of a BYTES block starts in `bytes()`; rows + 1 of them. */
+  /** Where each row of a BYTES block starts in `bytes()`; one more than there are rows. */
   offsets(): Uint32Array {
-    this.#offsets ??= new Uint32Array(this.buffer, this.#valuesAt, this.rows + 1);
+    this.#offsets ??= new Uint32Array(this.buffer, this.#valuesAt, this.#count + 1);
     return this.#offsets;
   }
 
@@ -197,17 +228,17 @@ export class Block {
 
   #makeBytes(): Uint8Array {
     if (this.kind === 'BYTES') {
-      const start = this.#valuesAt + 4 * (this.rows + 1);
-      return new Uint8Array(this.buffer, start, this.byteOffset + this.byteLength - start);
+      const start = this.#valuesAt + 4 * (this.#count + 1);
+      return new Uint8Array(this.buffer, start, this.#end - start);
     }
     return new Uint8Array(this.buffer, this.#valuesAt, this.#fixedBytes(1));
   }
 
   #makeCodes(): Uint8Array | Uint16Array | Uint32Array {
     assert(this.kind === 'CODES', `a ${this.kind} block has no codes`);
-    if (this.width === 1) return new Uint8Array(this.buffer, this.#valuesAt, this.rows);
-    if (this.width === 2) return new Uint16Array(this.buffer, this.#valuesAt, this.rows);
-    return new Uint32Array(this.buffer, this.#valuesAt, this.rows);
+    if (this.width === 1) return new Uint8Array(this.buffer, this.#valuesAt, this.#count);
+    if (this.width === 2) return new Uint16Array(this.buffer, this.#valuesAt, this.#count);
+    return new Uint32Array(this.buffer, this.#valuesAt, this.#count);
   }
 
   /** Bytes of all values of a FIXED block; a view of the wrong width or kind is our own mistake. */
@@ -216,7 +247,7 @@ export class Block {
       this.kind === 'FIXED' && this.width % multiple === 0,
       `a ${this.kind} block of width ${this.width} read as ${multiple}`,
     );
-    return this.rows * this.width;
+    return this.#count * this.width;
   }
 
   #dictionary(): Block {
@@ -224,6 +255,15 @@ export class Block {
     if (dictionary === undefined) assert(false, 'a CODES block is read before its dictionary is set');
     return dictionary;
   }
+}
+
+function levelsOf(buffer: ArrayBufferLike, byteOffset: number, header: NestedHeader): NestedLevels {
+  const { rows, entries, isRepeated } = header;
+  return {
+    rowStart: isRepeated ? new Uint32Array(buffer, byteOffset + BLOCK_HEADER_BYTES, rows + 1) : undefined,
+    repetition: new Uint8Array(buffer, byteOffset + header.repetitionStart, isRepeated ? entries : 0),
+    definition: new Uint8Array(buffer, byteOffset + header.definitionStart, entries),
+  };
 }
 
 /** IEEE 754 binary16 to a number; `Float16Array` is younger than the oldest Node we run on. */

@@ -14,6 +14,8 @@ export interface PageContext {
   readonly codec: CompressionCodec;
   /** Rows of the chunk's dictionary block; undefined where the chunk has none. */
   readonly dictionaryRows: number | undefined;
+  /** The dictionary's block itself, where data pages of several encodings are decoded as one unit. */
+  readonly dictionary?: Uint8Array | undefined;
   /** Rows that the page locations promise; undefined where nothing does. */
   readonly expectedRows: number | undefined;
   readonly verifyCrc: boolean;

@@ -9,22 +9,27 @@
  */
 
 import { corrupt, unsupported } from '../core/index.ts';
+import { Block } from './block.ts';
 import { cutBlocks, type DecodedPage, wholeBlock } from './block-writer.ts';
 import { decompress } from './codecs.ts';
 import type { CompressionCodec } from './file-format.ts';
 import { decodeBitPackedValidity, decodeRleValidity, type Validity } from './levels.ts';
+import { decodeNestedPages, isNested } from './nested-decode.ts';
 import { bodyOf, checkDecodedBytes, lengthPrefixed, namingColumn, type PageContext, readHeader } from './page-body.ts';
 import { decodePageHeader, type PageHeader } from './page-header.ts';
-import { decodedWidth, decodePlain, decodeValues } from './page-values.ts';
+import { decodedWidth, decodePlain, decodeValues, isDictionaryCoded } from './page-values.ts';
 import type { LeafColumn } from './schema.ts';
 
 export type { PageContext } from './page-body.ts';
 
-/** Header and body of one data page to blocks. Throws `corrupt` or `unsupported`, naming the column. */
+/**
+ * Header and body of one data page to blocks; for a repeated leaf of a chunk whose rows may go on from page to page, all
+ * its data pages. Throws `corrupt` or `unsupported`, naming the column.
+ */
 export function decodeDataPage(page: Uint8Array, context: PageContext): DecodedPage {
   return namingColumn(context, () => {
     const { leaf } = context;
-    refuseNested(leaf);
+    if (isNested(leaf)) return decodeNestedPages(page, context, dictionaryOf(context));
     const header = readHeader(page, context);
     if (header.type !== 'DATA_PAGE' && header.type !== 'DATA_PAGE_V2') {
       throw corrupt(`a ${header.type} stands where a data page should`);
@@ -57,13 +62,29 @@ export function decodeDictionaryPage(page: Uint8Array, context: PageContext): Ar
  * The rates are of the bench `decode`; they need only be right within a factor of two.
  */
 export function decodeCost(page: Uint8Array, context: PageContext): number {
-  const header = decodePageHeader(page, 0);
-  if (header === 'needs_more') return 0;
-  const perByte = MICROSECONDS_PER_BYTE[context.codec];
-  return 3 + header.uncompressedPageSize * perByte + header.numValues * MICROSECONDS_PER_VALUE;
+  let cost = 3;
+  for (let at = 0; at < page.length; ) {
+    const header = decodePageHeader(page, at);
+    if (header === 'needs_more') return cost;
+    cost +=
+      header.uncompressedPageSize * MICROSECONDS_PER_BYTE[context.codec] +
+      header.numValues * costPerValue(context.leaf, header);
+    if (!isNested(context.leaf)) return cost;
+    at += header.headerLength + header.compressedPageSize;
+  }
+  return cost;
 }
 
+/** Byte arrays are copied one by one, unless a dictionary stands for them. */
+function costPerValue(leaf: LeafColumn, header: PageHeader): number {
+  const isText = leaf.physicalType === 'BYTE_ARRAY' && !isDictionaryCoded(header);
+  const cost = isText ? MICROSECONDS_PER_BYTE_ARRAY : MICROSECONDS_PER_VALUE;
+  return isNested(leaf) ? cost + MICROSECONDS_PER_LEVELS : cost;
+}
+
+const MICROSECONDS_PER_LEVELS = 0.02;
 const MICROSECONDS_PER_VALUE = 0.006;
+const MICROSECONDS_PER_BYTE_ARRAY = 0.03;
 const MICROSECONDS_PER_BYTE: Readonly<Record<CompressionCodec, number>> = {
   UNCOMPRESSED: 0.0003,
   SNAPPY: 0.001,
@@ -75,15 +96,8 @@ const MICROSECONDS_PER_BYTE: Readonly<Record<CompressionCodec, number>> = {
   LZO: 0,
 };
 
-function refuseNested(leaf: LeafColumn): void {
-  if (leaf.maxRepetitionLevel > 0 || leaf.maxDefinitionLevel > 1) {
-    throw unsupported(
-      `column ${leaf.name} is nested (repeated, or optional within an optional group), which cannot be read yet`,
-      {
-        feature: 'nested columns',
-      },
-    );
-  }
+function dictionaryOf({ dictionary }: PageContext): Block | undefined {
+  return dictionary && Block.open(dictionary.buffer, dictionary.byteOffset, dictionary.byteLength);
 }
 
 function checkRows(header: PageHeader, context: PageContext): void {

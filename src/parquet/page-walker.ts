@@ -4,6 +4,10 @@
  * hop from header to header.
  *
  * It ends when all rows of the row group are found, not at the chunk's stated end: old writers state that wrongly.
+ *
+ * Pages of the first version do not say how many rows of a repeated column they hold, and a row may go on from page to
+ * page. Where a chunk has such pages, its data pages are one unit that holds all rows, and their values are counted
+ * instead.
  */
 
 import { type ByteRange, corrupt, type ErrorContext, unsupported } from '../core/index.ts';
@@ -18,6 +22,9 @@ export type WalkStep =
 /** Asked for when a header is not at hand: longer than nearly every one without statistics. */
 const HEADER_GUESS_BYTES = 256;
 
+/** Pages that have to be decoded together. What they decompress to is bounded where they are decoded. */
+const MAX_UNIT_BYTES = 2 ** 30;
+
 export class PageWalker {
   readonly #chunk: ColumnChunk;
   readonly #rowGroupRows: number;
@@ -27,6 +34,10 @@ export class PageWalker {
   #dictionaryRange: ByteRange | undefined;
   #at: number;
   #rows = 0;
+  #values = 0;
+  /** Where the last data page ends. */
+  #dataEnd = 0;
+  #isOneUnit = false;
   #wanted = HEADER_GUESS_BYTES;
 
   constructor(chunk: ColumnChunk, rowGroupRows: number) {
@@ -40,8 +51,8 @@ export class PageWalker {
    * header are passed over. Throws `corrupt` naming the page when headers make no sense.
    */
   next(bytes: Uint8Array, atOffset: number): WalkStep {
-    while (this.#rows < this.#rowGroupRows) {
-      if (this.#at >= this.#chunk.range.end) throw this.#fault(`ends after ${this.#rows} of its rows`);
+    while (!this.#isDone()) {
+      if (this.#at >= this.#chunk.range.end) throw this.#fault(`ends after ${this.#progress()}`);
       const offset = this.#at - atOffset;
       if (offset < 0 || offset >= bytes.length) return this.#needs();
       const header = this.#decode(bytes, offset);
@@ -54,6 +65,14 @@ export class PageWalker {
       this.#add(header);
     }
     return { kind: 'data', locations: this.#locations() };
+  }
+
+  #isDone(): boolean {
+    return this.#isOneUnit ? this.#values >= this.#chunk.numValues : this.#rows >= this.#rowGroupRows;
+  }
+
+  #progress(): string {
+    return this.#isOneUnit ? `${this.#values} of its ${this.#chunk.numValues} values` : `${this.#rows} of its rows`;
   }
 
   #decode(bytes: Uint8Array, offset: number): PageHeader | 'needs_more' {
@@ -79,18 +98,21 @@ export class PageWalker {
       return;
     }
     if (header.type === 'INDEX_PAGE') return;
+    this.#values += header.numValues;
+    this.#dataEnd = end;
     const rows = this.#rowsOf(header);
     // An empty page holds no row anyone could ask for.
     if (rows === 0) return;
     this.#starts.push(start);
     this.#lengths.push(length);
     this.#firstRows.push(this.#rows);
+    if (this.#isOneUnit) return;
     this.#rows += rows;
     if (this.#rows > this.#rowGroupRows) throw this.#fault(`has more rows than its row group's ${this.#rowGroupRows}`);
   }
 
   #rowsOf(header: PageHeader): number {
-    const { maxRepetitionLevel, name } = this.#chunk.leaf;
+    const { maxRepetitionLevel } = this.#chunk.leaf;
     if (header.numRows !== undefined) {
       if (maxRepetitionLevel === 0 && header.numRows !== header.numValues) {
         throw this.#fault(`has a page of ${header.numValues} values in ${header.numRows} rows, though it is flat`);
@@ -98,17 +120,29 @@ export class PageWalker {
       return header.numRows;
     }
     if (maxRepetitionLevel === 0) return header.numValues;
-    throw unsupported(
-      `column ${name} is repeated and has v1 data pages without an offset index, so its rows cannot be found`,
-      this.#context(),
-    );
+    this.#isOneUnit = true;
+    return header.numValues === 0 ? 0 : 1;
   }
 
   #locations(): PageLocations {
+    if (this.#isOneUnit) return this.#unit();
     const starts = Float64Array.from(this.#starts);
     const lengths = Uint32Array.from(this.#lengths);
     const firstRows = Uint32Array.from([...this.#firstRows, this.#rowGroupRows]);
     return new PageLocations(starts, lengths, firstRows, this.#dictionaryRange);
+  }
+
+  #unit(): PageLocations {
+    const [start = this.#at] = this.#starts;
+    const length = this.#dataEnd - start;
+    if (length > MAX_UNIT_BYTES) {
+      throw unsupported(
+        `the pages of column ${this.#chunk.leaf.name} take ${length} bytes and cannot be told apart by row, which is read up to ${MAX_UNIT_BYTES}`,
+        this.#context(),
+      );
+    }
+    const rows = Uint32Array.of(0, this.#rowGroupRows);
+    return new PageLocations(Float64Array.of(start), Uint32Array.of(length), rows, this.#dictionaryRange);
   }
 
   #context(): ErrorContext {
