@@ -35,11 +35,11 @@ import { crc32 } from 'node:zlib';
 import { assert, corrupt } from '../core/index.ts';
 
 export const BLOCK_HEADER_BYTES = 32;
-export const BLOCK_MAGIC = 0x314b4c42;
-export const BLOCK_VERSION = 1;
+const BLOCK_MAGIC = 0x314b4c42;
+const BLOCK_VERSION = 1;
 
 export const FLAG_NULLS = 1;
-export const FLAG_SEALED = 2;
+const FLAG_SEALED = 2;
 export const FLAG_ASCII = 4;
 const FLAG_REPEATED = 8;
 const KNOWN_FLAGS = FLAG_NULLS | FLAG_SEALED | FLAG_ASCII;
@@ -48,7 +48,7 @@ const KNOWN_NESTED_FLAGS = FLAG_SEALED | FLAG_REPEATED;
 export type BlockKind = 'FIXED' | 'BYTES' | 'CODES';
 const NESTED_CODE = 4;
 
-export const KIND_CODES: Readonly<Record<BlockKind, number>> = { FIXED: 1, BYTES: 2, CODES: 3 };
+const KIND_CODES: Readonly<Record<BlockKind, number>> = { FIXED: 1, BYTES: 2, CODES: 3 };
 const KINDS: readonly (BlockKind | undefined)[] = [undefined, 'FIXED', 'BYTES', 'CODES'];
 
 assert(new Uint8Array(new Uint32Array([1]).buffer)[0] === 1, 'blocks need a little-endian machine');
@@ -61,7 +61,7 @@ export interface BlockHeader {
   readonly byteLength: number;
 }
 
-export function padTo8(bytes: number): number {
+function padTo8(bytes: number): number {
   return Math.ceil(bytes / 8) * 8;
 }
 

@@ -1,7 +1,7 @@
 /** The Parquet room: bytes in, values or `needs these ranges` out. It does no I/O. */
 
 export { Block, type BlockOrder, type NestedLevels } from './block.ts';
-export { type BlockKind, sealBlock, verifyBlock } from './block-layout.ts';
+export type { BlockKind } from './block-layout.ts';
 export type { DecodedPage } from './block-writer.ts';
 export { BloomFilter, type DecodedBloomFilter, decodeBloomFilter, MAX_BLOOM_FILTER_BYTES } from './bloom-filter.ts';
 export { type Bounds, canContain, canContainBetween } from './bounds.ts';

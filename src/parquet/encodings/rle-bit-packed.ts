@@ -62,7 +62,7 @@ function truncatedRuns(done: number, count: number) {
  * bits lie before `end`. A value of up to 25 bits lies within four bytes whatever its first bit, so one unaligned
  * load serves each; the last few, where four bytes would cross the end, go byte by byte.
  */
-export function unpackBits(
+function unpackBits(
   source: Uint8Array,
   start: number,
   end: number,
