@@ -12,7 +12,7 @@ import { ThriftEndError, ThriftReader, WIRE } from './thrift.ts';
 import { xxhash64 } from './xxhash64.ts';
 
 /** The format's advice is to stay below 128 MiB; longer filters cost more than the pages they spare. */
-export const MAX_BLOOM_FILTER_BYTES = 128 * 2 ** 20;
+const MAX_BLOOM_FILTER_BYTES = 128 * 2 ** 20;
 const BLOCK_BYTES = 32;
 const MAX_HEADER_BYTES = 1024;
 

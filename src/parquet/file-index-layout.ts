@@ -70,7 +70,7 @@ export const FIELD = {
 
 const FIELD_COUNT = 15;
 const DIRECTORY_SLOTS = SLOT.FIELDS + 3 * FIELD_COUNT;
-export const SECTIONS_AT = HEADER_BYTES + 8 * DIRECTORY_SLOTS;
+const SECTIONS_AT = HEADER_BYTES + 8 * DIRECTORY_SLOTS;
 
 export interface FileIndexText {
   readonly createdBy: string;

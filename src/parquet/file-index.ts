@@ -7,7 +7,7 @@
  * the packed bounds of one column, through a table that is kept for the columns it was asked of.
  */
 
-import { type ByteRange, corrupt, type ErrorContext, unsupported } from '../core/index.ts';
+import { type ByteRange, copyBytes, corrupt, type ErrorContext, unsupported } from '../core/index.ts';
 import { type Bounds, boundFormOf } from './bounds.ts';
 import { type BoundsLayout, BoundsTable } from './bounds-table.ts';
 import { CHUNK_FAULT } from './chunk-scan.ts';
@@ -109,7 +109,7 @@ export class FileIndex {
    * afterwards. Throws `corrupt` when they are damaged or of another version.
    */
   static load(stored: Uint8Array, options: Pick<FileIndexOptions, 'like'> = {}): FileIndex {
-    const bytes = stored.byteOffset % 8 === 0 ? stored : stored.slice();
+    const bytes = stored.byteOffset % 8 === 0 ? stored : copyBytes(stored);
     const index = new FileIndex(bytes, openDirectory(bytes), undefined);
     index.#shareSchema(options.like);
     return index;

@@ -7,7 +7,7 @@
  * FileMetaData.num_rows is not read: real files give it wrong, and the row groups are what is stored.
  */
 
-import { corrupt, ServiceError, unsupported } from '../core/index.ts';
+import { copyBytes, corrupt, ServiceError, unsupported } from '../core/index.ts';
 import { type ExpectedColumn, ScannedChunks, scanChunk } from './chunk-scan.ts';
 import { COLUMN_ORDERS, PHYSICAL_TYPES } from './file-format.ts';
 import type { FileSchema, LeafColumn } from './schema.ts';
@@ -16,6 +16,8 @@ import { ThriftReader, WIRE } from './thrift.ts';
 
 /** The least bytes a ColumnChunk with all its required fields takes. */
 const MIN_CHUNK_BYTES = 16;
+/** Key-value pairs of a footer. Real ones have a few. */
+const MAX_KEY_VALUES = 65_536;
 /** A value of the key-value metadata longer than this is known by name and length only. */
 const MAX_KEPT_VALUE_BYTES = 4096;
 
@@ -120,7 +122,7 @@ class FooterScanner {
     if (this.#schema !== undefined) throw corrupt('the footer has two schemas');
     const from = this.#reader.offset;
     this.#schema = decodeSchema(this.#reader);
-    this.#schemaBytes = this.#source.slice(from, this.#reader.offset);
+    this.#schemaBytes = copyBytes(this.#source, from, this.#reader.offset);
   }
 
   /** list<RowGroup> */
@@ -178,7 +180,8 @@ class FooterScanner {
     const sorting: SortingColumn[] = [];
     for (let index = 0; index < size; index += 1) {
       const sortingColumn = readSortingColumn(reader);
-      if (sortingColumn.column >= 0 && sortingColumn.column < columns) sorting.push(sortingColumn);
+      const isColumn = sortingColumn.column >= 0 && sortingColumn.column < columns;
+      if (isColumn && sorting.length < columns) sorting.push(sortingColumn);
     }
     const last = this.#sortings.length - 1;
     const isLast = JSON.stringify(sorting) === JSON.stringify(this.#sortings[last]);
@@ -217,6 +220,7 @@ function readSortingColumn(reader: ThriftReader): SortingColumn {
 /** list<KeyValue> */
 function readKeyValues(reader: ThriftReader): KeptKeyValue[] {
   const size = reader.listSize(WIRE.STRUCT, 2);
+  if (size > MAX_KEY_VALUES) throw unsupported(`the footer has ${size} key-value pairs, more than ${MAX_KEY_VALUES}`);
   const keyValues: KeptKeyValue[] = [];
   for (let index = 0; index < size; index += 1) {
     let name = '';

@@ -7,11 +7,11 @@ import { type ByteRange, corrupt, unsupported } from '../core/index.ts';
 import { FileIndex, type FileIndexOptions } from './file-index.ts';
 
 /** Length and magic. */
-export const FOOTER_TAIL_BYTES = 8;
+const FOOTER_TAIL_BYTES = 8;
 /** The opening magic, an empty footer, its length and the closing magic. */
 const MIN_FILE_BYTES = 12;
 /** A footer longer than this is refused before it is fetched. */
-export const MAX_FOOTER_BYTES = 512 * 2 ** 20;
+const MAX_FOOTER_BYTES = 256 * 2 ** 20;
 
 export type DecodedFooter =
   | { readonly kind: 'data'; readonly index: FileIndex }
