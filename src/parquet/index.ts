@@ -11,6 +11,17 @@ export { type ColumnChunk, FileIndex, type FileIndexOptions } from './file-index
 export { type DecodedFooter, decodeFooter } from './footer.ts';
 export type { SortingColumn } from './footer-scan.ts';
 export { keyValueAt } from './key-value.ts';
+export {
+  type ListShape,
+  type MapShape,
+  type Shape,
+  type StructShape,
+  shapeOf,
+  type ValueShape,
+  type VariantContent,
+  type VariantShape,
+  type VariantTyped,
+} from './nested-shape.ts';
 export { decodeCost, decodeDataPage, decodeDictionaryPage, type PageContext } from './page-decode.ts';
 export { decodePageHeader, type PageHeader } from './page-header.ts';
 export { decodeColumnIndex, PageBounds } from './page-index.ts';

@@ -140,7 +140,14 @@ class TreeBuilder {
     const children: SchemaNode[] = [];
     for (let index = 0; index < element.numChildren; index += 1) children.push(this.#node(place, depth));
     const { name, fieldId } = element;
-    return { kind: 'group', name, repetition, fieldId, annotation: groupAnnotation(element, repetition), children };
+    return {
+      kind: 'group',
+      name,
+      repetition,
+      fieldId,
+      annotation: groupAnnotation(element, repetition, children),
+      children,
+    };
   }
 
   #node(parent: Place, depth: number): SchemaNode {
@@ -192,10 +199,18 @@ function leafType(annotation: Annotation): LogicalType {
 
 /**
  * Older writers put MAP_KEY_VALUE on the repeated group inside a map as well as, by mistake, on the map itself. On the
- * repeated group it says nothing that the MAP around it does not.
+ * repeated group it says nothing that the MAP around it does not; but a repeated group that holds a repeated group of
+ * its own is itself a map, an element of a two-level list.
  */
-function groupAnnotation(element: SchemaElement, repetition: Repetition): SchemaGroup['annotation'] {
+function groupAnnotation(
+  element: SchemaElement,
+  repetition: Repetition,
+  children: readonly SchemaNode[],
+): SchemaGroup['annotation'] {
   const { kind } = element.annotation;
   if (kind === 'LIST' || kind === 'VARIANT') return kind;
-  return kind === 'MAP' && repetition !== 'REPEATED' ? 'MAP' : 'NONE';
+  if (kind !== 'MAP') return 'NONE';
+  const [child] = children;
+  const holdsEntries = children.length === 1 && child?.kind === 'group' && child.repetition === 'REPEATED';
+  return repetition !== 'REPEATED' || holdsEntries ? 'MAP' : 'NONE';
 }
