@@ -11,7 +11,7 @@ import { dirname, join } from 'node:path';
 import { isMap, isScalar, LineCounter, type Node, parse, parseDocument, visit } from 'yaml';
 import { z } from 'zod';
 import { parseByteSize, parseDuration, ServiceError } from '../core/index.ts';
-import type { TableDefinition } from '../table/index.ts';
+import { COLUMN_TYPE_NAMES, type ColumnDeclaration, parseColumnType, type TableDefinition } from '../table/index.ts';
 
 export interface NodeConfig {
   readonly server: { readonly host: string; readonly port: number };
@@ -43,7 +43,6 @@ const LATER: Readonly<Record<string, readonly string[]>> = {
     'only',
     'require_success',
     'index',
-    'schema',
     'max_shrink',
     'settle',
     'immutable',
@@ -58,6 +57,22 @@ const duration = z
   .transform((text, context) => unit(() => parseDuration(text), context));
 
 const TABLE_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
+const columnSchema = z.strictObject({
+  type: z
+    .string()
+    .transform((text, context) => {
+      const type = parseColumnType(text);
+      if (type !== undefined) return type;
+      context.addIssue({
+        code: 'custom',
+        message: `${JSON.stringify(text)} is no type; expected ${COLUMN_TYPE_NAMES}`,
+      });
+      return z.NEVER;
+    })
+    .optional(),
+  from: z.array(z.string().min(1)).max(100).default([]),
+});
+
 const tableSchema = z.strictObject({
   source: z.string().min(1),
   key: z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(16)]),
@@ -69,6 +84,7 @@ const tableSchema = z.strictObject({
   required: z.boolean().default(true),
   format: z.literal('parquet').optional(),
   refresh: duration.optional(),
+  schema: z.record(z.string().min(1), columnSchema).superRefine(refuseSharedNames).default({}),
   json: z
     .strictObject({
       int64: z.enum(['number', 'string']).default('number'),
@@ -161,6 +177,7 @@ function definitionOf(name: string, table: z.infer<typeof tableSchema>): TableDe
     name,
     source: table.source,
     key: typeof table.key === 'string' ? [table.key] : table.key,
+    schema: declarationsOf(table.schema),
     unique: table.unique,
     allowEmpty: table.allow_empty,
     required: table.required,
@@ -168,6 +185,24 @@ function definitionOf(name: string, table: z.infer<typeof tableSchema>): TableDe
     json: table.json,
     refreshMs: table.refresh,
   };
+}
+
+function declarationsOf(columns: z.infer<typeof tableSchema>['schema']): readonly ColumnDeclaration[] {
+  return Object.entries(columns).map(([name, { type, from }]) => ({ name, type, from }));
+}
+
+/** A name in a file stands for one column of the table, so that no two columns may claim it. */
+function refuseSharedNames(columns: Readonly<Record<string, { from: string[] }>>, context: z.RefinementCtx): void {
+  const claimedBy = new Map(Object.keys(columns).map((name) => [name, name]));
+  for (const [name, { from }] of Object.entries(columns)) {
+    for (const older of from) {
+      const other = claimedBy.get(older);
+      claimedBy.set(older, name);
+      if (other === undefined) continue;
+      const message = `${JSON.stringify(older)} already stands for column ${other}; expected the older names of this column only`;
+      context.addIssue({ code: 'custom', path: [name, 'from'], message });
+    }
+  }
 }
 
 function fromFolder(source: string, folder: string): string {
@@ -190,7 +225,10 @@ function explain(parent: readonly string[], unknown: string | undefined, message
 
 function knownKeys(parent: readonly string[]): readonly string[] {
   const [section] = parent;
-  if (section === 'tables') return Object.keys(parent.length > 2 ? { int64: 0, nonfinite: 0 } : tableSchema.shape);
+  if (section === 'tables') {
+    if (parent[2] === 'schema') return Object.keys(columnSchema.shape);
+    return Object.keys(parent.length > 2 ? { int64: 0, nonfinite: 0 } : tableSchema.shape);
+  }
   if (parent.length > 1) return ['endpoint', 'region', 'forcePathStyle'];
   const sections: Readonly<Record<string, readonly string[]>> = {
     server: ['host', 'port'],

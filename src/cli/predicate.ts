@@ -1,8 +1,15 @@
 /** `--where 'col>=5'`: a comparison of one column with one value. Null satisfies none, as in SQL. */
 
-import { compareKeys, type KeyValue, keyValueAt, type LeafColumn } from '../parquet/index.ts';
+import { compareKeys, type KeyValue, type LeafColumn } from '../parquet/index.ts';
 import type { Stretch } from '../shard/index.ts';
-import { type BlockAt, parseKeyText, readableLeaf, type Snapshot, type TableColumn } from '../table/index.ts';
+import {
+  type BlockAt,
+  parseKeyText,
+  readableLeaf,
+  type Snapshot,
+  type TableColumn,
+  tableValueAt,
+} from '../table/index.ts';
 import { UsageError } from './usage.ts';
 
 type Operator = '=' | '!=' | '<' | '<=' | '>' | '>=';
@@ -35,13 +42,19 @@ export function* rowsThatMatch(
   blocks: readonly (BlockAt | undefined)[],
 ): Iterable<number> {
   for (let row = stretch.start; row < stretch.end; row++) {
-    if (predicates.every((predicate, i) => holds(predicate, blocks[i], row))) yield row;
+    if (predicates.every((predicate, i) => holds(stretch, predicate, blocks[i], row))) yield row;
   }
 }
 
-function holds({ leaf, operator, value }: Predicate, at: BlockAt | undefined, row: number): boolean {
+function holds(
+  { file }: Stretch,
+  { column, leaf, operator, value }: Predicate,
+  at: BlockAt | undefined,
+  row: number,
+): boolean {
   if (at === undefined || at.block.isNull(row - at.firstRow)) return false;
-  const order = compareKeys(leaf, keyValueAt(at.block, leaf, row - at.firstRow), value);
+  const found = tableValueAt(file.mapping, file.file.index.schema, column, at.block, row - at.firstRow);
+  const order = compareKeys(leaf, found, value);
   switch (operator) {
     case '=':
       return order === 0;

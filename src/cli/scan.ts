@@ -3,7 +3,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import type { Stretch } from '../shard/index.ts';
 import { scan } from '../shard/index.ts';
-import type { Projection } from '../table/index.ts';
+import { type BlockWriter, castFaultIn, type Projection } from '../table/index.ts';
 import { withOneTable, writeOut } from './one-table.ts';
 import { type Predicate, parsePredicates, rowsThatMatch } from './predicate.ts';
 import { asUsage, collectNames } from './usage.ts';
@@ -39,7 +39,11 @@ function runScan(uri: string, options: ScanOptions): Promise<void> {
     let left = options.limit ?? Number.POSITIVE_INFINITY;
     if (left === 0) return;
     for await (const stretch of scan(node.loader, snapshot, columns, new AbortController().signal)) {
-      left -= await printStretch(stretch, projection, predicates, left);
+      try {
+        left -= await printStretch(stretch, projection, predicates, left);
+      } catch (thrown) {
+        throw castFaultIn(thrown, stretch.file.file.object.key, stretch.rowGroup);
+      }
       if (left <= 0) return;
     }
   });
@@ -53,11 +57,12 @@ async function printStretch(
   limit: number,
 ): Promise<number> {
   const conditions = stretch.blocks.slice(projection.columns.length);
+  const writers = projection.writersFor(stretch.file.mapping);
   let printed = 0;
   let text = '';
   for (const row of rowsThatMatch(stretch, predicates, conditions)) {
     if (printed >= limit) break;
-    text += `${rowText(stretch, projection, row)}\n`;
+    text += `${rowText(stretch, projection, writers, row)}\n`;
     printed += 1;
     if (printed % ROWS_A_WRITE !== 0) continue;
     await writeOut(text);
@@ -67,7 +72,12 @@ async function printStretch(
   return printed;
 }
 
-function rowText(stretch: Stretch, { fragments, writers, closing }: Projection, row: number): string {
+function rowText(
+  stretch: Stretch,
+  { fragments, closing }: Projection,
+  writers: readonly BlockWriter[],
+  row: number,
+): string {
   let json = '';
   for (const [i, writer] of writers.entries()) {
     const at = stretch.blocks[i];

@@ -1,7 +1,14 @@
 /** Real keys of a table, for the `curl` lines and examples that people copy. */
 
-import { keyValueAt } from '../parquet/index.ts';
-import type { Key, Need, Pins, Snapshot, SnapshotReadableFile } from '../table/index.ts';
+import {
+  type Key,
+  type Need,
+  type Pins,
+  type Snapshot,
+  type SnapshotReadableFile,
+  type TableColumn,
+  tableValueAt,
+} from '../table/index.ts';
 import type { PageLoader } from './page-loader.ts';
 
 /** Keys from the start, the middle and the end of what can be read; fewer where the table has fewer or they are null. */
@@ -18,7 +25,7 @@ export async function exampleKeys(
     const share = count === 1 ? 0 : i / (count - 1);
     const file = filled[Math.round(share * (filled.length - 1))];
     if (file === undefined) break;
-    const key = await keyAt(loader, file, Math.floor(share * (file.file.index.rows - 1)), signal);
+    const key = await keyAt(loader, snapshot.keyColumns, file, Math.floor(share * (file.file.index.rows - 1)), signal);
     if (key !== undefined && !keys.some((known) => sameKey(known, key))) keys.push(key);
   }
   return keys;
@@ -26,6 +33,7 @@ export async function exampleKeys(
 
 async function keyAt(
   loader: PageLoader,
+  keyColumns: readonly TableColumn[],
   file: SnapshotReadableFile,
   fileRow: number,
   signal: AbortSignal,
@@ -36,17 +44,15 @@ async function keyAt(
   const row = fileRow - index.rowGroupFirstRow(rowGroup);
   const pins: Pins = new Map();
   const key: Key[number][] = [];
-  for (const position of file.keyPositions ?? []) {
-    const chunk = file.file.chunk(rowGroup, position);
+  for (const column of keyColumns) {
+    const chunk = file.file.chunk(rowGroup, file.leafPositions[column.ordinal] ?? -1);
     await loader.layout(file.file, chunk, signal);
     if (chunk.layout === undefined) return undefined;
     const need: Need = { kind: 'page', file: file.file, chunk, page: chunk.layout.locations.pageOf(row) };
     const failed = await loader.load([need], pins, signal);
     const at = chunk.at(row, pins);
-    const leaf = index.schema.leaves[position];
-    if (failed.length > 0 || at === undefined || leaf === undefined || at.block.isNull(row - at.firstRow))
-      return undefined;
-    key.push(keyValueAt(at.block, leaf, row - at.firstRow));
+    if (failed.length > 0 || at === undefined || at.block.isNull(row - at.firstRow)) return undefined;
+    key.push(tableValueAt(file.mapping, index.schema, column, at.block, row - at.firstRow));
   }
   return key;
 }

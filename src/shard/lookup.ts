@@ -13,6 +13,9 @@ import { asServiceError, type PlainError, ServiceError } from '../core/index.ts'
 import { Gate } from '../storage/index.ts';
 import {
   type BlockAt,
+  type BlockWriter,
+  CastValues,
+  castFaultIn,
   type Key,
   KeySearch,
   type Need,
@@ -339,7 +342,21 @@ function allNow(snapshot: Snapshot, key: Key, projection: Projection, limit: num
 }
 
 function encodeRow(place: RowPlace, projection: Projection, pins: Pins | undefined): string | undefined {
-  const { fragments, writers, columns } = projection;
+  const { mapping, file } = place.file;
+  if (mapping.casts === undefined) return writeRow(place, projection, projection.writers, pins);
+  try {
+    return writeRow(place, projection, projection.writersFor(mapping), pins);
+  } catch (thrown) {
+    throw castFaultIn(thrown, file.object.key, place.rowGroup);
+  }
+}
+
+function writeRow(
+  place: RowPlace,
+  { fragments, columns, closing }: Projection,
+  writers: readonly BlockWriter[],
+  pins: Pins | undefined,
+): string | undefined {
   let json = '';
   for (let i = 0; i < columns.length; i++) {
     const position = place.file.leafPositions[columns[i]?.ordinal ?? -1] ?? -1;
@@ -351,7 +368,7 @@ function encodeRow(place: RowPlace, projection: Projection, pins: Pins | undefin
     if (at === undefined) return undefined;
     json += fragments[i] + (writers[i] as (typeof writers)[number])(at.block, place.row - at.firstRow);
   }
-  return json + projection.closing;
+  return json + closing;
 }
 
 function encodeValue(
@@ -366,8 +383,20 @@ function encodeValue(
   if (position < 0) return { kind: 'null', tier, snapshot };
   const at: BlockAt | undefined = place.file.file.chunk(place.rowGroup, position).at(place.row, pins);
   if (at === undefined) return undefined;
-  const value = writer(at.block, place.row - at.firstRow);
+  const value = writeValue(place, column, writer, at);
   return value === undefined ? { kind: 'null', tier, snapshot } : { kind: 'value', value, tier, snapshot };
+}
+
+function writeValue(place: RowPlace, column: TableColumn, writer: ValueWriter, at: BlockAt): RawValue | undefined {
+  const { mapping, file } = place.file;
+  const row = place.row - at.firstRow;
+  const cast = mapping.casts?.[column.ordinal];
+  if (cast === undefined) return writer(at.block, row);
+  try {
+    return writer(new CastValues(at.block, cast), row);
+  } catch (thrown) {
+    throw castFaultIn(thrown, file.object.key, place.rowGroup);
+  }
 }
 
 /** The layouts, then the pages, that these columns of the row still lack. */

@@ -1,6 +1,16 @@
 /** What the operator says of a table; everything else is read from its files. */
 
+import type { ColumnType } from './column-type.ts';
 import type { JsonOptions } from './json-format.ts';
+
+/** What the operator says of a column, because its files do not agree by themselves. */
+export interface ColumnDeclaration {
+  readonly name: string;
+  /** The type that all files' values are cast to; undefined: the one that holds them all. */
+  readonly type: ColumnType | undefined;
+  /** Older names, the first that a file has counting where it lacks the name itself. */
+  readonly from: readonly string[];
+}
 
 export interface TableDefinition {
   readonly name: string;
@@ -8,6 +18,8 @@ export interface TableDefinition {
   readonly source: string;
   /** Names of the key columns, in order. */
   readonly key: readonly string[];
+  /** No two of them share a name, older ones included. */
+  readonly schema: readonly ColumnDeclaration[];
   /** At most one row has a given key, so a search stops at the first match. */
   readonly unique: boolean;
   /** A source with nothing in it is an empty table, not an error. */

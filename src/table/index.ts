@@ -1,8 +1,11 @@
 /** The table room: what a table is, what it holds now, and where the rows of a key are. */
 
+export { CastValues } from './cast-values.ts';
 export { Catalog } from './catalog.ts';
 export { type BlockAt, ChunkBlocks, type ChunkLayout, type LoadedPage, type Pins } from './chunk-blocks.ts';
-export type { TableDefinition } from './definition.ts';
+export { COLUMN_TYPE_NAMES, type ColumnType, parseColumnType } from './column-type.ts';
+export type { ColumnDeclaration, TableDefinition } from './definition.ts';
+export { castFaultIn, type FileMapping, tableValueAt } from './file-mapping.ts';
 export {
   type JsonOptions,
   type JsonWriter,
@@ -14,7 +17,7 @@ export {
 export { ExactNumber, keyJson, keyPath, parseExactJson, parseKeyJson, parseKeyText } from './key.ts';
 export { type Key, KeySearch, type Need, type SearchStep } from './key-search.ts';
 export { readBloomFilter, readLayout } from './open-file.ts';
-export { Projection } from './projection.ts';
+export { type BlockWriter, Projection } from './projection.ts';
 export { keepFresh, type RefreshEvents } from './refresher.ts';
 export { readableLeaf, type TableColumn, type TableSchema, typeName } from './schema.ts';
 export { Snapshot, type SnapshotBrokenFile, type SnapshotFile, type SnapshotReadableFile } from './snapshot.ts';

@@ -19,8 +19,26 @@ export interface JsonOptions {
   readonly nonfinite: 'null' | 'string';
 }
 
+/** What a writer asks of a block; a file of another type than the table's puts a cast between the two. */
+export type ValueReader = Pick<
+  Block,
+  | 'isNull'
+  | 'int32At'
+  | 'uint32At'
+  | 'int64At'
+  | 'uint64At'
+  | 'int64LowAt'
+  | 'int64HighAt'
+  | 'float16At'
+  | 'float32At'
+  | 'float64At'
+  | 'booleanAt'
+  | 'bytesAt'
+  | 'utf8At'
+>;
+
 /** The JSON text of the value at a row of the block, `null` for null. */
-export type JsonWriter = (block: Block, row: number) => string;
+export type JsonWriter = (block: ValueReader, row: number) => string;
 
 export interface RawValue {
   readonly contentType: string;
@@ -28,7 +46,7 @@ export interface RawValue {
 }
 
 /** One value on its own; undefined for null. */
-export type ValueWriter = (block: Block, row: number) => RawValue | undefined;
+export type ValueWriter = (block: ValueReader, row: number) => RawValue | undefined;
 
 /** Nanoseconds of a day and its Julian day number, little-endian: the epoch is day 2,440,588. */
 const JULIAN_EPOCH = 2_440_588;
@@ -121,12 +139,12 @@ function fitsPhysicalType({ logicalType: type, physicalType, typeLength }: LeafC
   }
 }
 
-function stringWriter(block: Block, row: number): string {
+function stringWriter(block: ValueReader, row: number): string {
   return block.isNull(row) ? 'null' : JSON.stringify(block.utf8At(row));
 }
 
 /** For texts of ours, in which nothing needs an escape. */
-function textWriter(textAt: (block: Block, row: number) => string): JsonWriter {
+function textWriter(textAt: (block: ValueReader, row: number) => string): JsonWriter {
   return (block, row) => (block.isNull(row) ? 'null' : `"${textAt(block, row)}"`);
 }
 
@@ -141,13 +159,13 @@ function integerWriter(bitWidth: number, isSigned: boolean, options: JsonOptions
 }
 
 /** Most 64-bit integers fit a double, and a double prints without allocating a BigInt. */
-function int64Text(block: Block, row: number): string {
+function int64Text(block: ValueReader, row: number): string {
   const high = block.int64HighAt(row);
   if (high >= -SAFE_HIGH && high < SAFE_HIGH) return `${high * 0x1_0000_0000 + (block.int64LowAt(row) >>> 0)}`;
   return `${block.int64At(row)}`;
 }
 
-function uint64Text(block: Block, row: number): string {
+function uint64Text(block: ValueReader, row: number): string {
   const high = block.int64HighAt(row);
   if (high >= 0 && high < SAFE_HIGH) return `${high * 0x1_0000_0000 + (block.int64LowAt(row) >>> 0)}`;
   return `${block.uint64At(row)}`;
@@ -158,7 +176,7 @@ function doubleWriter(options: JsonOptions): JsonWriter {
   return (block, row) => (block.isNull(row) ? 'null' : formatNumber(block.float64At(row), asText));
 }
 
-function numberWriter(numberAt: (block: Block, row: number) => number, options: JsonOptions): JsonWriter {
+function numberWriter(numberAt: (block: ValueReader, row: number) => number, options: JsonOptions): JsonWriter {
   const asText = options.nonfinite === 'string';
   return (block, row) => (block.isNull(row) ? 'null' : formatNumber(numberAt(block, row), asText));
 }
@@ -170,7 +188,7 @@ function formatNumber(value: number, nonfiniteAsText: boolean): string {
   return nonfiniteAsText ? `"${value}"` : 'null';
 }
 
-function decimalText(leaf: LeafColumn, precision: number, scale: number): (block: Block, row: number) => string {
+function decimalText(leaf: LeafColumn, precision: number, scale: number): (block: ValueReader, row: number) => string {
   if (!(scale >= 0 && scale <= precision && precision <= MAX_DECIMAL_PRECISION)) {
     throw noJsonForm(leaf, `decimals of precision ${precision} and scale ${scale}`);
   }
@@ -179,12 +197,12 @@ function decimalText(leaf: LeafColumn, precision: number, scale: number): (block
   return (block, row) => formatDecimal(unscaledFromBytes(block.bytesAt(row)), scale);
 }
 
-function timeText(leaf: LeafColumn, unit: TimeUnit): (block: Block, row: number) => string {
+function timeText(leaf: LeafColumn, unit: TimeUnit): (block: ValueReader, row: number) => string {
   if (leaf.physicalType === 'INT32') return (block, row) => formatTime(block.int32At(row), unit);
   return (block, row) => formatLongTime(block.int64At(row), unit);
 }
 
-function timestampText(unit: TimeUnit, isAdjustedToUTC: boolean): (block: Block, row: number) => string {
+function timestampText(unit: TimeUnit, isAdjustedToUTC: boolean): (block: ValueReader, row: number) => string {
   const zone = isAdjustedToUTC ? 'Z' : '';
   return (block, row) => {
     const high = block.int64HighAt(row);

@@ -15,6 +15,7 @@
 import { rangeLength, type ServiceError } from '../core/index.ts';
 import { findRow, type KeyValue } from '../parquet/index.ts';
 import type { ChunkBlocks, Pins } from './chunk-blocks.ts';
+import { type FileMapping, keyInFile } from './file-mapping.ts';
 import type { Snapshot, SnapshotReadableFile } from './snapshot.ts';
 import type { TableFile } from './table-file.ts';
 
@@ -47,6 +48,10 @@ export class KeySearch {
   readonly uncovered: ServiceError[] = [];
 
   #file = 0;
+  /** The key by the current file's own types. */
+  #keyInFile: Key;
+  /** By mapping of files whose types are not the table's; an undefined key is no value of theirs. */
+  #castKeys: Map<FileMapping, Key | undefined> | undefined = undefined;
   #rowGroup = 0;
   /** The candidate ranges of the current row group, [start, end) in turn; undefined until they are planned. */
   #ranges: readonly number[] | undefined = undefined;
@@ -60,6 +65,7 @@ export class KeySearch {
   constructor(snapshot: Snapshot, key: Key, pins: Pins | undefined) {
     this.snapshot = snapshot;
     this.key = key;
+    this.#keyInFile = key;
     this.pins = pins;
   }
 
@@ -74,7 +80,7 @@ export class KeySearch {
         this.uncovered.push(file.error.with({ file: file.object.key }));
         continue;
       }
-      if (file.keyPositions === undefined) continue;
+      if (file.keyPositions === undefined || !this.#takeKey(file.mapping)) continue;
       while (this.#toCandidate(file.file, file.keyPositions)) {
         const step = this.#searchRowGroup(file, file.keyPositions);
         if (step !== 'exhausted') return step;
@@ -96,6 +102,19 @@ export class KeySearch {
     }
     const pages = this.#failed.get(need.chunk) ?? new Map<number, ServiceError>();
     this.#failed.set(need.chunk, pages.set(need.page, error));
+  }
+
+  /** False where the key is provably no value of the file's types. */
+  #takeKey(mapping: FileMapping): boolean {
+    if (mapping.keyCasts === undefined) {
+      this.#keyInFile = this.key;
+      return true;
+    }
+    this.#castKeys ??= new Map();
+    if (!this.#castKeys.has(mapping)) this.#castKeys.set(mapping, keyInFile(mapping, this.key));
+    const key = this.#castKeys.get(mapping);
+    this.#keyInFile = key ?? this.key;
+    return key !== undefined;
   }
 
   #nextRowGroup(): void {
@@ -128,7 +147,7 @@ export class KeySearch {
       if (this.#ranges !== undefined) return true;
       let candidate = this.#rowGroup;
       for (const [i, position] of positions.entries()) {
-        const value = this.key[i];
+        const value = this.#keyInFile[i];
         if (candidate < 0) return false;
         if (value !== undefined) candidate = index.nextRowGroup(position, value, candidate);
       }
@@ -149,7 +168,7 @@ export class KeySearch {
     }
     let ranges: readonly number[] = [0, file.index.rowGroupRows(this.#rowGroup)];
     for (const [i, chunk] of chunks.entries()) {
-      const value = this.key[i];
+      const value = this.#keyInFile[i];
       if (chunk.layout === undefined || value === undefined || ranges.length === 0) continue;
       ranges = intersect(ranges, candidateRanges(chunk.layout, value));
     }
@@ -165,7 +184,7 @@ export class KeySearch {
     const wanted: Need[] = [];
     for (const [i, chunk] of chunks.entries()) {
       const filter = chunk.bloomFilter;
-      const value = this.key[i];
+      const value = this.#keyInFile[i];
       if (filter === 'none' || value === undefined) continue;
       if (filter === undefined) {
         if (savesReading(chunk, ranges)) wanted.push({ kind: 'bloomFilter', file, chunk });
@@ -185,7 +204,7 @@ export class KeySearch {
       const chunk = file.file.chunk(this.#rowGroup, position);
       const at = chunk.at(this.#row, this.pins);
       const leaf = leaves[position];
-      const value = this.key[i];
+      const value = this.#keyInFile[i];
       if (leaf === undefined || value === undefined) return 'exhausted';
       if (this.#blocksLeft-- <= 0) return 'paused';
       if (at === undefined) {

@@ -61,6 +61,18 @@ export function keyPath(leaves: readonly LeafColumn[], key: readonly KeyValue[])
   return parts.join('/');
 }
 
+/** The text of a value, as `parseKeyText` takes it. */
+export function keyText(leaf: LeafColumn, value: KeyValue): string {
+  return formOf(leaf).format(value);
+}
+
+/** The value whose text this is; undefined where there is none, or where the same value is written otherwise. */
+export function canonicalKey(leaf: LeafColumn, text: string): KeyValue | undefined {
+  const form = formOf(leaf);
+  const value = form.parse(text);
+  return value !== undefined && form.format(value) === text ? value : undefined;
+}
+
 const MAX_ECHO = 100;
 
 function badKey(leaf: LeafColumn, given: string): ServiceError {

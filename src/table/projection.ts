@@ -5,9 +5,14 @@
  * object: a column may be called `__proto__` or `7`, and the order of columns is the caller's.
  */
 
-import type { LeafColumn } from '../parquet/index.ts';
+import type { Block, LeafColumn } from '../parquet/index.ts';
+import { CastValues } from './cast-values.ts';
+import type { FileMapping } from './file-mapping.ts';
 import { type JsonOptions, type JsonWriter, jsonWriter } from './json-format.ts';
 import { readableLeaf, type TableColumn } from './schema.ts';
+
+/** The JSON text of the value at a row of a file's block. */
+export type BlockWriter = (block: Block, row: number) => string;
 
 export class Projection {
   readonly columns: readonly TableColumn[];
@@ -16,9 +21,11 @@ export class Projection {
   /** The text before each value; `closing` ends the row. */
   readonly fragments: readonly string[];
   readonly closing: string;
+  /** For files whose types are the table's own. */
   readonly writers: readonly JsonWriter[];
   /** The same for the same columns and format: the encoder's part of an ETag. */
   readonly id: string;
+  readonly #castingWriters = new WeakMap<FileMapping, readonly BlockWriter[]>();
 
   constructor(columns: readonly TableColumn[], json: JsonOptions) {
     this.columns = columns;
@@ -28,5 +35,17 @@ export class Projection {
     this.fragments = columns.map((column, i) => `${i === 0 ? '{' : ','}${JSON.stringify(column.name)}:`);
     this.closing = columns.length === 0 ? '{}' : '}';
     this.id = `json-${json.int64}-${json.nonfinite}:${columns.map((column) => column.ordinal).join(',')}`;
+  }
+  /** By column, for the blocks of a file. Nothing but the lookup of these depends on what the file's types are. */
+  writersFor(mapping: FileMapping): readonly BlockWriter[] {
+    if (mapping.casts === undefined) return this.writers;
+    const known = this.#castingWriters.get(mapping);
+    if (known !== undefined) return known;
+    const made = this.writers.map((writer, i): BlockWriter => {
+      const cast = mapping.casts?.[this.columns[i]?.ordinal ?? -1];
+      return cast === undefined ? writer : (block, row) => writer(new CastValues(block, cast), row);
+    });
+    this.#castingWriters.set(mapping, made);
+    return made;
   }
 }

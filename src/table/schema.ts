@@ -1,17 +1,23 @@
 /**
  * The columns of a table: the union by name of its files' top-level columns.
  *
- * A column that a file lacks reads null there. Two files that give one name two types are refused, since no answer
- * about such a column could be right for both.
+ * A column that a file lacks reads null there. Where files give one name several types the table has the one that holds
+ * them all (`widening.ts`), or the one that the operator declared (`cast.ts` says which values that takes); else they
+ * are refused, since no answer about such a column could be right for both. Whether a file lets a column be null never
+ * matters: a column may be null where any file says so or lacks it.
  */
 
 import { ServiceError, unsupported } from '../core/index.ts';
 import type { FileSchema, LeafColumn, SchemaNode } from '../parquet/index.ts';
+import { castBetween } from './cast.ts';
+import { type ColumnType, typeText } from './column-type.ts';
+import type { ColumnDeclaration } from './definition.ts';
+import { widerType } from './widening.ts';
 
 export interface TableColumn {
   readonly ordinal: number;
   readonly name: string;
-  /** The type by which values are read and written; undefined where this version cannot read the column. */
+  /** The type by which values are answered and keys are read; undefined where this version cannot read the column. */
   readonly leaf: LeafColumn | undefined;
   /** The feature that is missing where `leaf` is undefined. */
   readonly unsupported: string | undefined;
@@ -20,6 +26,7 @@ export interface TableColumn {
 export interface TableSchema {
   readonly columns: readonly TableColumn[];
   readonly byName: ReadonlyMap<string, TableColumn>;
+  readonly names: ColumnNames;
 }
 
 /** What a schema is made from: the files in order, named so that a conflict can say which two disagree. */
@@ -28,32 +35,28 @@ export interface NamedFileSchema {
   readonly schema: FileSchema;
 }
 
-export function uniteSchemas(files: readonly NamedFileSchema[]): TableSchema {
-  const byName = new Map<string, TableColumn>();
-  const firstFile = new Map<string, string>();
+export function uniteSchemas(
+  files: readonly NamedFileSchema[],
+  declarations: readonly ColumnDeclaration[] = [],
+): TableSchema {
+  const names = new ColumnNames(declarations);
+  const unions = new Map<string, ColumnUnion>();
   for (const file of files) {
-    for (const node of file.schema.root.children) {
-      const known = byName.get(node.name);
-      if (known === undefined) {
-        byName.set(node.name, columnOf(node, byName.size));
-        firstFile.set(node.name, file.name);
-        continue;
+    for (const [name, node] of nodesByColumn(file.schema, names)) {
+      let union = unions.get(name);
+      if (union === undefined) {
+        union = new ColumnUnion(name, names.typeOf(name));
+        unions.set(name, union);
       }
-      const [was, now] = [typeName(known), typeName(columnOf(node, 0))];
-      if (was !== now) throw conflict(node.name, was, firstFile.get(node.name) ?? '', now, file.name);
+      union.add(node, file.name);
     }
   }
-  return { columns: [...byName.values()], byName };
-}
-
-/** For each table column the position of its leaf in this file, or -1 where the file lacks it. */
-export function leafPositions(table: TableSchema, file: FileSchema): Int32Array {
-  const positions = new Int32Array(table.columns.length).fill(-1);
-  for (const node of file.root.children) {
-    const column = table.byName.get(node.name);
-    if (column !== undefined && node.kind === 'leaf') positions[column.ordinal] = node.leaf.ordinal;
+  // A column that was declared with a type and is in no file yet reads null, as one does that some files lack.
+  for (const { name, type } of declarations) {
+    if (type !== undefined && !unions.has(name)) unions.set(name, new ColumnUnion(name, type));
   }
-  return positions;
+  const columns = [...unions.values()].map((union, ordinal) => union.column(ordinal, files.length));
+  return { columns, byName: new Map(columns.map((column) => [column.name, column])), names };
 }
 
 /** The column's leaf, or `unsupported` naming the column and the feature. */
@@ -67,48 +70,158 @@ export function readableLeaf(column: TableColumn): LeafColumn {
 
 /** A type as people and error messages read it, such as `INT64 TIMESTAMP(MICROS,UTC)`. */
 export function typeName(column: TableColumn): string {
-  const leaf = column.leaf;
-  if (leaf === undefined) return column.unsupported ?? 'unsupported';
-  const length = leaf.physicalType === 'FIXED_LEN_BYTE_ARRAY' ? `(${leaf.typeLength})` : '';
-  const logical = logicalName(leaf);
-  return `${leaf.physicalType}${length}${logical === '' ? '' : ` ${logical}`}`;
+  return column.leaf === undefined ? (column.unsupported ?? 'unsupported') : typeText(column.leaf);
 }
 
-function logicalName(leaf: LeafColumn): string {
-  const type = leaf.logicalType;
-  switch (type.kind) {
-    case 'NONE':
-      return '';
-    case 'INTEGER':
-      return `${type.isSigned ? 'INT' : 'UINT'}(${type.bitWidth})`;
-    case 'DECIMAL':
-      return `DECIMAL(${type.precision},${type.scale})`;
-    case 'TIME':
-    case 'TIMESTAMP':
-      return `${type.kind}(${type.unit}${type.isAdjustedToUTC ? ',UTC' : ''})`;
-    default:
-      return type.kind;
+/** Which column of the table a name in a file stands for. */
+export class ColumnNames {
+  readonly #declared: ReadonlyMap<string, ColumnDeclaration>;
+  readonly #columnOfOlder = new Map<string, string>();
+
+  constructor(declarations: readonly ColumnDeclaration[]) {
+    this.#declared = new Map(declarations.map((declaration) => [declaration.name, declaration]));
+    for (const { name, from } of declarations) for (const older of from) this.#columnOfOlder.set(older, name);
+  }
+
+  columnOf(nameInFile: string): string {
+    return this.#columnOfOlder.get(nameInFile) ?? nameInFile;
+  }
+
+  typeOf(column: string): ColumnType | undefined {
+    return this.#declared.get(column)?.type;
+  }
+
+  /** Of several names of one column in a file the one of the lowest rank counts: the column's own, then as declared. */
+  rankOf(nameInFile: string): number {
+    const column = this.#columnOfOlder.get(nameInFile);
+    return column === undefined ? 0 : 1 + (this.#declared.get(column)?.from.indexOf(nameInFile) ?? 0);
   }
 }
 
-function columnOf(node: SchemaNode, ordinal: number): TableColumn {
-  if (node.kind === 'leaf' && node.repetition !== 'REPEATED') {
-    return { ordinal, name: node.name, leaf: node.leaf, unsupported: undefined };
+/** The file's top-level nodes by the column of the table that each is. Of two of one name the first counts. */
+export function nodesByColumn(file: FileSchema, names: ColumnNames): ReadonlyMap<string, SchemaNode> {
+  const nodes = new Map<string, SchemaNode>();
+  for (const node of file.root.children) {
+    const column = names.columnOf(node.name);
+    const known = nodes.get(column);
+    if (known === undefined || names.rankOf(node.name) < names.rankOf(known.name)) nodes.set(column, node);
   }
-  return { ordinal, name: node.name, leaf: undefined, unsupported: nestedKind(node) };
+  return nodes;
 }
 
-function nestedKind(node: SchemaNode): string {
-  if (node.kind === 'leaf') return 'a repeated field';
-  if (node.annotation === 'NONE') return 'a nested struct';
-  return `a nested ${node.annotation}`;
+interface Seen {
+  readonly node: SchemaNode;
+  readonly file: string;
 }
 
-function conflict(column: string, was: string, wasIn: string, now: string, nowIn: string): ServiceError {
-  return new ServiceError(
-    'unavailable',
-    'schema_conflict',
-    `column ${JSON.stringify(column)} is ${was} in ${wasIn} but ${now} in ${nowIn}; a table's files must agree on a column's type`,
-    { column, types: [was, now], files: [wasIn, nowIn] },
-  );
+/** One column while its files are united: the type so far, and each type seen with the first file that has it. */
+class ColumnUnion {
+  readonly #name: string;
+  readonly #declared: ColumnType | undefined;
+  readonly #seen = new Map<string, Seen>();
+  /** The type that holds all leaves seen; undefined before the first, and where the column is nested. */
+  #type: ColumnType | undefined;
+  #nested: string | undefined = undefined;
+  #files = 0;
+  #isOptional = false;
+
+  constructor(name: string, declared: ColumnType | undefined) {
+    this.#name = name;
+    this.#declared = declared;
+    this.#type = declared;
+  }
+
+  add(node: SchemaNode, file: string): void {
+    this.#files += 1;
+    this.#isOptional ||= node.repetition !== 'REQUIRED';
+    // A column of nothing but nulls has a type by accident and agrees with every other.
+    if (isUnknown(node) && (this.#type !== undefined || this.#nested !== undefined)) return;
+    const described = nodeText(node);
+    if (this.#seen.has(described)) return;
+    const isFirst = [...this.#seen.values()].every((seen) => isUnknown(seen.node));
+    if (this.#declared !== undefined) this.#checkCast(node, file, this.#declared);
+    else if (isFirst) this.#begin(node);
+    else this.#widen(node, file);
+    this.#seen.set(described, { node, file });
+  }
+
+  column(ordinal: number, files: number): TableColumn {
+    const name = this.#name;
+    if (this.#type === undefined) return { ordinal, name, leaf: undefined, unsupported: this.#nested };
+    const isNullable = this.#isOptional || this.#files < files;
+    return { ordinal, name, leaf: leafOf(name, ordinal, this.#type, isNullable), unsupported: undefined };
+  }
+
+  #begin(node: SchemaNode): void {
+    this.#type = scalarOf(node);
+    this.#nested = this.#type === undefined ? nodeText(node) : undefined;
+  }
+
+  #widen(node: SchemaNode, file: string): void {
+    const type = scalarOf(node);
+    const wider = type && this.#type && widerType(this.#type, type);
+    if (wider === undefined) throw this.#conflict(node, file);
+    this.#type = wider;
+  }
+
+  #checkCast(node: SchemaNode, file: string, declared: ColumnType): void {
+    if (node.kind === 'leaf' && scalarOf(node) !== undefined) {
+      if (isUnknown(node)) return;
+      if (castBetween(node.leaf, leafOf(this.#name, 0, declared, true)) !== 'none') return;
+    }
+    const types = [typeText(declared), nodeText(node)] as const;
+    throw new ServiceError(
+      'unavailable',
+      'schema_conflict',
+      `column ${JSON.stringify(this.#name)} is declared as ${types[0]} but is ${types[1]} in ${file}, which is never cast to it`,
+      { column: this.#name, types, files: [file] },
+    );
+  }
+
+  /** Types that cannot be joined have two among them that cannot, so that both files can be named. */
+  #conflict(node: SchemaNode, file: string): ServiceError {
+    const seen = [...this.#seen.values()];
+    const other = seen.find((candidate) => !canJoin(candidate.node, node)) ?? seen[0] ?? { node, file };
+    const types = [nodeText(other.node), nodeText(node)] as const;
+    return new ServiceError(
+      'unavailable',
+      'schema_conflict',
+      `column ${JSON.stringify(this.#name)} is ${types[0]} in ${other.file} but ${types[1]} in ${file}; a table's files must agree on a column's type, or its \`schema\` declare one that both can be cast to`,
+      { column: this.#name, types, files: [other.file, file] },
+    );
+  }
+}
+
+function canJoin(a: SchemaNode, b: SchemaNode): boolean {
+  const [one, other] = [scalarOf(a), scalarOf(b)];
+  return one !== undefined && other !== undefined && widerType(one, other) !== undefined;
+}
+
+function isUnknown(node: SchemaNode): boolean {
+  return node.kind === 'leaf' && node.repetition !== 'REPEATED' && node.leaf.logicalType.kind === 'UNKNOWN';
+}
+
+/** The type of a column of one value a row; undefined for a nested one. */
+function scalarOf(node: SchemaNode): ColumnType | undefined {
+  return node.kind === 'leaf' && node.repetition !== 'REPEATED' ? node.leaf : undefined;
+}
+
+/** The table's own leaf: named as the table's column is, whatever the files call it. */
+function leafOf(name: string, ordinal: number, type: ColumnType, isNullable: boolean): LeafColumn {
+  const { physicalType, typeLength, logicalType } = type;
+  return {
+    ordinal,
+    path: [name],
+    name,
+    physicalType,
+    typeLength,
+    logicalType,
+    maxDefinitionLevel: isNullable ? 1 : 0,
+    maxRepetitionLevel: 0,
+  };
+}
+
+function nodeText(node: SchemaNode): string {
+  if (node.kind === 'leaf') return node.repetition === 'REPEATED' ? 'a repeated field' : typeText(node.leaf);
+  return node.annotation === 'NONE' ? 'a nested struct' : `a nested ${node.annotation}`;
 }

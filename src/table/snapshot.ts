@@ -10,9 +10,10 @@ import { ServiceError } from '../core/index.ts';
 import { keyClassOf, type LeafColumn } from '../parquet/index.ts';
 import type { ObjectMeta } from '../storage/index.ts';
 import type { TableDefinition } from './definition.ts';
+import { type FileMapping, mapFile, schemaId } from './file-mapping.ts';
 import type { JsonOptions } from './json-format.ts';
 import { Projection } from './projection.ts';
-import { leafPositions, readableLeaf, type TableColumn, type TableSchema, uniteSchemas } from './schema.ts';
+import { type NamedFileSchema, readableLeaf, type TableColumn, type TableSchema, uniteSchemas } from './schema.ts';
 import type { BrokenFile, TableFile } from './table-file.ts';
 
 /** Requests choose columns freely, so what is kept prepared for them must be bounded. */
@@ -23,6 +24,8 @@ export type SnapshotFile = SnapshotReadableFile | SnapshotBrokenFile;
 export interface SnapshotReadableFile {
   readonly kind: 'readable';
   readonly file: TableFile;
+  /** Shared by all files of one schema. */
+  readonly mapping: FileMapping;
   /** By table column: the leaf's position in this file, -1 where it has none. */
   readonly leafPositions: Int32Array;
   /** By key column: the leaf's position; undefined where the file lacks one and so holds no key at all. */
@@ -51,10 +54,11 @@ export class Snapshot {
     this.createdAtMs = createdAtMs;
     this.confirmedAtMs = createdAtMs;
     const readable = files.filter(isReadable);
-    this.schema = uniteSchemas(readable.map((file) => ({ name: file.object.key, schema: file.index.schema })));
+    this.schema = uniteSchemas(distinctSchemas(readable), definition.schema);
     this.keyColumns = readable.length === 0 ? [] : definition.key.map((name) => keyColumn(this.schema, name));
     this.keyLeaves = this.keyColumns.map(readableLeaf);
-    this.files = files.map((file) => this.#snapshotFile(file));
+    const mappings = new Map<string, FileMapping>();
+    this.files = files.map((file) => this.#snapshotFile(file, mappings));
     this.rows = readable.reduce((rows, file) => rows + file.index.rows, 0);
     this.id = snapshotId(
       definition,
@@ -93,17 +97,25 @@ export class Snapshot {
     return names === undefined ? this.schema.columns : [...new Set(names)].map((name) => this.column(name));
   }
 
-  #snapshotFile(file: TableFile | BrokenFile): SnapshotFile {
+  #snapshotFile(file: TableFile | BrokenFile, mappings: Map<string, FileMapping>): SnapshotFile {
     if (!isReadable(file)) return { kind: 'broken', object: file.object, error: file.error };
-    const positions = leafPositions(this.schema, file.index.schema);
-    const keyPositions = this.keyColumns.map((column) => positions[column.ordinal] ?? -1);
-    return {
-      kind: 'readable',
-      file,
-      leafPositions: positions,
-      keyPositions: keyPositions.includes(-1) ? undefined : keyPositions,
-    };
+    const { schema } = file.index;
+    const id = schemaId(schema);
+    const mapping = mappings.get(id) ?? mapFile(this.schema, schema, this.keyColumns);
+    mappings.set(id, mapping);
+    const { leafPositions, keyPositions } = mapping;
+    return { kind: 'readable', file, mapping, leafPositions, keyPositions };
   }
+}
+
+/** Each schema once, with the first file that has it: the files of a table are many and their schemas few. */
+function distinctSchemas(files: readonly TableFile[]): readonly NamedFileSchema[] {
+  const distinct = new Map<string, NamedFileSchema>();
+  for (const { object, index } of files) {
+    const id = schemaId(index.schema);
+    if (!distinct.has(id)) distinct.set(id, { name: object.key, schema: index.schema });
+  }
+  return [...distinct.values()];
 }
 
 function isReadable(file: TableFile | BrokenFile): file is TableFile {
@@ -144,7 +156,7 @@ function unknownColumn(name: string, schema: TableSchema): ServiceError {
 
 function snapshotId(definition: TableDefinition, objects: readonly ObjectMeta[]): string {
   const hash = createHash('sha256');
-  hash.update(JSON.stringify([definition.name, definition.key]));
+  hash.update(JSON.stringify([definition.name, definition.key, definition.schema]));
   for (const object of objects) hash.update(JSON.stringify([object.key, object.eTag, object.sizeBytes]));
   return hash.digest('hex').slice(0, 16);
 }

@@ -127,7 +127,7 @@ export class Table {
   /** A broken file becomes a value; storage that cannot answer fails the whole refresh, since it tells nothing. */
   async #openOne(object: ObjectMeta, fresh: TableFile[], signal: AbortSignal): Promise<TableFile | BrokenFile> {
     try {
-      const file = await openFile(this.source.store, object, this.definition.key, this.#tier, signal);
+      const file = await openFile(this.source.store, object, keyNamesInFiles(this.definition), this.#tier, signal);
       fresh.push(file);
       const format = this.definition.plainParquet ? undefined : foreignFormatOfFooter(file.index);
       if (format !== undefined) throw foreignFormatError(format, this.source.uri);
@@ -163,6 +163,11 @@ function behindTheServer(error: ServiceError, source: string): ServiceError {
   const callers: readonly string[] = ['invalid', 'unauthorized', 'tooLarge', 'overloaded'];
   if (!callers.includes(error.kind)) return error;
   return new ServiceError('unavailable', error.code, error.message, error.context, error);
+}
+
+/** The key columns by every name that a file may have for them. */
+function keyNamesInFiles({ key, schema }: TableDefinition): readonly string[] {
+  return [...key, ...schema.flatMap(({ name, from }) => (key.includes(name) ? from : []))];
 }
 
 function releaseDropped(before: Snapshot | undefined, files: readonly (TableFile | BrokenFile)[]): void {

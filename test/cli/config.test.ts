@@ -31,6 +31,7 @@ tables:
     name: 'users',
     source: 's3://lake/prod/',
     key: ['user_id'],
+    schema: [],
     unique: true,
     allowEmpty: false,
     required: true,

@@ -1,0 +1,104 @@
+/**
+ * How one file's leaves serve the columns of its table: where each column lies, and what stands between the file's type
+ * and the table's. Files of one schema share one mapping, so that whatever is prepared for it is prepared once.
+ */
+
+import { createHash } from 'node:crypto';
+import { assert, ServiceError } from '../core/index.ts';
+import { type Block, type FileSchema, type KeyValue, keyValueAt, type SchemaNode } from '../parquet/index.ts';
+import { type Cast, castBetween } from './cast.ts';
+import { typeText } from './column-type.ts';
+import { nodesByColumn, type TableColumn, type TableSchema } from './schema.ts';
+
+export interface FileMapping {
+  /** By table column: the leaf's position in the file, -1 where it has none. */
+  readonly leafPositions: Int32Array;
+  /** By table column, where the types differ; undefined where they differ nowhere. */
+  readonly casts: readonly (Cast | undefined)[] | undefined;
+  /** By key column: the leaf's position; undefined where the file lacks one and so holds no key at all. */
+  readonly keyPositions: readonly number[] | undefined;
+  /** By key column, where the types differ; undefined where they differ nowhere. */
+  readonly keyCasts: readonly (Cast | undefined)[] | undefined;
+}
+
+export function mapFile(table: TableSchema, file: FileSchema, keyColumns: readonly TableColumn[]): FileMapping {
+  const leafPositions = new Int32Array(table.columns.length).fill(-1);
+  const casts: (Cast | undefined)[] = new Array(table.columns.length).fill(undefined);
+  for (const [name, node] of nodesByColumn(file, table.names)) {
+    const column = table.byName.get(name);
+    if (column?.leaf === undefined || node.kind !== 'leaf') continue;
+    // A column of nothing but nulls has a type by accident.
+    if (node.leaf.logicalType.kind === 'UNKNOWN' && column.leaf.logicalType.kind !== 'UNKNOWN') continue;
+    const cast = castBetween(node.leaf, column.leaf);
+    assert(cast !== 'none', `column ${name} was united from types that no cast joins`);
+    leafPositions[column.ordinal] = node.leaf.ordinal;
+    if (cast !== 'same') casts[column.ordinal] = cast;
+  }
+  const keyPositions = keyColumns.map((column) => leafPositions[column.ordinal] ?? -1);
+  return {
+    leafPositions,
+    casts: unlessEmpty(casts),
+    keyPositions: keyPositions.includes(-1) ? undefined : keyPositions,
+    keyCasts: unlessEmpty(keyColumns.map((column) => casts[column.ordinal])),
+  };
+}
+
+function unlessEmpty(casts: readonly (Cast | undefined)[]): readonly (Cast | undefined)[] | undefined {
+  return casts.some((cast) => cast !== undefined) ? casts : undefined;
+}
+
+const schemaIds = new WeakMap<FileSchema, string>();
+
+/** Equal for schemas that map alike to any table. Kept, since a file outlives the snapshots it is in. */
+export function schemaId(schema: FileSchema): string {
+  let id = schemaIds.get(schema);
+  if (id === undefined) {
+    id = createHash('sha256').update(schema.root.children.map(nodeId).join()).digest('base64');
+    schemaIds.set(schema, id);
+  }
+  return id;
+}
+
+function nodeId(node: SchemaNode): string {
+  const own = `${JSON.stringify(node.name)} ${node.repetition}`;
+  if (node.kind === 'leaf') return `${own} ${typeText(node.leaf)}`;
+  return `${own} ${node.annotation}(${node.children.map(nodeId).join()})`;
+}
+
+/** The key by the file's own types; undefined where one of its parts is no value that the file can hold. */
+export function keyInFile({ keyCasts }: FileMapping, key: readonly KeyValue[]): readonly KeyValue[] | undefined {
+  if (keyCasts === undefined) return key;
+  const converted: KeyValue[] = [];
+  for (const [i, value] of key.entries()) {
+    const cast = keyCasts[i];
+    const inFile = cast === undefined ? value : cast.backward(value);
+    if (inFile === undefined) return undefined;
+    converted.push(inFile);
+  }
+  return converted;
+}
+
+/** A value of the file, which is not null, as the table's. */
+export function tableValueAt(
+  { leafPositions, casts }: FileMapping,
+  schema: FileSchema,
+  column: TableColumn,
+  block: Block,
+  row: number,
+): KeyValue {
+  const leaf = schema.leaves[leafPositions[column.ordinal] ?? -1];
+  assert(leaf !== undefined, `column ${column.name} is read from a file that lacks it`);
+  const value = keyValueAt(block, leaf, row);
+  return casts?.[column.ordinal]?.forward(value) ?? value;
+}
+
+/** What was thrown while values of a row group were cast: a cast knows its column, and here learns where it was. */
+export function castFaultIn(thrown: unknown, file: string, rowGroup: number): unknown {
+  if (!(thrown instanceof ServiceError) || thrown.context['file'] !== undefined) return thrown;
+  const { kind, code, message, context } = thrown;
+  return new ServiceError(kind, code, `${message} (file ${file}, row group ${rowGroup})`, {
+    ...context,
+    file,
+    rowGroup,
+  });
+}

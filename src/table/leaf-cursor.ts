@@ -1,0 +1,67 @@
+/**
+ * Goes through the entries that one leaf has in one row: at each its levels and, where they are full, its value.
+ *
+ * The leaves of a row are read side by side and must tell the same story. Each reader checks the part it relies on, so
+ * that a file whose leaves disagree is `corrupt` and not a wrong answer.
+ */
+
+import { corrupt, type ServiceError } from '../core/index.ts';
+import type { Block, LeafColumn } from '../parquet/index.ts';
+import type { BlockAt } from './chunk-blocks.ts';
+
+export class LeafCursor {
+  readonly leaf: LeafColumn;
+  /** The entry that is next, by which the block's value readers are asked. */
+  entry = 0;
+  #end = 0;
+  #block: Block | undefined = undefined;
+  #repetition: Uint8Array = new Uint8Array(0);
+  #definition: Uint8Array | undefined = undefined;
+
+  constructor(leaf: LeafColumn) {
+    this.leaf = leaf;
+  }
+
+  /** Stands before the first entry of the row, which the block holds. */
+  open({ block, firstRow }: BlockAt, row: number): void {
+    const { levels } = block;
+    const at = row - firstRow;
+    this.#block = block;
+    this.#definition = levels?.definition;
+    this.#repetition = levels?.repetition ?? this.#repetition;
+    const starts = levels?.rowStart;
+    this.entry = starts?.[at] ?? at;
+    this.#end = starts?.[at + 1] ?? at + 1;
+  }
+
+  get block(): Block {
+    if (this.#block === undefined) throw this.fault('are read before a row was opened');
+    return this.#block;
+  }
+
+  /** The definition level of the next entry. */
+  level(): number {
+    if (this.entry >= this.#end) throw this.fault('end before those of its siblings');
+    if (this.#definition !== undefined) return this.#definition[this.entry] as number;
+    return this.#block?.isNull(this.entry) ? 0 : this.leaf.maxDefinitionLevel;
+  }
+
+  /** Whether the next entry goes on with the list of this repetition level. */
+  goesOn(repetitionLevel: number): boolean {
+    return this.entry < this.#end && this.#repetition[this.entry] === repetitionLevel;
+  }
+
+  /** Passes over an entry that says no more than that something around the leaf is null or empty. */
+  skip(level: number): void {
+    if (this.level() !== level) throw this.fault('disagree with those of its siblings about what is null');
+    this.entry += 1;
+  }
+
+  close(): void {
+    if (this.entry !== this.#end) throw this.fault('go on behind the end of the row');
+  }
+
+  fault(how: string): ServiceError {
+    return corrupt(`the levels of column ${this.leaf.name} ${how}`, { column: this.leaf.name });
+  }
+}

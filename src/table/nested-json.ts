@@ -1,0 +1,218 @@
+/**
+ * The JSON text of a nested column's value, put together from its leaves by their levels, with no object in between.
+ *
+ *     list     [..]; an empty one is [], a null one null
+ *     struct   {..} with every field of the table's struct, in order; what a file lacks is null
+ *     map      {"key": value, ..} where keys are strings; else [{"key": key, "value": value}, ..], since JSON has no other
+ *              keys; of several entries with one key the last counts, as the format says
+ *     variant  the value it holds
+ *
+ * A column is compiled once into functions, one for each node of its schema, that take the cursors of the leaves below
+ * them forward together. Each call consumes an entry of each of these leaves, so that levels can make no endless loop;
+ * the depth of calls is the schema's, which is bounded. An assembly is used by one caller at a time, without a wait in
+ * between: its cursors are its own.
+ */
+
+import { corrupt } from '../core/index.ts';
+import type { LeafColumn, ListShape, MapShape, Shape, StructShape, ValueShape } from '../parquet/index.ts';
+import { castBetween } from './cast.ts';
+import { CastValues } from './cast-values.ts';
+import type { BlockAt } from './chunk-blocks.ts';
+import { type JsonOptions, type JsonWriter, jsonWriter } from './json-format.ts';
+import { LeafCursor } from './leaf-cursor.ts';
+import { type NestedType, valueLeaf } from './nested-type.ts';
+import { variantWrite } from './variant-json.ts';
+
+/** The text of what the cursors stand before; they then stand behind it. */
+export type Write = () => string;
+
+export class NestedAssembly {
+  /** The leaves whose blocks `json` takes, by the file's own schema. */
+  readonly leaves: readonly LeafColumn[];
+  readonly #cursors: readonly LeafCursor[];
+  readonly #write: Write;
+
+  /** `shape` is the file's, `type` the table's. */
+  constructor(shape: Shape, type: NestedType, json: JsonOptions) {
+    const cursors = new Map(shape.leaves.map((leaf) => [leaf, new LeafCursor(leaf)]));
+    this.leaves = shape.leaves;
+    this.#cursors = [...cursors.values()];
+    this.#write = new Compiler(cursors, json).compile(shape, type, 0);
+  }
+
+  /** The value of a row of the row group, one block for each leaf; `null` for null. */
+  json(blocks: readonly BlockAt[], row: number): string {
+    const cursors = this.#cursors;
+    for (let i = 0; i < cursors.length; i++) (cursors[i] as LeafCursor).open(blocks[i] as BlockAt, row);
+    const text = this.#write();
+    for (const cursor of cursors) cursor.close();
+    return text;
+  }
+}
+
+export class Compiler {
+  readonly json: JsonOptions;
+  readonly #cursors: ReadonlyMap<LeafColumn, LeafCursor>;
+
+  constructor(cursors: ReadonlyMap<LeafColumn, LeafCursor>, json: JsonOptions) {
+    this.#cursors = cursors;
+    this.json = json;
+  }
+
+  /** `outerLevel` is the definition level that what is around the shape has when it is there. */
+  compile(shape: Shape, type: NestedType, outerLevel: number): Write {
+    if (shape.kind === 'value' && type.kind === 'value') return this.#value(shape, type.leaf, outerLevel);
+    if (shape.kind === 'struct' && type.kind === 'struct') return this.#struct(shape, type, outerLevel);
+    if (shape.kind === 'list' && type.kind === 'list') return this.#list(shape, type.element, outerLevel);
+    if (shape.kind === 'map' && type.kind === 'map') return this.#map(shape, type, outerLevel);
+    if (shape.kind === 'variant' && type.kind === 'variant') return variantWrite(this, shape, outerLevel);
+    throw corrupt(`a ${shape.kind} was united with a ${type.kind}`);
+  }
+
+  cursors(leaves: readonly LeafColumn[]): readonly LeafCursor[] {
+    return leaves.map((leaf) => this.#cursors.get(leaf) as LeafCursor);
+  }
+
+  #value({ leaf, presentLevel }: ValueShape, target: LeafColumn, outerLevel: number): Write {
+    const [cursor] = this.cursors([leaf]) as [LeafCursor];
+    const write = valueWriter(leaf, target, this.json);
+    return () => {
+      const level = cursor.level();
+      if (level < outerLevel) throw cursor.fault('say that something is null which is not');
+      const text = level < presentLevel ? 'null' : write(cursor.block, cursor.entry);
+      cursor.entry += 1;
+      return text;
+    };
+  }
+
+  #struct(shape: StructShape, type: NestedType & { readonly kind: 'struct' }, outerLevel: number): Write {
+    const cursors = this.cursors(shape.leaves);
+    const [first] = cursors as [LeafCursor];
+    const fields = this.#fields(shape, type);
+    const { presentLevel } = shape;
+    return () => {
+      const level = first.level();
+      if (level < presentLevel) return skip(cursors, level, outerLevel, 'null');
+      let text = '';
+      for (let i = 0; i < fields.length; i++) {
+        const { fragment, write } = fields[i] as CompiledField;
+        text += fragment + write();
+      }
+      return `${text}}`;
+    };
+  }
+
+  /** The table's fields, and in between those of the file that the table does not name: they are read and left out. */
+  #fields(shape: StructShape, type: NestedType & { readonly kind: 'struct' }): readonly CompiledField[] {
+    const inFile = new Map<string, Shape>();
+    const hidden: Shape[] = [];
+    for (const { name, shape: field } of shape.fields) {
+      if (inFile.has(name)) hidden.push(field);
+      else inFile.set(name, field);
+    }
+    const compiled = type.fields.map(({ name, type: fieldType }, i): CompiledField => {
+      const field = inFile.get(name);
+      const fragment = `${i === 0 ? '{' : ','}${JSON.stringify(name)}:`;
+      return { fragment, write: field === undefined ? writeNull : this.compile(field, fieldType, shape.presentLevel) };
+    });
+    return [...compiled, ...hidden.map((field) => ({ fragment: '', write: this.#passOver(field) }))];
+  }
+
+  /** Takes the cursors of a second field of one name behind the struct's value. */
+  #passOver(shape: Shape): Write {
+    const cursors = this.cursors(shape.leaves);
+    return () => {
+      for (const cursor of cursors) cursor.passTo(shape);
+      return '';
+    };
+  }
+
+  #list(shape: ListShape, type: NestedType, outerLevel: number): Write {
+    const cursors = this.cursors(shape.leaves);
+    const [first] = cursors as [LeafCursor];
+    const element = this.compile(shape.element, type, shape.elementLevel);
+    const { presentLevel, elementLevel, repetitionLevel } = shape;
+    return () => {
+      const level = first.level();
+      if (level < presentLevel) return skip(cursors, level, outerLevel, 'null');
+      if (level < elementLevel) return skip(cursors, level, outerLevel, '[]');
+      let text = `[${element()}`;
+      while (goOn(cursors, repetitionLevel)) text += `,${element()}`;
+      return `${text}]`;
+    };
+  }
+
+  #map(shape: MapShape, type: NestedType & { readonly kind: 'map' }, outerLevel: number): Write {
+    const cursors = this.cursors(shape.leaves);
+    const [first] = cursors as [LeafCursor];
+    const key = this.compile(shape.key, type.key, shape.elementLevel);
+    const value = this.compile(shape.value, type.value, shape.elementLevel);
+    const isObject = isStringKey(type.key);
+    const { presentLevel, elementLevel, repetitionLevel } = shape;
+    return () => {
+      const level = first.level();
+      if (level < presentLevel) return skip(cursors, level, outerLevel, 'null');
+      if (level < elementLevel) return skip(cursors, level, outerLevel, isObject ? '{}' : '[]');
+      const entries = new Map<string, string>();
+      do {
+        const keyText = key();
+        if (isObject && keyText === 'null') throw first.fault('say that a key of a map is null');
+        entries.set(keyText, value());
+      } while (goOn(cursors, repetitionLevel));
+      return isObject ? objectText(entries) : pairsText(entries);
+    };
+  }
+}
+
+interface CompiledField {
+  readonly fragment: string;
+  readonly write: Write;
+}
+
+const writeNull: Write = () => 'null';
+
+/** The writer of the table's type, with a cast before it where the file's differs. */
+function valueWriter(leaf: LeafColumn, target: LeafColumn, json: JsonOptions): JsonWriterOfBlock {
+  if (leaf.logicalType.kind === 'UNKNOWN' && target.logicalType.kind !== 'UNKNOWN') return writeNull;
+  const own = valueLeaf(leaf);
+  const writer = jsonWriter(target, json);
+  const cast = castBetween(own, target);
+  if (cast === 'same') return writer;
+  if (cast === 'none') throw corrupt(`column ${leaf.name} was united from types that no cast joins`);
+  return (block, entry) => writer(new CastValues(block, cast), entry);
+}
+
+type JsonWriterOfBlock = (block: ConstructorParameters<typeof CastValues>[0], entry: number) => ReturnType<JsonWriter>;
+
+function isStringKey(type: NestedType): boolean {
+  return type.kind === 'value' && (type.leaf.logicalType.kind === 'STRING' || type.leaf.logicalType.kind === 'ENUM');
+}
+
+/** All leaves of something null or empty say so with one entry of one level. */
+export function skip(cursors: readonly LeafCursor[], level: number, outerLevel: number, text: string): string {
+  if (level < outerLevel) throw (cursors[0] as LeafCursor).fault('say that something is null which is not');
+  for (let i = 0; i < cursors.length; i++) (cursors[i] as LeafCursor).skip(level);
+  return text;
+}
+
+/** Whether a list has another element, which all its leaves must say alike. */
+export function goOn(cursors: readonly LeafCursor[], repetitionLevel: number): boolean {
+  const goes = (cursors[0] as LeafCursor).goesOn(repetitionLevel);
+  for (let i = 1; i < cursors.length; i++) {
+    const cursor = cursors[i] as LeafCursor;
+    if (cursor.goesOn(repetitionLevel) !== goes) throw cursor.fault('disagree with those of its siblings about a list');
+  }
+  return goes;
+}
+
+function objectText(entries: ReadonlyMap<string, string>): string {
+  let text = '';
+  for (const [key, value] of entries) text += `${text === '' ? '{' : ','}${key}:${value}`;
+  return `${text}}`;
+}
+
+function pairsText(entries: ReadonlyMap<string, string>): string {
+  let text = '';
+  for (const [key, value] of entries) text += `${text === '' ? '[' : ','}{"key":${key},"value":${value}}`;
+  return `${text}]`;
+}
