@@ -3,7 +3,7 @@
 import { Command } from 'commander';
 import { formatBytes } from '../core/index.ts';
 import type { ColumnChunk } from '../parquet/index.ts';
-import { type Snapshot, type TableColumn, type TableFile, typeName } from '../table/index.ts';
+import { positionsOf, type Snapshot, type TableColumn, type TableFile, typeName } from '../table/index.ts';
 import { likelyKeys } from './likely-keys.ts';
 import { withOneTable, writeOut } from './one-table.ts';
 import { collectNames } from './usage.ts';
@@ -96,8 +96,8 @@ function inspectSnapshot(uri: string, snapshot: Snapshot): InspectReport {
 function inspectColumn(snapshot: Snapshot, column: TableColumn): ColumnReport {
   const chunks: { readonly chunk: ColumnChunk; readonly bounded: boolean }[] = [];
   for (const file of snapshot.files) {
-    const position = file.kind === 'readable' ? (file.leafPositions[column.ordinal] ?? -1) : -1;
-    if (file.kind === 'readable' && position >= 0) chunks.push(...chunksOf(file.file, position));
+    if (file.kind !== 'readable') continue;
+    for (const position of positionsOf(file.mapping, column)) chunks.push(...chunksOf(file.file, position));
   }
   const count = (has: (chunk: ColumnChunk) => boolean) => chunks.filter(({ chunk }) => has(chunk)).length;
   return {

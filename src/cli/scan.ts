@@ -74,14 +74,17 @@ async function printStretch(
 
 function rowText(
   stretch: Stretch,
-  { fragments, closing }: Projection,
+  { fragments, nested, closing }: Projection,
   writers: readonly BlockWriter[],
   row: number,
 ): string {
   let json = '';
   for (const [i, writer] of writers.entries()) {
     const at = stretch.blocks[i];
-    json += fragments[i] + (at === undefined ? 'null' : writer(at.block, row - at.firstRow));
+    const leaves = stretch.nested[i];
+    if (leaves !== undefined)
+      json += fragments[i] + (nested[i]?.assemblyFor(stretch.file.mapping)?.json(leaves, row) ?? 'null');
+    else json += fragments[i] + (at === undefined ? 'null' : writer(at.block, row - at.firstRow));
   }
   return json + closing;
 }

@@ -7,7 +7,7 @@
 
 import { createHash } from 'node:crypto';
 import type { JsonOptions, Projection, Snapshot, TableColumn, ValueWriter } from '../table/index.ts';
-import { readableLeaf, valueWriter } from '../table/index.ts';
+import { NestedWriter, readableLeaf, valueWriter } from '../table/index.ts';
 import { columnNames, jsonOptions, parseQuery } from './query.ts';
 import { JSON_TYPE } from './respond.ts';
 
@@ -30,7 +30,7 @@ export interface RowEncoder extends Encoder {
 
 export interface ValueEncoder extends Encoder {
   readonly column: TableColumn;
-  readonly writer: ValueWriter;
+  readonly writer: ValueWriter | NestedWriter;
 }
 
 export class Encoders {
@@ -75,7 +75,8 @@ function makeRowEncoder(snapshot: Snapshot, query: string): RowEncoder {
 function makeValueEncoder(snapshot: Snapshot, name: string, query: string): ValueEncoder {
   const json: JsonOptions = jsonOptions(parseQuery(query, ['int64', 'nonfinite']), snapshot.definition.json);
   const column = snapshot.column(name);
-  const writer = valueWriter(readableLeaf(column), json);
+  const { nested, ordinal } = column;
+  const writer = nested ? new NestedWriter(ordinal, nested, json) : valueWriter(readableLeaf(column), json);
   return { column, writer, ...encoderOf(snapshot, `value-${column.ordinal}-${json.int64}-${json.nonfinite}`, []) };
 }
 

@@ -143,7 +143,7 @@ function columnsOf(snapshot: Snapshot): readonly object[] {
   return snapshot.columns.map((column) => ({
     name: column.name,
     type: typeName(column),
-    ...(column.leaf === undefined ? { readable: false } : { nullable: column.leaf.maxDefinitionLevel > 0 }),
+    ...(column.unsupported === undefined ? { nullable: column.isNullable } : { readable: false }),
     ...(snapshot.keyColumns.includes(column) ? { key: true } : {}),
   }));
 }

@@ -18,9 +18,12 @@ import {
   castFaultIn,
   type Key,
   KeySearch,
+  NESTED,
   type Need,
+  NestedWriter,
   type Pins,
   type Projection,
+  positionsOf,
   type RawValue,
   type Snapshot,
   type SnapshotReadableFile,
@@ -102,7 +105,12 @@ export class LookupEngine {
   }
 
   /** The value, or undefined when something is not in memory. */
-  tryValue(snapshot: Snapshot, key: Key, column: TableColumn, writer: ValueWriter): ValueAnswer | undefined {
+  tryValue(
+    snapshot: Snapshot,
+    key: Key,
+    column: TableColumn,
+    writer: ValueWriter | NestedWriter,
+  ): ValueAnswer | undefined {
     const place = locateNow(snapshot, key);
     if (place === undefined) return undefined;
     if (place === null) return { kind: 'absent', tier: 'memory', snapshot };
@@ -126,7 +134,7 @@ export class LookupEngine {
     snapshot: Snapshot,
     key: Key,
     column: TableColumn,
-    writer: ValueWriter,
+    writer: ValueWriter | NestedWriter,
     signal: AbortSignal,
   ): Promise<ValueAnswer> {
     return this.#cold.run(async () => {
@@ -353,7 +361,7 @@ function encodeRow(place: RowPlace, projection: Projection, pins: Pins | undefin
 
 function writeRow(
   place: RowPlace,
-  { fragments, columns, closing }: Projection,
+  { fragments, columns, nested, closing }: Projection,
   writers: readonly BlockWriter[],
   pins: Pins | undefined,
 ): string | undefined {
@@ -361,7 +369,9 @@ function writeRow(
   for (let i = 0; i < columns.length; i++) {
     const position = place.file.leafPositions[columns[i]?.ordinal ?? -1] ?? -1;
     if (position < 0) {
-      json += `${fragments[i]}null`;
+      const text = position === NESTED ? nestedText(place, nested[i], pins) : 'null';
+      if (text === undefined) return undefined;
+      json += fragments[i] + text;
       continue;
     }
     const at = place.file.file.chunk(place.rowGroup, position).at(place.row, pins);
@@ -371,14 +381,38 @@ function writeRow(
   return json + closing;
 }
 
+/** The value of a nested column, or undefined when a page of one of its leaves is missing. */
+function nestedText(place: RowPlace, writer: NestedWriter | undefined, pins: Pins | undefined): string | undefined {
+  const { file, mapping } = place.file;
+  const assembly = writer?.assemblyFor(mapping);
+  if (assembly === undefined) return 'null';
+  const blocks: BlockAt[] = [];
+  for (const leaf of assembly.leaves) {
+    const at = file.chunk(place.rowGroup, leaf.ordinal).at(place.row, pins);
+    if (at === undefined) return undefined;
+    blocks.push(at);
+  }
+  try {
+    return assembly.json(blocks, place.row);
+  } catch (thrown) {
+    throw castFaultIn(thrown, file.object.key, place.rowGroup);
+  }
+}
+
 function encodeValue(
   place: RowPlace,
   column: TableColumn,
-  writer: ValueWriter,
+  writer: ValueWriter | NestedWriter,
   pins: Pins | undefined,
   tier: Tier,
   snapshot: Snapshot,
 ): ValueAnswer | undefined {
+  if (writer instanceof NestedWriter) {
+    const body = nestedText(place, writer, pins);
+    if (body === undefined) return undefined;
+    if (body === 'null') return { kind: 'null', tier, snapshot };
+    return { kind: 'value', value: { contentType: 'application/json', body }, tier, snapshot };
+  }
   const position = place.file.leafPositions[column.ordinal] ?? -1;
   if (position < 0) return { kind: 'null', tier, snapshot };
   const at: BlockAt | undefined = place.file.file.chunk(place.rowGroup, position).at(place.row, pins);
@@ -404,12 +438,12 @@ function missingPages(place: RowPlace, columns: readonly TableColumn[], pins: Pi
   const file = place.file.file;
   const needs: Need[] = [];
   for (const column of columns) {
-    const position = place.file.leafPositions[column.ordinal] ?? -1;
-    if (position < 0) continue;
-    const chunk = file.chunk(place.rowGroup, position);
-    if (chunk.layout === undefined) needs.push({ kind: 'layout', file, chunk });
-    else if (chunk.at(place.row, pins) === undefined) {
-      needs.push({ kind: 'page', file, chunk, page: chunk.layout.locations.pageOf(place.row) });
+    for (const position of positionsOf(place.file.mapping, column)) {
+      const chunk = file.chunk(place.rowGroup, position);
+      if (chunk.layout === undefined) needs.push({ kind: 'layout', file, chunk });
+      else if (chunk.at(place.row, pins) === undefined) {
+        needs.push({ kind: 'page', file, chunk, page: chunk.layout.locations.pageOf(place.row) });
+      }
     }
   }
   return needs;

@@ -117,7 +117,7 @@ export class PageLoader {
       file.store.getRange(file.object, locations.range(page), { signal }),
     ]);
     const firstRow = locations.firstRow(page);
-    const context = this.#context(chunk, dictionary?.rows, locations.rowEnd(page) - firstRow);
+    const context = this.#context(chunk, dictionary, locations.rowEnd(page) - firstRow);
     return inContext(placeOf(file, chunk, page), async () => {
       const decoded = await this.#pool.decode({ kind: 'data', page: bytes, context }, signal);
       const blocks = decoded.blocks.map((buffer) => Block.open(buffer));
@@ -150,11 +150,12 @@ export class PageLoader {
     });
   }
 
-  #context(chunk: ChunkBlocks, dictionaryRows: number | undefined, expectedRows: number | undefined): PageContext {
+  #context(chunk: ChunkBlocks, dictionary: Block | undefined, expectedRows: number | undefined): PageContext {
     return {
       leaf: chunk.chunk.leaf,
       codec: chunk.chunk.codec,
-      dictionaryRows,
+      dictionaryRows: dictionary?.rows,
+      dictionary: dictionary && isOneUnit(chunk) ? bytesOf(dictionary) : undefined,
       expectedRows,
       verifyCrc: this.#options.verifyCrc,
       blockBytes: this.#options.blockBytes,
@@ -168,6 +169,16 @@ function memoryOf({ chunk }: ChunkBlocks, range: ByteRange): number {
   const compressed = rangeLength(range);
   const share = compressed / Math.max(1, rangeLength(chunk.range));
   return compressed + Math.max(compressed, Math.ceil(share * chunk.uncompressedBytes));
+}
+
+/** Whether the chunk's data pages are decoded together, so that their encodings may differ. */
+function isOneUnit({ chunk, layout }: ChunkBlocks): boolean {
+  return chunk.leaf.maxRepetitionLevel > 0 && layout?.locations.pages === 1;
+}
+
+/** A copy, since a thread would be sent the whole memory that a view is of. */
+function bytesOf({ buffer, byteOffset, byteLength }: Block): Uint8Array {
+  return Uint8Array.from(new Uint8Array(buffer, byteOffset, byteLength));
 }
 
 function locationsOf(chunk: ChunkBlocks): PageLocations {

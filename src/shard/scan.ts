@@ -6,16 +6,33 @@
  */
 
 import { ServiceError } from '../core/index.ts';
-import type { BlockAt, Need, Pins, Snapshot, SnapshotReadableFile, TableColumn } from '../table/index.ts';
+import {
+  type BlockAt,
+  NESTED,
+  type Need,
+  type Pins,
+  positionsOf,
+  type Snapshot,
+  type SnapshotReadableFile,
+  type TableColumn,
+} from '../table/index.ts';
 import type { PageLoader } from './page-loader.ts';
 
-/** Rows `[start, end)` of one row group; for each column the block that holds them all, undefined where the file lacks it. */
+/** Rows `[start, end)` of one row group; for each column the blocks that hold them all. */
 export interface Stretch {
   readonly file: SnapshotReadableFile;
   readonly rowGroup: number;
   readonly start: number;
   readonly end: number;
+  /** Undefined where the file lacks the column, and where it is nested. */
   readonly blocks: readonly (BlockAt | undefined)[];
+  /** For each nested column that the file has, a block of each of its leaves. */
+  readonly nested: readonly (readonly BlockAt[] | undefined)[];
+}
+
+interface ColumnBlocks {
+  readonly blocks: readonly (BlockAt | undefined)[];
+  readonly nested: readonly (readonly BlockAt[] | undefined)[];
 }
 
 /** Every row of the snapshot, for these columns. Throws the fault of the first file or page that cannot be read. */
@@ -43,11 +60,11 @@ async function* scanRowGroup(
   const rows = file.file.index.rowGroupRows(rowGroup);
   const pins: Pins = new Map();
   for (let row = 0; row < rows; ) {
-    const blocks = await blocksAt(loader, file, rowGroup, row, columns, pins, signal);
-    const ends = blocks.map((at) => (at === undefined ? rows : at.firstRow + at.block.rows));
+    const { blocks, nested } = await blocksAt(loader, file, rowGroup, row, columns, pins, signal);
+    const ends = [...blocks, ...nested.flat()].map((at) => (at === undefined ? rows : at.firstRow + at.block.rows));
     const end = Math.min(rows, ...ends);
     if (end <= row) throw new ServiceError('internal', 'internal', 'a block does not hold the row it was found by');
-    yield { file, rowGroup, start: row, end, blocks };
+    yield { file, rowGroup, start: row, end, blocks, nested };
     row = end;
   }
 }
@@ -60,12 +77,10 @@ async function blocksAt(
   columns: readonly TableColumn[],
   pins: Pins,
   signal: AbortSignal,
-): Promise<readonly (BlockAt | undefined)[]> {
+): Promise<ColumnBlocks> {
   for (;;) {
     const needs: Need[] = [];
-    const blocks = columns.map((column) => {
-      const position = file.leafPositions[column.ordinal] ?? -1;
-      if (position < 0) return undefined;
+    const blockAt = (position: number): BlockAt | undefined => {
       const chunk = file.file.chunk(rowGroup, position);
       const at = chunk.at(row, pins);
       if (at !== undefined) return at;
@@ -73,8 +88,16 @@ async function blocksAt(
       if (layout === undefined) needs.push({ kind: 'layout', file: file.file, chunk });
       else needs.push({ kind: 'page', file: file.file, chunk, page: layout.locations.pageOf(row) });
       return undefined;
-    });
-    if (needs.length === 0) return blocks;
+    };
+    const isNested = columns.map((column) => file.leafPositions[column.ordinal] === NESTED);
+    const found = columns.map((column) => positionsOf(file.mapping, column).map(blockAt));
+    if (needs.length === 0) {
+      const whole = found as BlockAt[][];
+      return {
+        blocks: whole.map((leaves, i) => (isNested[i] ? undefined : leaves[0])),
+        nested: whole.map((leaves, i) => (isNested[i] ? leaves : undefined)),
+      };
+    }
     // The pages of these chunks that were held lie behind the cursor.
     for (const need of needs) pins.delete(need.chunk);
     const [failed] = await loader.load(needs, pins, signal);

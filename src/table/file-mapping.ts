@@ -5,14 +5,27 @@
 
 import { createHash } from 'node:crypto';
 import { assert, ServiceError } from '../core/index.ts';
-import { type Block, type FileSchema, type KeyValue, keyValueAt, type SchemaNode } from '../parquet/index.ts';
+import {
+  type Block,
+  type FileSchema,
+  type KeyValue,
+  keyValueAt,
+  type SchemaNode,
+  type Shape,
+} from '../parquet/index.ts';
 import { type Cast, castBetween } from './cast.ts';
 import { typeText } from './column-type.ts';
-import { nodesByColumn, type TableColumn, type TableSchema } from './schema.ts';
+import { isScalar, nodesByColumn, readableShape, type TableColumn, type TableSchema } from './schema.ts';
+
+/** In place of a leaf's position: the file lacks the column, or the column is nested and has leaves of its own. */
+const ABSENT = -1;
+export const NESTED = -2;
 
 export interface FileMapping {
-  /** By table column: the leaf's position in the file, -1 where it has none. */
+  /** By table column: the leaf's position in the file, -1 where it has none, `NESTED` where it has several. */
   readonly leafPositions: Int32Array;
+  /** By table column, where it is nested and the file has it; undefined where it has none such. */
+  readonly nested: readonly (Shape | undefined)[] | undefined;
   /** By table column, where the types differ; undefined where they differ nowhere. */
   readonly casts: readonly (Cast | undefined)[] | undefined;
   /** By key column: the leaf's position; undefined where the file lacks one and so holds no key at all. */
@@ -22,10 +35,16 @@ export interface FileMapping {
 }
 
 export function mapFile(table: TableSchema, file: FileSchema, keyColumns: readonly TableColumn[]): FileMapping {
-  const leafPositions = new Int32Array(table.columns.length).fill(-1);
+  const leafPositions = new Int32Array(table.columns.length).fill(ABSENT);
   const casts: (Cast | undefined)[] = new Array(table.columns.length).fill(undefined);
+  const nested: (Shape | undefined)[] = new Array(table.columns.length).fill(undefined);
   for (const [name, node] of nodesByColumn(file, table.names)) {
     const column = table.byName.get(name);
+    if (column?.nested !== undefined) {
+      const shape = isScalar(node) ? undefined : readableShape(node);
+      nested[column.ordinal] = shape;
+      if (shape !== undefined) leafPositions[column.ordinal] = NESTED;
+    }
     if (column?.leaf === undefined || node.kind !== 'leaf') continue;
     // A column of nothing but nulls has a type by accident.
     if (node.leaf.logicalType.kind === 'UNKNOWN' && column.leaf.logicalType.kind !== 'UNKNOWN') continue;
@@ -34,17 +53,25 @@ export function mapFile(table: TableSchema, file: FileSchema, keyColumns: readon
     leafPositions[column.ordinal] = node.leaf.ordinal;
     if (cast !== 'same') casts[column.ordinal] = cast;
   }
-  const keyPositions = keyColumns.map((column) => leafPositions[column.ordinal] ?? -1);
+  const keyPositions = keyColumns.map((column) => leafPositions[column.ordinal] ?? ABSENT);
   return {
     leafPositions,
+    nested: unlessEmpty(nested),
     casts: unlessEmpty(casts),
-    keyPositions: keyPositions.includes(-1) ? undefined : keyPositions,
+    keyPositions: keyPositions.includes(ABSENT) ? undefined : keyPositions,
     keyCasts: unlessEmpty(keyColumns.map((column) => casts[column.ordinal])),
   };
 }
 
-function unlessEmpty(casts: readonly (Cast | undefined)[]): readonly (Cast | undefined)[] | undefined {
-  return casts.some((cast) => cast !== undefined) ? casts : undefined;
+/** The positions in the file of a column's leaves: none where it lacks the column, several where it is nested. */
+export function positionsOf({ leafPositions, nested }: FileMapping, column: TableColumn): readonly number[] {
+  const position = leafPositions[column.ordinal] ?? ABSENT;
+  if (position >= 0) return [position];
+  return nested?.[column.ordinal]?.leaves.map((leaf) => leaf.ordinal) ?? [];
+}
+
+function unlessEmpty<T>(items: readonly (T | undefined)[]): readonly (T | undefined)[] | undefined {
+  return items.some((item) => item !== undefined) ? items : undefined;
 }
 
 const schemaIds = new WeakMap<FileSchema, string>();

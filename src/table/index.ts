@@ -5,7 +5,7 @@ export { Catalog } from './catalog.ts';
 export { type BlockAt, ChunkBlocks, type ChunkLayout, type LoadedPage, type Pins } from './chunk-blocks.ts';
 export { COLUMN_TYPE_NAMES, type ColumnType, parseColumnType } from './column-type.ts';
 export type { ColumnDeclaration, TableDefinition } from './definition.ts';
-export { castFaultIn, type FileMapping, tableValueAt } from './file-mapping.ts';
+export { castFaultIn, type FileMapping, NESTED, positionsOf, tableValueAt } from './file-mapping.ts';
 export {
   type JsonOptions,
   type JsonWriter,
@@ -16,6 +16,8 @@ export {
 } from './json-format.ts';
 export { ExactNumber, keyJson, keyPath, parseExactJson, parseKeyJson, parseKeyText } from './key.ts';
 export { type Key, KeySearch, type Need, type SearchStep } from './key-search.ts';
+export type { NestedAssembly } from './nested-json.ts';
+export { NestedWriter } from './nested-writer.ts';
 export { readBloomFilter, readLayout } from './open-file.ts';
 export { type BlockWriter, Projection } from './projection.ts';
 export { keepFresh, type RefreshEvents } from './refresher.ts';

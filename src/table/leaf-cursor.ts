@@ -9,6 +9,9 @@ import { corrupt, type ServiceError } from '../core/index.ts';
 import type { Block, LeafColumn } from '../parquet/index.ts';
 import type { BlockAt } from './chunk-blocks.ts';
 
+/** The text of what the cursors below a node stand before; they then stand behind it. */
+export type Write = () => string;
+
 export class LeafCursor {
   readonly leaf: LeafColumn;
   /** The entry that is next, by which the block's value readers are asked. */
@@ -64,4 +67,21 @@ export class LeafCursor {
   fault(how: string): ServiceError {
     return corrupt(`the levels of column ${this.leaf.name} ${how}`, { column: this.leaf.name });
   }
+}
+
+/** All leaves of something null or empty say so with one entry of one level. */
+export function skip(cursors: readonly LeafCursor[], level: number, outerLevel: number, text: string): string {
+  if (level < outerLevel) throw (cursors[0] as LeafCursor).fault('say that something is null which is not');
+  for (let i = 0; i < cursors.length; i++) (cursors[i] as LeafCursor).skip(level);
+  return text;
+}
+
+/** Whether a list has another element, which all its leaves must say alike. */
+export function goOn(cursors: readonly LeafCursor[], repetitionLevel: number): boolean {
+  const goes = (cursors[0] as LeafCursor).goesOn(repetitionLevel);
+  for (let i = 1; i < cursors.length; i++) {
+    const cursor = cursors[i] as LeafCursor;
+    if (cursor.goesOn(repetitionLevel) !== goes) throw cursor.fault('disagree with those of its siblings about a list');
+  }
+  return goes;
 }

@@ -19,12 +19,9 @@ import { castBetween } from './cast.ts';
 import { CastValues } from './cast-values.ts';
 import type { BlockAt } from './chunk-blocks.ts';
 import { type JsonOptions, type JsonWriter, jsonWriter } from './json-format.ts';
-import { LeafCursor } from './leaf-cursor.ts';
-import { type NestedType, valueLeaf } from './nested-type.ts';
-import { variantWrite } from './variant-json.ts';
-
-/** The text of what the cursors stand before; they then stand behind it. */
-export type Write = () => string;
+import { goOn, LeafCursor, skip, type Write } from './leaf-cursor.ts';
+import { type NestedType, nestedTypeOf, valueLeaf } from './nested-type.ts';
+import { type LeafCompiler, variantWrite } from './variant-json.ts';
 
 export class NestedAssembly {
   /** The leaves whose blocks `json` takes, by the file's own schema. */
@@ -50,7 +47,7 @@ export class NestedAssembly {
   }
 }
 
-export class Compiler {
+class Compiler implements LeafCompiler {
   readonly json: JsonOptions;
   readonly #cursors: ReadonlyMap<LeafColumn, LeafCursor>;
 
@@ -102,7 +99,7 @@ export class Compiler {
     };
   }
 
-  /** The table's fields, and in between those of the file that the table does not name: they are read and left out. */
+  /** The table's fields, then those of the file that have a name twice. */
   #fields(shape: StructShape, type: NestedType & { readonly kind: 'struct' }): readonly CompiledField[] {
     const inFile = new Map<string, Shape>();
     const hidden: Shape[] = [];
@@ -115,14 +112,14 @@ export class Compiler {
       const fragment = `${i === 0 ? '{' : ','}${JSON.stringify(name)}:`;
       return { fragment, write: field === undefined ? writeNull : this.compile(field, fieldType, shape.presentLevel) };
     });
-    return [...compiled, ...hidden.map((field) => ({ fragment: '', write: this.#passOver(field) }))];
+    return [...compiled, ...hidden.map((field) => ({ fragment: '', write: this.#leftOut(field, shape.presentLevel) }))];
   }
 
-  /** Takes the cursors of a second field of one name behind the struct's value. */
-  #passOver(shape: Shape): Write {
-    const cursors = this.cursors(shape.leaves);
+  /** A second field of one name is read like any other, so that its levels are held to their story, and not shown. */
+  #leftOut(shape: Shape, outerLevel: number): Write {
+    const write = this.compile(shape, nestedTypeOf(shape), outerLevel);
     return () => {
-      for (const cursor of cursors) cursor.passTo(shape);
+      write();
       return '';
     };
   }
@@ -157,9 +154,13 @@ export class Compiler {
       do {
         const keyText = key();
         if (isObject && keyText === 'null') throw first.fault('say that a key of a map is null');
-        entries.set(keyText, value());
+        const valueText = value();
+        if (isObject) entries.set(keyText, `${keyText}:${valueText}`);
+        // What prints as null (NaN, say) may be several keys.
+        else entries.set(keyText === 'null' ? `${entries.size}th` : keyText, `{"key":${keyText},"value":${valueText}}`);
       } while (goOn(cursors, repetitionLevel));
-      return isObject ? objectText(entries) : pairsText(entries);
+      const text = [...entries.values()].join();
+      return isObject ? `{${text}}` : `[${text}]`;
     };
   }
 }
@@ -186,33 +187,4 @@ type JsonWriterOfBlock = (block: ConstructorParameters<typeof CastValues>[0], en
 
 function isStringKey(type: NestedType): boolean {
   return type.kind === 'value' && (type.leaf.logicalType.kind === 'STRING' || type.leaf.logicalType.kind === 'ENUM');
-}
-
-/** All leaves of something null or empty say so with one entry of one level. */
-export function skip(cursors: readonly LeafCursor[], level: number, outerLevel: number, text: string): string {
-  if (level < outerLevel) throw (cursors[0] as LeafCursor).fault('say that something is null which is not');
-  for (let i = 0; i < cursors.length; i++) (cursors[i] as LeafCursor).skip(level);
-  return text;
-}
-
-/** Whether a list has another element, which all its leaves must say alike. */
-export function goOn(cursors: readonly LeafCursor[], repetitionLevel: number): boolean {
-  const goes = (cursors[0] as LeafCursor).goesOn(repetitionLevel);
-  for (let i = 1; i < cursors.length; i++) {
-    const cursor = cursors[i] as LeafCursor;
-    if (cursor.goesOn(repetitionLevel) !== goes) throw cursor.fault('disagree with those of its siblings about a list');
-  }
-  return goes;
-}
-
-function objectText(entries: ReadonlyMap<string, string>): string {
-  let text = '';
-  for (const [key, value] of entries) text += `${text === '' ? '{' : ','}${key}:${value}`;
-  return `${text}}`;
-}
-
-function pairsText(entries: ReadonlyMap<string, string>): string {
-  let text = '';
-  for (const [key, value] of entries) text += `${text === '' ? '[' : ','}{"key":${key},"value":${value}}`;
-  return `${text}]`;
 }

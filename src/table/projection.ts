@@ -5,24 +5,28 @@
  * object: a column may be called `__proto__` or `7`, and the order of columns is the caller's.
  */
 
-import type { Block, LeafColumn } from '../parquet/index.ts';
+import type { Block } from '../parquet/index.ts';
 import { CastValues } from './cast-values.ts';
 import type { FileMapping } from './file-mapping.ts';
 import { type JsonOptions, type JsonWriter, jsonWriter } from './json-format.ts';
+import { NestedWriter } from './nested-writer.ts';
 import { readableLeaf, type TableColumn } from './schema.ts';
 
 /** The JSON text of the value at a row of a file's block. */
 export type BlockWriter = (block: Block, row: number) => string;
 
+const writeNull: JsonWriter = () => 'null';
+
 export class Projection {
   readonly columns: readonly TableColumn[];
-  readonly leaves: readonly LeafColumn[];
   readonly json: JsonOptions;
   /** The text before each value; `closing` ends the row. */
   readonly fragments: readonly string[];
   readonly closing: string;
-  /** For files whose types are the table's own. */
+  /** For files whose types are the table's own. The one of a nested column stands for nothing. */
   readonly writers: readonly JsonWriter[];
+  /** Of the nested columns. */
+  readonly nested: readonly (NestedWriter | undefined)[];
   /** The same for the same columns and format: the encoder's part of an ETag. */
   readonly id: string;
   readonly #castingWriters = new WeakMap<FileMapping, readonly BlockWriter[]>();
@@ -30,12 +34,13 @@ export class Projection {
   constructor(columns: readonly TableColumn[], json: JsonOptions) {
     this.columns = columns;
     this.json = json;
-    this.leaves = columns.map(readableLeaf);
-    this.writers = this.leaves.map((leaf) => jsonWriter(leaf, json));
+    this.nested = columns.map(({ nested, ordinal }) => nested && new NestedWriter(ordinal, nested, json));
+    this.writers = columns.map((column) => (column.nested ? writeNull : jsonWriter(readableLeaf(column), json)));
     this.fragments = columns.map((column, i) => `${i === 0 ? '{' : ','}${JSON.stringify(column.name)}:`);
     this.closing = columns.length === 0 ? '{}' : '}';
     this.id = `json-${json.int64}-${json.nonfinite}:${columns.map((column) => column.ordinal).join(',')}`;
   }
+
   /** By column, for the blocks of a file. Nothing but the lookup of these depends on what the file's types are. */
   writersFor(mapping: FileMapping): readonly BlockWriter[] {
     if (mapping.casts === undefined) return this.writers;

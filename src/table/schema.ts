@@ -8,19 +8,30 @@
  */
 
 import { ServiceError, unsupported } from '../core/index.ts';
-import type { FileSchema, LeafColumn, SchemaNode } from '../parquet/index.ts';
+import {
+  type FileSchema,
+  type LeafColumn,
+  type SchemaLeaf,
+  type SchemaNode,
+  type Shape,
+  shapeOf,
+} from '../parquet/index.ts';
 import { castBetween } from './cast.ts';
 import { type ColumnType, typeText } from './column-type.ts';
 import type { ColumnDeclaration } from './definition.ts';
+import { type NestedType, nestedTypeOf, nestedTypeText, uniteNested } from './nested-type.ts';
 import { widerType } from './widening.ts';
 
 export interface TableColumn {
   readonly ordinal: number;
   readonly name: string;
-  /** The type by which values are answered and keys are read; undefined where this version cannot read the column. */
+  /** The type by which values are answered and keys are read; undefined where the column is nested or unreadable. */
   readonly leaf: LeafColumn | undefined;
-  /** The feature that is missing where `leaf` is undefined. */
+  /** The type of a column that has more than one value a row. */
+  readonly nested: NestedType | undefined;
+  /** The feature that is missing where this version can read the column in neither way. */
   readonly unsupported: string | undefined;
+  readonly isNullable: boolean;
 }
 
 export interface TableSchema {
@@ -59,9 +70,15 @@ export function uniteSchemas(
   return { columns, byName: new Map(columns.map((column) => [column.name, column])), names };
 }
 
-/** The column's leaf, or `unsupported` naming the column and the feature. */
+/** The leaf of a column of one value a row; `unsupported` naming the column and the feature for any other. */
 export function readableLeaf(column: TableColumn): LeafColumn {
   if (column.leaf !== undefined) return column.leaf;
+  if (column.nested !== undefined) {
+    throw unsupported(
+      `column ${JSON.stringify(column.name)} is nested, so that it can be asked for as a whole but not searched or compared`,
+      { column: column.name, feature: 'searching nested columns' },
+    );
+  }
   throw unsupported(
     `column ${JSON.stringify(column.name)} is ${column.unsupported}, which this version cannot read; name other columns with ?columns=`,
     { column: column.name, feature: column.unsupported },
@@ -70,7 +87,8 @@ export function readableLeaf(column: TableColumn): LeafColumn {
 
 /** A type as people and error messages read it, such as `INT64 TIMESTAMP(MICROS,UTC)`. */
 export function typeName(column: TableColumn): string {
-  return column.leaf === undefined ? (column.unsupported ?? 'unsupported') : typeText(column.leaf);
+  if (column.leaf !== undefined) return typeText(column.leaf);
+  return column.nested === undefined ? (column.unsupported ?? 'unsupported') : nestedTypeText(column.nested);
 }
 
 /** Which column of the table a name in a file stands for. */
@@ -121,7 +139,8 @@ class ColumnUnion {
   readonly #seen = new Map<string, Seen>();
   /** The type that holds all leaves seen; undefined before the first, and where the column is nested. */
   #type: ColumnType | undefined;
-  #nested: string | undefined = undefined;
+  #nested: NestedType | undefined = undefined;
+  #unsupported: string | undefined = undefined;
   #files = 0;
   #isOptional = false;
 
@@ -133,9 +152,9 @@ class ColumnUnion {
 
   add(node: SchemaNode, file: string): void {
     this.#files += 1;
-    this.#isOptional ||= node.repetition !== 'REQUIRED';
+    this.#isOptional ||= node.repetition === 'OPTIONAL';
     // A column of nothing but nulls has a type by accident and agrees with every other.
-    if (isUnknown(node) && (this.#type !== undefined || this.#nested !== undefined)) return;
+    if (isUnknown(node) && this.#seen.size > 0) return;
     const described = nodeText(node);
     if (this.#seen.has(described)) return;
     const isFirst = [...this.#seen.values()].every((seen) => isUnknown(seen.node));
@@ -147,21 +166,26 @@ class ColumnUnion {
 
   column(ordinal: number, files: number): TableColumn {
     const name = this.#name;
-    if (this.#type === undefined) return { ordinal, name, leaf: undefined, unsupported: this.#nested };
     const isNullable = this.#isOptional || this.#files < files;
-    return { ordinal, name, leaf: leafOf(name, ordinal, this.#type, isNullable), unsupported: undefined };
+    const leaf = this.#type && leafOf(name, ordinal, this.#type, isNullable);
+    return { ordinal, name, leaf, nested: this.#nested, unsupported: this.#unsupported, isNullable };
   }
 
   #begin(node: SchemaNode): void {
     this.#type = scalarOf(node);
-    this.#nested = this.#type === undefined ? nodeText(node) : undefined;
+    if (this.#type !== undefined) return;
+    this.#nested = nestedOf(node);
+    if (this.#nested === undefined) this.#unsupported = nodeText(node);
   }
 
   #widen(node: SchemaNode, file: string): void {
     const type = scalarOf(node);
     const wider = type && this.#type && widerType(this.#type, type);
-    if (wider === undefined) throw this.#conflict(node, file);
+    const nested = nestedOf(node);
+    const united = this.#nested && nested && uniteNested(this.#nested, nested);
+    if (wider === undefined && united === undefined) throw this.#conflict(node, file);
     this.#type = wider;
+    this.#nested = united;
   }
 
   #checkCast(node: SchemaNode, file: string, declared: ColumnType): void {
@@ -194,16 +218,40 @@ class ColumnUnion {
 
 function canJoin(a: SchemaNode, b: SchemaNode): boolean {
   const [one, other] = [scalarOf(a), scalarOf(b)];
-  return one !== undefined && other !== undefined && widerType(one, other) !== undefined;
+  if (one !== undefined && other !== undefined) return widerType(one, other) !== undefined;
+  const [nested, otherNested] = [nestedOf(a), nestedOf(b)];
+  return nested !== undefined && otherNested !== undefined && uniteNested(nested, otherNested) !== undefined;
+}
+
+/** The type of a column that is no scalar; undefined where this version cannot read it. */
+function nestedOf(node: SchemaNode): NestedType | undefined {
+  if (scalarOf(node) !== undefined) return undefined;
+  const shape = readableShape(node);
+  return shape && nestedTypeOf(shape);
+}
+
+/** Undefined where the node has no shape that could be read. */
+export function readableShape(node: SchemaNode): Shape | undefined {
+  try {
+    return shapeOf(node);
+  } catch (thrown) {
+    if (thrown instanceof ServiceError && thrown.kind === 'unsupported') return undefined;
+    throw thrown;
+  }
 }
 
 function isUnknown(node: SchemaNode): boolean {
   return node.kind === 'leaf' && node.repetition !== 'REPEATED' && node.leaf.logicalType.kind === 'UNKNOWN';
 }
 
+/** Whether a column has one value a row. */
+export function isScalar(node: SchemaNode): node is SchemaLeaf {
+  return node.kind === 'leaf' && node.repetition !== 'REPEATED';
+}
+
 /** The type of a column of one value a row; undefined for a nested one. */
 function scalarOf(node: SchemaNode): ColumnType | undefined {
-  return node.kind === 'leaf' && node.repetition !== 'REPEATED' ? node.leaf : undefined;
+  return isScalar(node) ? node.leaf : undefined;
 }
 
 /** The table's own leaf: named as the table's column is, whatever the files call it. */
@@ -222,6 +270,8 @@ function leafOf(name: string, ordinal: number, type: ColumnType, isNullable: boo
 }
 
 function nodeText(node: SchemaNode): string {
-  if (node.kind === 'leaf') return node.repetition === 'REPEATED' ? 'a repeated field' : typeText(node.leaf);
-  return node.annotation === 'NONE' ? 'a nested struct' : `a nested ${node.annotation}`;
+  const scalar = scalarOf(node);
+  if (scalar !== undefined) return typeText(scalar);
+  const nested = nestedOf(node);
+  return nested === undefined ? 'a group with an empty group in it' : nestedTypeText(nested);
 }

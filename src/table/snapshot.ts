@@ -26,7 +26,7 @@ export interface SnapshotReadableFile {
   readonly file: TableFile;
   /** Shared by all files of one schema. */
   readonly mapping: FileMapping;
-  /** By table column: the leaf's position in this file, -1 where it has none. */
+  /** By table column: the leaf's position in this file; negative where it has none or several. */
   readonly leafPositions: Int32Array;
   /** By key column: the leaf's position; undefined where the file lacks one and so holds no key at all. */
   readonly keyPositions: readonly number[] | undefined;
@@ -133,7 +133,7 @@ function keyColumn(schema: TableSchema, name: string): TableColumn {
       { column: name, known },
     );
   }
-  if (keyClassOf(readableLeaf(column)) === 'unsearchable') {
+  if (column.nested !== undefined || keyClassOf(readableLeaf(column)) === 'unsearchable') {
     throw new ServiceError(
       'unsupported',
       'unsupported_key',
