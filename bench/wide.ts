@@ -10,9 +10,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ByteWriter, parquetWrite } from 'hyparquet-writer';
-import { tableDefinition } from '../src/cli/config.ts';
 import { createNode, type PointlakeNode } from '../src/main.ts';
-import type { Snapshot } from '../src/table/index.ts';
+import { type Snapshot, tableDefinition } from '../src/table/index.ts';
 import { IoTrace } from '../test/support/io-trace.ts';
 
 const isSmall = process.argv.includes('--small');

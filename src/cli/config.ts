@@ -11,7 +11,13 @@ import { dirname, join } from 'node:path';
 import { isMap, isScalar, LineCounter, type Node, parse, parseDocument, visit } from 'yaml';
 import { z } from 'zod';
 import { parseByteSize, parseDuration, ServiceError } from '../core/index.ts';
-import { COLUMN_TYPE_NAMES, type ColumnDeclaration, parseColumnType, type TableDefinition } from '../table/index.ts';
+import {
+  COLUMN_TYPE_NAMES,
+  type ColumnDeclaration,
+  parseColumnType,
+  TABLE_NAME_FORM,
+  type TableDefinition,
+} from '../table/index.ts';
 
 export interface NodeConfig {
   readonly server: { readonly host: string; readonly port: number };
@@ -56,7 +62,6 @@ const duration = z
   .union([z.string(), z.number()])
   .transform((text, context) => unit(() => parseDuration(text), context));
 
-const TABLE_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
 const columnSchema = z.strictObject({
   type: z
     .string()
@@ -113,19 +118,12 @@ const configSchema = z.strictObject({
     .strictObject({ keys: z.int().min(1).max(100_000).default(1000), body: byteSize.default(2 ** 20) })
     .prefault({}),
   tables: z
-    .record(z.string().regex(TABLE_NAME, 'expected a table name of letters, digits, _ . -'), tableSchema)
+    .record(z.string().regex(TABLE_NAME_FORM, 'expected a table name of letters, digits, _ . -'), tableSchema)
     .default({}),
 });
 
 export function defaultConfig(): NodeConfig {
   return toNodeConfig(configSchema.parse({}), '');
-}
-
-/** A table with nothing said but its key, which is empty for the commands that look nothing up. */
-export function tableDefinition(name: string, source: string, key: readonly string[]): TableDefinition {
-  if (!TABLE_NAME.test(name)) throw invalid(`${JSON.stringify(name)} is no table name; use letters, digits, _ . -`);
-  if (key.includes('')) throw invalid('a key column has a name; write --key a,b with no empty name between the commas');
-  return { ...definitionOf(name, tableSchema.parse({ source, key: 'named below' })), key };
 }
 
 export function readConfig(path: string, environment: NodeJS.ProcessEnv): NodeConfig {

@@ -2,8 +2,8 @@
 
 import { createNode, type PointlakeNode } from '../main.ts';
 import { parseSourceUri, tableNameOf } from '../storage/index.ts';
-import type { Snapshot, Table } from '../table/index.ts';
-import { defaultConfig, tableDefinition } from './config.ts';
+import { type Snapshot, type Table, tableDefinition } from '../table/index.ts';
+import { defaultConfig } from './config.ts';
 import { asUsage } from './usage.ts';
 
 export interface OneTable {

@@ -1,6 +1,7 @@
 /** The shard room: what answers lookups, from memory or by loading pages. */
 
 export { DecodePool, type DecodePoolOptions } from './decode-pool.ts';
+export type { Tier, ValueAnswer } from './encode-row.ts';
 export { exampleKeys } from './examples.ts';
 export {
   type LookupAnswer,
@@ -9,8 +10,6 @@ export {
   type LookupItem,
   type LookupOptions,
   type RowAnswer,
-  type Tier,
-  type ValueAnswer,
   withFreshSnapshot,
 } from './lookup.ts';
 export { PageLoader, type PageLoaderOptions } from './page-loader.ts';

@@ -12,31 +12,18 @@
 import { asServiceError, type PlainError, ServiceError } from '../core/index.ts';
 import { Gate } from '../storage/index.ts';
 import {
-  type BlockAt,
-  type BlockWriter,
-  CastValues,
-  castFaultIn,
   type Key,
   KeySearch,
-  NESTED,
-  type Need,
-  NestedWriter,
-  type Pins,
+  type NestedWriter,
   type Projection,
-  positionsOf,
-  type RawValue,
   type Snapshot,
-  type SnapshotReadableFile,
   type Table,
   type TableColumn,
   type ValueWriter,
 } from '../table/index.ts';
+import { absence, ColdRead, rowsWanted } from './cold-read.ts';
+import { encodeRow, encodeValue, missingPages, type RowPlace, type Tier, type ValueAnswer } from './encode-row.ts';
 import type { PageLoader } from './page-loader.ts';
-
-const otherRequests = () => new Promise<void>((resolve) => setImmediate(resolve));
-
-/** The slowest tier that an answer had to touch. */
-export type Tier = 'memory' | 'origin';
 
 export interface RowAnswer {
   /** The row as a JSON object; null when the key is provably absent. */
@@ -44,10 +31,6 @@ export interface RowAnswer {
   readonly tier: Tier;
   readonly snapshot: Snapshot;
 }
-
-export type ValueAnswer =
-  | { readonly kind: 'absent' | 'null'; readonly tier: Tier; readonly snapshot: Snapshot }
-  | { readonly kind: 'value'; readonly value: RawValue; readonly tier: Tier; readonly snapshot: Snapshot };
 
 export type LookupItem =
   | { readonly status: 'found'; readonly row: string }
@@ -77,12 +60,6 @@ const LOOKUP_ENGINE_DEFAULTS: LookupEngineOptions = { coldLookupsMax: 256 };
 
 /** Keys of one batch that wait for storage at once. */
 const BATCH_COLD_MAX = 64;
-
-interface RowPlace {
-  readonly file: SnapshotReadableFile;
-  readonly rowGroup: number;
-  readonly row: number;
-}
 
 export class LookupEngine {
   readonly #loader: PageLoader;
@@ -243,73 +220,6 @@ export async function withFreshSnapshot<T>(
   }
 }
 
-/** One waiting lookup: the pages it holds, and whether it had to load any. */
-class ColdRead {
-  readonly pins: Pins = new Map();
-  tier: Tier = 'memory';
-  readonly #loader: PageLoader;
-  readonly #signal: AbortSignal;
-
-  constructor(loader: PageLoader, signal: AbortSignal) {
-    this.#loader = loader;
-    this.#signal = signal;
-  }
-
-  async first(snapshot: Snapshot, key: Key): Promise<RowPlace | null> {
-    const search = new KeySearch(snapshot, key, this.pins);
-    return this.#next(search);
-  }
-
-  async all(snapshot: Snapshot, key: Key, projection: Projection, limit: number): Promise<readonly string[]> {
-    const search = new KeySearch(snapshot, key, new Map());
-    const rows: string[] = [];
-    // One row more than the limit tells whether there are more.
-    while (rows.length <= limit) {
-      const place = await this.#next(search);
-      if (place === null) break;
-      this.pins.clear();
-      rows.push(
-        await this.until(
-          () => encodeRow(place, projection, this.pins),
-          () => missingPages(place, projection.columns, this.pins),
-        ),
-      );
-    }
-    return rows;
-  }
-
-  /** Tries until the answer no longer lacks a page, loading the missing ones together. */
-  async until<T>(attempt: () => T | undefined, missing: () => readonly Need[]): Promise<T> {
-    for (;;) {
-      const answer = attempt();
-      if (answer !== undefined) return answer;
-      await this.#load(missing(), this.pins);
-    }
-  }
-
-  async #next(search: KeySearch): Promise<RowPlace | null> {
-    for (;;) {
-      const step = search.next();
-      if (step === 'found') return search.match ?? null;
-      if (step === 'exhausted') return absence(search);
-      if (step === 'paused') {
-        await otherRequests();
-        this.#signal.throwIfAborted();
-        continue;
-      }
-      this.tier = 'origin';
-      const failed = await this.#loader.load(search.needs, search.pins ?? this.pins, this.#signal);
-      for (const { need, error } of failed) search.fail(need, error);
-    }
-  }
-
-  async #load(needs: readonly Need[], pins: Pins): Promise<void> {
-    this.tier = 'origin';
-    const [failed] = await this.#loader.load(needs, pins, this.#signal);
-    if (failed !== undefined) throw failed.error;
-  }
-}
-
 function locateNow(snapshot: Snapshot, key: Key): RowPlace | null | undefined {
   const search = new KeySearch(snapshot, key, undefined);
   const step = search.next();
@@ -317,25 +227,11 @@ function locateNow(snapshot: Snapshot, key: Key): RowPlace | null | undefined {
   return step === 'found' ? search.match : absence(search);
 }
 
-/** Null when the key is provably absent; throws `not_covered` when something that might hold it could not be read. */
-function absence(search: KeySearch): null {
-  const [first] = search.uncovered;
-  if (first === undefined) return null;
-  const files = [...new Set(search.uncovered.map((error) => String(error.context['file'] ?? 'unknown')))].slice(0, 10);
-  throw new ServiceError(
-    'unavailable',
-    'not_covered',
-    `the key was not found in what could be read, but it may be in ${files.join(', ')}: ${first.message}`,
-    { files },
-    first,
-  );
-}
-
 /** Every match up to one more than the limit, or undefined when something is not in memory. */
 function allNow(snapshot: Snapshot, key: Key, projection: Projection, limit: number): readonly string[] | undefined {
   const search = new KeySearch(snapshot, key, undefined);
   const rows: string[] = [];
-  while (rows.length <= limit) {
+  while (rows.length < rowsWanted(snapshot, limit)) {
     const step = search.next();
     if (step === 'needs' || step === 'paused') return undefined;
     if (step === 'exhausted') {
@@ -347,106 +243,6 @@ function allNow(snapshot: Snapshot, key: Key, projection: Projection, limit: num
     rows.push(row);
   }
   return rows;
-}
-
-function encodeRow(place: RowPlace, projection: Projection, pins: Pins | undefined): string | undefined {
-  const { mapping, file } = place.file;
-  if (mapping.casts === undefined) return writeRow(place, projection, projection.writers, pins);
-  try {
-    return writeRow(place, projection, projection.writersFor(mapping), pins);
-  } catch (thrown) {
-    throw castFaultIn(thrown, file.object.key, place.rowGroup);
-  }
-}
-
-function writeRow(
-  place: RowPlace,
-  { fragments, columns, nested, closing }: Projection,
-  writers: readonly BlockWriter[],
-  pins: Pins | undefined,
-): string | undefined {
-  let json = '';
-  for (let i = 0; i < columns.length; i++) {
-    const position = place.file.leafPositions[columns[i]?.ordinal ?? -1] ?? -1;
-    if (position < 0) {
-      const text = position === NESTED ? nestedText(place, nested[i], pins) : 'null';
-      if (text === undefined) return undefined;
-      json += fragments[i] + text;
-      continue;
-    }
-    const at = place.file.file.chunk(place.rowGroup, position).at(place.row, pins);
-    if (at === undefined) return undefined;
-    json += fragments[i] + (writers[i] as (typeof writers)[number])(at.block, place.row - at.firstRow);
-  }
-  return json + closing;
-}
-
-/** The value of a nested column, or undefined when a page of one of its leaves is missing. */
-function nestedText(place: RowPlace, writer: NestedWriter | undefined, pins: Pins | undefined): string | undefined {
-  const { file, mapping } = place.file;
-  const assembly = writer?.assemblyFor(mapping);
-  if (assembly === undefined) return 'null';
-  const blocks: BlockAt[] = [];
-  for (const leaf of assembly.leaves) {
-    const at = file.chunk(place.rowGroup, leaf.ordinal).at(place.row, pins);
-    if (at === undefined) return undefined;
-    blocks.push(at);
-  }
-  try {
-    return assembly.json(blocks, place.row);
-  } catch (thrown) {
-    throw castFaultIn(thrown, file.object.key, place.rowGroup);
-  }
-}
-
-function encodeValue(
-  place: RowPlace,
-  column: TableColumn,
-  writer: ValueWriter | NestedWriter,
-  pins: Pins | undefined,
-  tier: Tier,
-  snapshot: Snapshot,
-): ValueAnswer | undefined {
-  if (writer instanceof NestedWriter) {
-    const body = nestedText(place, writer, pins);
-    if (body === undefined) return undefined;
-    if (body === 'null') return { kind: 'null', tier, snapshot };
-    return { kind: 'value', value: { contentType: 'application/json', body }, tier, snapshot };
-  }
-  const position = place.file.leafPositions[column.ordinal] ?? -1;
-  if (position < 0) return { kind: 'null', tier, snapshot };
-  const at: BlockAt | undefined = place.file.file.chunk(place.rowGroup, position).at(place.row, pins);
-  if (at === undefined) return undefined;
-  const value = writeValue(place, column, writer, at);
-  return value === undefined ? { kind: 'null', tier, snapshot } : { kind: 'value', value, tier, snapshot };
-}
-
-function writeValue(place: RowPlace, column: TableColumn, writer: ValueWriter, at: BlockAt): RawValue | undefined {
-  const { mapping, file } = place.file;
-  const row = place.row - at.firstRow;
-  const cast = mapping.casts?.[column.ordinal];
-  if (cast === undefined) return writer(at.block, row);
-  try {
-    return writer(new CastValues(at.block, cast), row);
-  } catch (thrown) {
-    throw castFaultIn(thrown, file.object.key, place.rowGroup);
-  }
-}
-
-/** The layouts, then the pages, that these columns of the row still lack. */
-function missingPages(place: RowPlace, columns: readonly TableColumn[], pins: Pins): readonly Need[] {
-  const file = place.file.file;
-  const needs: Need[] = [];
-  for (const column of columns) {
-    for (const position of positionsOf(place.file.mapping, column)) {
-      const chunk = file.chunk(place.rowGroup, position);
-      if (chunk.layout === undefined) needs.push({ kind: 'layout', file, chunk });
-      else if (chunk.at(place.row, pins) === undefined) {
-        needs.push({ kind: 'page', file, chunk, page: chunk.layout.locations.pageOf(place.row) });
-      }
-    }
-  }
-  return needs;
 }
 
 function itemOfRow(json: string | null | undefined): LookupItem | undefined {

@@ -217,7 +217,7 @@ async function inContext<T>(context: ErrorContext, step: () => Promise<T>): Prom
 
 /** The context goes into the message too, since people read messages. */
 function locate(error: ServiceError, context: ErrorContext): ServiceError {
-  if (error.context['file'] !== undefined || (error.kind !== 'corrupt' && error.kind !== 'unsupported')) {
+  if (error.context.file !== undefined || (error.kind !== 'corrupt' && error.kind !== 'unsupported')) {
     return error.with(context);
   }
   const where = Object.entries(context).map(([name, value]) => `${name} ${String(value)}`);

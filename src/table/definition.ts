@@ -1,5 +1,6 @@
 /** What the operator says of a table; everything else is read from its files. */
 
+import { ServiceError } from '../core/index.ts';
 import type { ColumnType } from './column-type.ts';
 import type { JsonOptions } from './json-format.ts';
 
@@ -31,4 +32,29 @@ export interface TableDefinition {
   readonly json: JsonOptions;
   /** Milliseconds between refreshes; undefined: only when asked. */
   readonly refreshMs: number | undefined;
+}
+
+/** A table's name stands in URLs as it is. */
+export const TABLE_NAME_FORM: RegExp = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
+
+/** A table with nothing said but its key, which is empty for the commands that look nothing up. Throws `invalid`. */
+export function tableDefinition(name: string, source: string, key: readonly string[]): TableDefinition {
+  if (!TABLE_NAME_FORM.test(name)) throw bad(`${JSON.stringify(name)} is no table name; use letters, digits, _ . -`);
+  if (key.includes('')) throw bad('a key column has a name; write a,b with no empty name between the commas');
+  return {
+    name,
+    source,
+    key,
+    schema: [],
+    unique: false,
+    allowEmpty: false,
+    required: true,
+    plainParquet: false,
+    json: { int64: 'number', nonfinite: 'null' },
+    refreshMs: undefined,
+  };
+}
+
+function bad(message: string): ServiceError {
+  return new ServiceError('invalid', 'bad_table', message);
 }

@@ -121,7 +121,7 @@ export function tableValueAt(
 
 /** What was thrown while values of a row group were cast: a cast knows its column, and here learns where it was. */
 export function castFaultIn(thrown: unknown, file: string, rowGroup: number): unknown {
-  if (!(thrown instanceof ServiceError) || thrown.context['file'] !== undefined) return thrown;
+  if (!(thrown instanceof ServiceError) || thrown.context.file !== undefined) return thrown;
   const { kind, code, message, context } = thrown;
   return new ServiceError(kind, code, `${message} (file ${file}, row group ${rowGroup})`, {
     ...context,

@@ -4,7 +4,7 @@ export { CastValues } from './cast-values.ts';
 export { Catalog } from './catalog.ts';
 export { type BlockAt, ChunkBlocks, type ChunkLayout, type LoadedPage, type Pins } from './chunk-blocks.ts';
 export { COLUMN_TYPE_NAMES, type ColumnType, parseColumnType } from './column-type.ts';
-export type { ColumnDeclaration, TableDefinition } from './definition.ts';
+export { type ColumnDeclaration, TABLE_NAME_FORM, type TableDefinition, tableDefinition } from './definition.ts';
 export { castFaultIn, type FileMapping, NESTED, positionsOf, tableValueAt } from './file-mapping.ts';
 export {
   type JsonOptions,

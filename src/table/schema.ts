@@ -171,7 +171,9 @@ class ColumnUnion {
     return { ordinal, name, leaf, nested: this.#nested, unsupported: this.#unsupported, isNullable };
   }
 
+  /** What was seen before was nothing but nulls. */
   #begin(node: SchemaNode): void {
+    this.#seen.clear();
     this.#type = scalarOf(node);
     if (this.#type !== undefined) return;
     this.#nested = nestedOf(node);

@@ -5,9 +5,9 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { tableDefinition } from '../../src/cli/config.ts';
 import { createNode, type PointlakeNode } from '../../src/main.ts';
 import type { PointlakeServer } from '../../src/server/index.ts';
+import { tableDefinition } from '../../src/table/index.ts';
 import { DATA_SETS, type DataSetName, dataSetPath, firstRows, makeDataSets } from '../support/data-sets.ts';
 import { serve } from '../support/served.ts';
 

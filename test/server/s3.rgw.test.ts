@@ -6,9 +6,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { tableDefinition } from '../../src/cli/config.ts';
 import { createNode, type PointlakeNode } from '../../src/main.ts';
 import type { PointlakeServer } from '../../src/server/index.ts';
+import { tableDefinition } from '../../src/table/index.ts';
 import { type S3Admin, s3Admin } from '../storage/s3-client.ts';
 import { DATA_SETS, type DataSetName, dataSetPath, firstRows, makeDataSets } from '../support/data-sets.ts';
 import { IoTrace, pageBytes } from '../support/io-trace.ts';

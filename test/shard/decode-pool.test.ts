@@ -84,7 +84,7 @@ test('a broken page is the same typed error from a thread as from here', async (
 test('a thread that dies costs one retry; one that dies again fails that page alone', async (context) => {
   const deaths = join(scratchFolder(context), 'deaths');
   process.env.DEATHS_FILE = deaths;
-  const worker = new URL('../support/dying-worker.ts', import.meta.url);
+  const worker = new URL('./dying-worker.ts', import.meta.url);
   const pool = poolOf(context, { inlineCostUsMax: 0, threads: 1, worker });
   const task = { kind: 'data' as const, ...(await aPage(context, 1000)) };
   writeFileSync(deaths, '1');

@@ -11,10 +11,9 @@ import { after, before, test } from 'node:test';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import fc from 'fast-check';
 import type { ColumnSource } from 'hyparquet-writer';
-import { tableDefinition } from '../../src/cli/config.ts';
 import { createNode, type PointlakeNode } from '../../src/main.ts';
 import { scan } from '../../src/shard/index.ts';
-import { keyJson, parseKeyText, type Snapshot, typeName } from '../../src/table/index.ts';
+import { keyJson, parseKeyText, type Snapshot, tableDefinition, typeName } from '../../src/table/index.ts';
 import { asyncProperty, FUZZ_SEED, randomFrom } from '../parquet/support/property.ts';
 import { type keyOf, noDeadline } from '../support/one-node.ts';
 import { writeParquet } from '../support/scratch.ts';
@@ -115,7 +114,7 @@ function sameType(ours: string, duckdb: string): boolean {
   if (duckdb.startsWith('DECIMAL')) return plain.endsWith(` ${duckdb}`);
   if (duckdb === 'TIME') return plain.startsWith('INT64 TIME(MICROS');
   // DuckDB reads milliseconds as microseconds, whereas we answer a column's own precision.
-  return plain === OUR_TYPES[duckdb] || (duckdb === 'TIMESTAMP' && plain === OUR_TYPES['TIMESTAMP_MS']);
+  return plain === OUR_TYPES[duckdb] || (duckdb === 'TIMESTAMP' && plain === OUR_TYPES.TIMESTAMP_MS);
 }
 
 /** A column as the JSON text that we answer, except that numbers are left to `sameText`. */

@@ -1,9 +1,8 @@
 /** A node with tables made from paths, closed when the test is over. */
 
 import type { TestContext } from 'node:test';
-import { tableDefinition } from '../../src/cli/config.ts';
 import { createNode, type NodeOptions, type PointlakeNode } from '../../src/main.ts';
-import { type Key, parseKeyText, type Snapshot, type TableDefinition } from '../../src/table/index.ts';
+import { type Key, parseKeyText, type Snapshot, type TableDefinition, tableDefinition } from '../../src/table/index.ts';
 
 export interface TableOfTest {
   readonly name: string;

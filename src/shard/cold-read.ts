@@ -1,0 +1,99 @@
+/**
+ * The part of a lookup that waits: steps of the search and of the encoders, and between them loads of what they lack.
+ *
+ * Every page that was waited for is held until the lookup is done, so that it is answered whatever the memory tier evicts.
+ */
+
+import { assert, ServiceError } from '../core/index.ts';
+import { type Key, KeySearch, type Need, type Pins, type Projection, type Snapshot } from '../table/index.ts';
+import { encodeRow, missingPages, type RowPlace, type Tier } from './encode-row.ts';
+import type { PageLoader } from './page-loader.ts';
+
+const otherRequests = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+/** One waiting lookup: the pages it holds, and whether it had to load any. */
+export class ColdRead {
+  readonly pins: Pins = new Map();
+  tier: Tier = 'memory';
+  readonly #loader: PageLoader;
+  readonly #signal: AbortSignal;
+
+  constructor(loader: PageLoader, signal: AbortSignal) {
+    this.#loader = loader;
+    this.#signal = signal;
+  }
+
+  async first(snapshot: Snapshot, key: Key): Promise<RowPlace | null> {
+    const search = new KeySearch(snapshot, key, this.pins);
+    return this.#next(search);
+  }
+
+  async all(snapshot: Snapshot, key: Key, projection: Projection, limit: number): Promise<readonly string[]> {
+    const search = new KeySearch(snapshot, key, new Map());
+    const rows: string[] = [];
+    while (rows.length < rowsWanted(snapshot, limit)) {
+      const place = await this.#next(search);
+      if (place === null) break;
+      this.pins.clear();
+      rows.push(
+        await this.until(
+          () => encodeRow(place, projection, this.pins),
+          () => missingPages(place, projection.columns, this.pins),
+        ),
+      );
+    }
+    return rows;
+  }
+
+  /** Tries until the answer no longer lacks a page, loading the missing ones together. */
+  async until<T>(attempt: () => T | undefined, missing: () => readonly Need[]): Promise<T> {
+    for (;;) {
+      const answer = attempt();
+      if (answer !== undefined) return answer;
+      const needs = missing();
+      assert(needs.length > 0, 'what cannot be answered lacks a page');
+      await this.#load(needs, this.pins);
+    }
+  }
+
+  async #next(search: KeySearch): Promise<RowPlace | null> {
+    for (;;) {
+      const step = search.next();
+      if (step === 'found') return search.match ?? null;
+      if (step === 'exhausted') return absence(search);
+      if (step === 'paused') {
+        await otherRequests();
+        this.#signal.throwIfAborted();
+        continue;
+      }
+      this.tier = 'origin';
+      const failed = await this.#loader.load(search.needs, search.pins ?? this.pins, this.#signal);
+      for (const { need, error } of failed) search.fail(need, error);
+    }
+  }
+
+  async #load(needs: readonly Need[], pins: Pins): Promise<void> {
+    this.tier = 'origin';
+    const [failed] = await this.#loader.load(needs, pins, this.#signal);
+    if (failed !== undefined) throw failed.error;
+  }
+}
+
+/** Null when the key is provably absent; throws `not_covered` when something that might hold it could not be read. */
+export function absence(search: KeySearch): null {
+  const [first] = search.uncovered;
+  if (first === undefined) return null;
+  const files = [...new Set(search.uncovered.map((error) => String(error.context.file ?? 'unknown')))].slice(0, 10);
+  throw new ServiceError(
+    'unavailable',
+    'not_covered',
+    `the key was not found in what could be read, but it may be in ${files.join(', ')}: ${first.message}`,
+    { files },
+    first,
+  );
+}
+
+/** One row more than the limit tells whether there are more; a unique key has no second row to look for. */
+export function rowsWanted(snapshot: Snapshot, limit: number): number {
+  return snapshot.definition.unique ? 1 : limit + 1;
+}

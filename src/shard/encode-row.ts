@@ -1,0 +1,139 @@
+/**
+ * From a located row to what is sent: the text of its columns, or the one value asked for.
+ *
+ * Every function here is synchronous and says `undefined` when a page of the row is not in memory; `missingPages` says
+ * which. A lookup that waits passes the pages it holds, a hot one passes none.
+ */
+
+import {
+  type BlockAt,
+  type BlockWriter,
+  CastValues,
+  castFaultIn,
+  NESTED,
+  type Need,
+  NestedWriter,
+  type Pins,
+  type Projection,
+  positionsOf,
+  type RawValue,
+  type Snapshot,
+  type SnapshotReadableFile,
+  type TableColumn,
+  type ValueWriter,
+} from '../table/index.ts';
+
+/** The slowest tier that an answer had to touch. */
+export type Tier = 'memory' | 'origin';
+
+export type ValueAnswer =
+  | { readonly kind: 'absent' | 'null'; readonly tier: Tier; readonly snapshot: Snapshot }
+  | { readonly kind: 'value'; readonly value: RawValue; readonly tier: Tier; readonly snapshot: Snapshot };
+
+/** Where a key was found; `row` is counted within the row group. */
+export interface RowPlace {
+  readonly file: SnapshotReadableFile;
+  readonly rowGroup: number;
+  readonly row: number;
+}
+
+/** The row as a JSON object. */
+export function encodeRow(place: RowPlace, projection: Projection, pins: Pins | undefined): string | undefined {
+  const { mapping, file } = place.file;
+  if (mapping.casts === undefined) return writeRow(place, projection, projection.writers, pins);
+  try {
+    return writeRow(place, projection, projection.writersFor(mapping), pins);
+  } catch (thrown) {
+    throw castFaultIn(thrown, file.object.key, place.rowGroup);
+  }
+}
+
+function writeRow(
+  place: RowPlace,
+  { fragments, columns, nested, closing }: Projection,
+  writers: readonly BlockWriter[],
+  pins: Pins | undefined,
+): string | undefined {
+  let json = '';
+  for (let i = 0; i < columns.length; i++) {
+    const position = place.file.leafPositions[columns[i]?.ordinal ?? -1] ?? -1;
+    if (position < 0) {
+      const text = position === NESTED ? nestedText(place, nested[i], pins) : 'null';
+      if (text === undefined) return undefined;
+      json += fragments[i] + text;
+      continue;
+    }
+    const at = place.file.file.chunk(place.rowGroup, position).at(place.row, pins);
+    if (at === undefined) return undefined;
+    json += fragments[i] + (writers[i] as (typeof writers)[number])(at.block, place.row - at.firstRow);
+  }
+  return json + closing;
+}
+
+/** The value of a nested column, or undefined when a page of one of its leaves is missing. */
+function nestedText(place: RowPlace, writer: NestedWriter | undefined, pins: Pins | undefined): string | undefined {
+  const { file, mapping } = place.file;
+  const assembly = writer?.assemblyFor(mapping);
+  if (assembly === undefined) return 'null';
+  const blocks: BlockAt[] = [];
+  for (const leaf of assembly.leaves) {
+    const at = file.chunk(place.rowGroup, leaf.ordinal).at(place.row, pins);
+    if (at === undefined) return undefined;
+    blocks.push(at);
+  }
+  try {
+    return assembly.json(blocks, place.row);
+  } catch (thrown) {
+    throw castFaultIn(thrown, file.object.key, place.rowGroup);
+  }
+}
+
+export function encodeValue(
+  place: RowPlace,
+  column: TableColumn,
+  writer: ValueWriter | NestedWriter,
+  pins: Pins | undefined,
+  tier: Tier,
+  snapshot: Snapshot,
+): ValueAnswer | undefined {
+  if (writer instanceof NestedWriter) {
+    const body = nestedText(place, writer, pins);
+    if (body === undefined) return undefined;
+    if (body === 'null') return { kind: 'null', tier, snapshot };
+    return { kind: 'value', value: { contentType: 'application/json', body }, tier, snapshot };
+  }
+  const position = place.file.leafPositions[column.ordinal] ?? -1;
+  if (position < 0) return { kind: 'null', tier, snapshot };
+  const at: BlockAt | undefined = place.file.file.chunk(place.rowGroup, position).at(place.row, pins);
+  if (at === undefined) return undefined;
+  const value = writeValue(place, column, writer, at);
+  return value === undefined ? { kind: 'null', tier, snapshot } : { kind: 'value', value, tier, snapshot };
+}
+
+function writeValue(place: RowPlace, column: TableColumn, writer: ValueWriter, at: BlockAt): RawValue | undefined {
+  const { mapping, file } = place.file;
+  const row = place.row - at.firstRow;
+  const cast = mapping.casts?.[column.ordinal];
+  if (cast === undefined) return writer(at.block, row);
+  try {
+    return writer(new CastValues(at.block, cast), row);
+  } catch (thrown) {
+    throw castFaultIn(thrown, file.object.key, place.rowGroup);
+  }
+}
+
+/** The layouts, then the pages, that these columns of the row still lack. */
+export function missingPages(place: RowPlace, columns: readonly TableColumn[], pins: Pins): readonly Need[] {
+  const file = place.file.file;
+  const needs: Need[] = [];
+  for (const column of columns) {
+    for (const position of positionsOf(place.file.mapping, column)) {
+      const chunk = file.chunk(place.rowGroup, position);
+      if (chunk.layout === undefined) needs.push({ kind: 'layout', file, chunk });
+      else if (chunk.at(place.row, pins) === undefined) {
+        needs.push({ kind: 'page', file, chunk, page: chunk.layout.locations.pageOf(place.row) });
+      }
+    }
+  }
+  return needs;
+}
