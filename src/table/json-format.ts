@@ -218,10 +218,17 @@ export function formatUuid(bytes: Uint8Array): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
+/**
+ * Spark makes these of microseconds, and its sums wrap at 64 bits for years beyond 287,000: wrapping likewise
+ * brings its values back, and meets no other writer's, whose nanoseconds span 584 years.
+ */
 function formatInt96(bytes: Uint8Array): string {
   const view = viewOf(bytes);
-  const days = BigInt(view.readUInt32LE(8) - JULIAN_EPOCH);
-  return formatLongTimestamp(days * NANOS_PER_DAY + view.readBigInt64LE(0), 'NANOS');
+  const days = BigInt(view.readInt32LE(8) - JULIAN_EPOCH);
+  const nanos = days * NANOS_PER_DAY + view.readBigInt64LE(0);
+  const belowMicros = ((nanos % 1000n) + 1000n) % 1000n;
+  const micros = BigInt.asIntN(64, (nanos - belowMicros) / 1000n);
+  return formatLongTimestamp(micros * 1000n + belowMicros, 'NANOS');
 }
 
 /** Months, days and milliseconds are three counts of their own: `P14M3DT0.250S` is not 1 year, 2 months and 3 days. */

@@ -82,6 +82,10 @@ test('UUID, INTERVAL and INT96', () => {
   int96.setUint32(8, 2_440_588 + 20_484, true);
   assert.equal(json(leafOf('INT96'), new Uint8Array(int96.buffer)), '"2026-01-31T12:34:56.123456789"');
   assert.doesNotThrow(() => json(leafOf('INT96'), new Uint8Array(12).fill(0xff)));
+  // What Spark writes for 290000-12-31T01:00:00+02:00, a sum of microseconds that wrapped at 64 bits.
+  int96.setBigInt64(0, -32_509_551_616_000n, true);
+  int96.setInt32(8, -105_862_232, true);
+  assert.equal(json(leafOf('INT96'), new Uint8Array(int96.buffer)), '"+290000-12-30T23:00:00.000000000"');
 });
 
 test('the options change 64-bit integers and non-finite numbers, and nothing else', () => {
