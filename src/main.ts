@@ -18,6 +18,8 @@ export interface NodeOptions {
   /** Bytes of memory for metadata, decoded blocks and pages on their way together. */
   readonly cacheMemoryBytes: number;
   readonly tables: readonly TableDefinition[];
+  /** Whether page checksums, where a file has them, are compared; true by default. */
+  readonly verifyCrc?: boolean;
   readonly clock?: Clock;
   /** Puts something between the tables and storage, such as a trace of requests. */
   readonly wrapStores?: (stores: StoreProvider) => StoreProvider;
@@ -40,7 +42,10 @@ export function createNode(options: NodeOptions): PointlakeNode {
   const provider = coalescing(options.wrapStores?.(stores) ?? stores);
   const tier = new MemoryTier(new Budget(options.cacheMemoryBytes * (1 - IN_FLIGHT_SHARE)));
   const pool = new DecodePool();
-  const loader = new PageLoader(pool, { inFlightBytesMax: options.cacheMemoryBytes * IN_FLIGHT_SHARE });
+  const loader = new PageLoader(pool, {
+    inFlightBytesMax: options.cacheMemoryBytes * IN_FLIGHT_SHARE,
+    verifyCrc: options.verifyCrc ?? true,
+  });
   const makeTable = (definition: TableDefinition) =>
     new Table(definition, new TableSource(definition.source, provider), tier, clock);
   return {

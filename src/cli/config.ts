@@ -23,6 +23,7 @@ export interface NodeConfig {
   readonly server: { readonly host: string; readonly port: number };
   readonly s3: S3Config;
   readonly cacheMemoryBytes: number;
+  readonly verifyCrc: boolean;
   readonly limits: { readonly keys: number; readonly body: number };
   readonly tables: readonly TableDefinition[];
 }
@@ -31,6 +32,7 @@ export interface S3Config {
   readonly endpoint?: string | undefined;
   readonly region?: string | undefined;
   readonly forcePathStyle?: boolean | undefined;
+  readonly anonymous?: boolean | undefined;
 }
 
 /** Keys that API.md promises and this version does not have yet, by the path of their parent. */
@@ -109,10 +111,12 @@ const configSchema = z.strictObject({
           endpoint: z.url({ protocol: /^https?$/ }).optional(),
           region: z.string().min(1).optional(),
           forcePathStyle: z.boolean().optional(),
+          anonymous: z.boolean().optional(),
         })
         .prefault({}),
     })
     .prefault({}),
+  parquet: z.strictObject({ verifyCrc: z.boolean().default(true) }).prefault({}),
   cache: z.strictObject({ memory: byteSize.optional() }).prefault({}),
   limits: z
     .strictObject({ keys: z.int().min(1).max(100_000).default(1000), body: byteSize.default(2 ** 20) })
@@ -163,6 +167,7 @@ function toNodeConfig(parsed: ParsedConfig, folder: string): NodeConfig {
     server: parsed.server,
     s3: parsed.storage.s3,
     cacheMemoryBytes: parsed.cache.memory ?? defaultMemoryBytes(),
+    verifyCrc: parsed.parquet.verifyCrc,
     limits: parsed.limits,
     tables: Object.entries(parsed.tables).map(([name, table]) =>
       definitionOf(name, { ...table, source: fromFolder(table.source, folder) }),
@@ -227,10 +232,11 @@ function knownKeys(parent: readonly string[]): readonly string[] {
     if (parent[2] === 'schema') return Object.keys(columnSchema.shape);
     return Object.keys(parent.length > 2 ? { int64: 0, nonfinite: 0 } : tableSchema.shape);
   }
-  if (parent.length > 1) return ['endpoint', 'region', 'forcePathStyle'];
+  if (parent.length > 1) return ['endpoint', 'region', 'forcePathStyle', 'anonymous'];
   const sections: Readonly<Record<string, readonly string[]>> = {
     server: ['host', 'port'],
     storage: ['s3'],
+    parquet: ['verifyCrc'],
     cache: ['memory'],
     limits: ['keys', 'body'],
   };

@@ -52,7 +52,7 @@ async function runServe(uris: readonly string[], options: ServeOptions): Promise
       'there is nothing to serve: name a file or folder, or give --config; see pointlake serve --help',
     );
   }
-  const node = createNode({ s3: config.s3, cacheMemoryBytes: config.cacheMemoryBytes, tables: config.tables });
+  const node = createNode(config);
   const server = await startServer(
     {
       catalog: node.catalog,

@@ -122,7 +122,7 @@ function descriptionOf(context: ServerContext, table: Table): object {
     duplicates: 'first',
     json: definition.json,
     ...(snapshot === undefined ? {} : { columns: columnsOf(snapshot), files: filesOf(snapshot) }),
-    index: { kind: 'none', locates_by: ['row group bounds', 'page bounds', 'key blocks'] },
+    index: { kind: 'none', locates_by: ['row group bounds', 'page bounds', 'bloom filters', 'key blocks'] },
     cache: { memory: memoryState(context) },
   };
 }

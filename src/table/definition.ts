@@ -56,5 +56,5 @@ export function tableDefinition(name: string, source: string, key: readonly stri
 }
 
 function bad(message: string): ServiceError {
-  return new ServiceError('invalid', 'bad_table', message);
+  return new ServiceError('invalid', 'bad_config', message);
 }

@@ -32,10 +32,11 @@ export function foreignFormatError(format: ForeignFormat, source: string): Servi
   );
 }
 
-/** Where markers of a table format would lie for a source in `folder`: in it and in each of its parents. */
-export function markerPrefixes(folder: string): readonly string[] {
+/** Where markers of a table format would lie for a source in `folder`: in it and, when `above`, in each parent. */
+export function markerPrefixes(folder: string, above: boolean): readonly string[] {
   const parts = folder.split('/').slice(0, -1);
   const folders = parts.map((_, depth) => `${parts.slice(0, depth + 1).join('/')}/`);
   if (!folder.startsWith('/')) folders.unshift('');
-  return folders.flatMap((parent) => [`${parent}_delta_log/`, `${parent}.hoodie/`, `${parent}metadata/`]);
+  const looked = above ? folders : folders.slice(-1);
+  return looked.flatMap((parent) => [`${parent}_delta_log/`, `${parent}.hoodie/`, `${parent}metadata/`]);
 }

@@ -36,14 +36,14 @@ export class TableSource {
   }
 
   /**
-   * The table format whose markers lie in the source's folder or a parent of it. A parent that may not be listed tells
+   * The table format whose markers lie in the source's folder or, when asked to look `above`, a parent of it. A parent that may not be listed tells
    * nothing and is passed over: credentials are often cut down to the table's own prefix.
    */
-  async foreignFormat(signal: AbortSignal): Promise<ForeignFormat | undefined> {
+  async foreignFormat(above: boolean, signal: AbortSignal): Promise<ForeignFormat | undefined> {
     const path = this.#source.kind === 'object' ? this.#source.key : this.#source.prefix;
     const ownFolder = this.#source.kind === 'object' ? `${path}/` : path;
     const found = await Promise.all(
-      markerPrefixes(ownFolder).map((prefix) => this.#formatBelow(prefix, signal).catch(unlessRefused)),
+      markerPrefixes(ownFolder, above).map((prefix) => this.#formatBelow(prefix, signal).catch(unlessRefused)),
     );
     return found.find((format) => format !== undefined);
   }

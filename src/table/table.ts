@@ -80,7 +80,7 @@ export class Table {
 
   async #list(signal: AbortSignal): Promise<readonly ObjectMeta[]> {
     if (!this.definition.plainParquet) {
-      const format = await this.source.foreignFormat(signal);
+      const format = await this.source.foreignFormat(this.#snapshot === undefined, signal);
       if (format !== undefined) throw foreignFormatError(format, this.source.uri);
     }
     const objects = await this.source.list(signal);

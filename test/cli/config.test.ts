@@ -70,7 +70,7 @@ test('a mistake names its line and what would be right', () => {
     ['storage: { s3: { endpoint: minio } }', /:1: storage\.s3\.endpoint/],
     [
       'storage:\n  s3:\n    secret: x',
-      /:3: storage\.s3\.secret: unknown key; expected one of endpoint, region, forcePathStyle/,
+      /:3: storage\.s3\.secret: unknown key; expected one of endpoint, region, forcePathStyle, anonymous/,
     ],
     ['server: { host: "${NOT_SET}" }', /:1: the environment variable NOT_SET is not set/],
     ['a: [', /:\d+: /],
