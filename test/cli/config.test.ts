@@ -47,6 +47,30 @@ tables:
   );
 });
 
+test('columns of a table: types by name, and older names', () => {
+  const [table] = parse(`
+tables:
+  t:
+    source: a
+    key: id
+    schema:
+      id: { type: int64, from: [uid, userid] }
+      seen: { type: "timestamp(us, utc)" }
+      name: { from: [nick] }
+`).tables;
+  const int64 = { physicalType: 'INT64', typeLength: 0, logicalType: { kind: 'NONE' } };
+  const seen = {
+    physicalType: 'INT64',
+    typeLength: 0,
+    logicalType: { kind: 'TIMESTAMP', unit: 'MICROS', isAdjustedToUTC: true },
+  };
+  assert.deepEqual(table?.schema, [
+    { name: 'id', type: int64, from: ['uid', 'userid'] },
+    { name: 'seen', type: seen, from: [] },
+    { name: 'name', type: undefined, from: ['nick'] },
+  ]);
+});
+
 test('nothing said is the default: loopback, port 8080, half of the memory', () => {
   const config = parse('');
   assert.deepEqual(config, defaultConfig());
@@ -66,6 +90,22 @@ test('a mistake names its line and what would be right', () => {
     ['tables:\n  t: { source: a, key: id, duplicates: latest }', /:2: tables\.t\.duplicates: .*not in this version/],
     ['tables:\n  t: { key: id }', /:2: tables\.t/],
     ['tables:\n  t: { source: a, key: [] }', /:2: tables\.t\.key/],
+    [
+      'tables:\n  t:\n    source: a\n    key: id\n    schema:\n      id: { type: bigint }',
+      /:6: tables\.t\.schema\.id\.type: "bigint" is no type; expected boolean, int8, .*timestamp\(us,utc\)/,
+    ],
+    [
+      'tables:\n  t:\n    source: a\n    key: id\n    schema:\n      id: { as: int64 }',
+      /:6: tables\.t\.schema\.id\.as: unknown key; expected one of type, from/,
+    ],
+    [
+      'tables:\n  t: { source: a, key: id, schema: { id: { from: [x] }, v: { from: [x] } } }',
+      /:2: tables\.t\.schema\.v\.from: "x" already stands for column id/,
+    ],
+    [
+      'tables:\n  t: { source: a, key: id, schema: { id: { from: [v] }, v: { type: int8 } } }',
+      /:2: tables\.t\.schema\.id\.from: "v" already stands for column v/,
+    ],
     ['cache: { memory: lots }', /:1: cache\.memory: .*64MiB/],
     ['storage: { s3: { endpoint: minio } }', /:1: storage\.s3\.endpoint/],
     [
