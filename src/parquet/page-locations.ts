@@ -15,6 +15,8 @@ export class PageLocations {
   readonly #lengths: Uint32Array;
   /** One more than there are pages. */
   readonly #firstRows: Uint32Array;
+  /** Rows of every page but the last, where they are the same: then a division finds a row's page. 0 where they differ. */
+  readonly #stride: number;
 
   /** The arrays are kept, not copied. Rows ascend from 0, and no page begins before the one before it ends. */
   constructor(
@@ -28,6 +30,7 @@ export class PageLocations {
     this.#starts = starts;
     this.#lengths = lengths;
     this.#firstRows = firstRows;
+    this.#stride = strideOf(firstRows, starts.length);
   }
 
   get pages(): number {
@@ -55,6 +58,7 @@ export class PageLocations {
 
   /** The page that holds a row of the row group, which must be one of its rows. */
   pageOf(row: number): number {
+    if (this.#stride !== 0) return Math.trunc(row / this.#stride);
     let low = 0;
     let high = this.pages - 1;
     while (low < high) {
@@ -64,6 +68,16 @@ export class PageLocations {
     }
     return low;
   }
+}
+
+/** 0 where the pages differ, or the last one is longer than the others, so that a division would pass it. */
+function strideOf(firstRows: Uint32Array, pages: number): number {
+  const stride = pages === 0 ? 0 : firstRows[1]! - firstRows[0]!;
+  for (let page = 1; page < pages; page += 1) {
+    const rows = firstRows[page + 1]! - firstRows[page]!;
+    if (rows > stride || (rows < stride && page < pages - 1)) return 0;
+  }
+  return stride;
 }
 
 /** Bytes of the shortest PageLocation. */

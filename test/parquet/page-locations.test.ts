@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import fc from 'fast-check';
 
 import { ServiceError } from '../../src/core/index.ts';
 import type { ColumnChunk } from '../../src/parquet/file-index.ts';
 import { decodePageHeader } from '../../src/parquet/page-header.ts';
-import { decodeOffsetIndex, type PageLocations } from '../../src/parquet/page-locations.ts';
+import { decodeOffsetIndex, PageLocations } from '../../src/parquet/page-locations.ts';
 import { PageWalker } from '../../src/parquet/page-walker.ts';
 import {
   corpusFiles,
@@ -15,6 +16,7 @@ import {
   walk,
   writeGenerated,
 } from './support/metadata-files.ts';
+import { FUZZ_SEED } from './support/property.ts';
 import { ThriftWriter } from './support/thrift-writer.ts';
 
 const chunk: ColumnChunk = {
@@ -294,4 +296,23 @@ describe('PageWalker', () => {
       assert.deepEqual(describePages(walked), describePages(locate(file, index, found)));
     }
   });
+});
+
+test('the page of every row, whether pages are of one size or not', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.oneof(fc.constant(5), fc.integer({ min: 1, max: 7 })), { minLength: 1, maxLength: 12 }),
+      (rows) => {
+        const firstRows = Uint32Array.from([0, ...rows.map((_, i) => rows.slice(0, i + 1).reduce((a, b) => a + b))]);
+        const starts = Float64Array.from(rows, (_, i) => 4 + 10 * i);
+        const locations = new PageLocations(starts, new Uint32Array(rows.length).fill(10), firstRows, undefined);
+        const pages = rows.flatMap((count, page) => new Array<number>(count).fill(page));
+        assert.deepEqual(
+          pages.map((_, row) => locations.pageOf(row)),
+          pages,
+        );
+      },
+    ),
+    { seed: FUZZ_SEED },
+  );
 });
