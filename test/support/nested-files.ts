@@ -16,8 +16,9 @@ export const UTF8 = 0;
 export const MAP = 1;
 export const MAP_KEY_VALUE = 2;
 export const LIST = 3;
-/** LogicalType's number, for what has no ConvertedType. */
+/** LogicalType's numbers, for what has no ConvertedType. */
 export const VARIANT = 16;
+export const UNKNOWN = 11;
 
 export interface Field {
   readonly name: string;
@@ -44,6 +45,18 @@ export interface Layout {
   readonly rowsPerRowGroup: number;
   readonly random: () => number;
 }
+
+export const PLAIN_LAYOUT: Layout = {
+  version: 1,
+  entriesPerPage: 1000,
+  wholeRows: true,
+  dictionaryPages: 0,
+  bitPackedLevels: false,
+  snappy: false,
+  offsetIndex: false,
+  rowsPerRowGroup: 1000,
+  random: () => 0.5,
+};
 
 interface LeafOut {
   readonly field: Field;

@@ -8,23 +8,12 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { asServiceError, corrupt } from '../../src/core/index.ts';
-import {
-  Block,
-  decodeDataPage,
-  decodeDictionaryPage,
-  decodeFooter,
-  decodeOffsetIndex,
-  type FileIndex,
-  type LeafColumn,
-  type PageLocations,
-  PageWalker,
-  shapeOf,
-} from '../../src/parquet/index.ts';
-import type { BlockAt } from '../../src/table/index.ts';
+import { asServiceError } from '../../src/core/index.ts';
+import { decodeFooter, type FileIndex, shapeOf } from '../../src/parquet/index.ts';
 import { NestedAssembly } from '../../src/table/nested-json.ts';
 import { nestedTypeOf } from '../../src/table/nested-type.ts';
 import { FUZZ_SEED, randomFrom } from '../parquet/support/property.ts';
+import { blockAt, blocksOf } from '../support/nested-blocks.ts';
 import { nestedFile } from '../support/nested-files.ts';
 import { nestedSample } from '../support/nested-samples.ts';
 
@@ -113,7 +102,7 @@ function readAll(file: Buffer): number {
     for (let rowGroup = 0; rowGroup < index.rowGroups; rowGroup += 1) {
       const rows = index.rowGroupRows(rowGroup);
       if (rows > MAX_ROWS) continue;
-      const columns = assembly.leaves.map((leaf) => blocksOf(file, index, rowGroup, leaf, rows));
+      const columns = assembly.leaves.map((leaf) => blocksOf(file, index, rowGroup, leaf, MAX_PAGE_BYTES));
       for (let row = 0; row < rows; row += 1) {
         const text = assembly.json(
           columns.map((blocks) => blockAt(blocks, row)),
@@ -125,60 +114,6 @@ function readAll(file: Buffer): number {
     }
   }
   return written;
-}
-
-function blockAt(blocks: readonly BlockAt[], row: number): BlockAt {
-  const at = blocks.find(({ block, firstRow }) => row >= firstRow && row < firstRow + block.rows);
-  assert.ok(at, `row ${row} is in a block`);
-  return at;
-}
-
-function blocksOf(file: Buffer, index: FileIndex, rowGroup: number, leaf: LeafColumn, rows: number): BlockAt[] {
-  const chunk = index.chunk(rowGroup, leaf.ordinal);
-  const locations = locationsOf(file, index, rowGroup, leaf, rows);
-  const context = {
-    leaf,
-    codec: chunk.codec,
-    dictionaryRows: undefined,
-    expectedRows: undefined,
-    verifyCrc: false,
-    blockBytes: 100,
-    maxPageBytes: MAX_PAGE_BYTES,
-  };
-  const slice = ({ start, end }: { readonly start: number; readonly end: number }) => {
-    if (end > file.length) throw corrupt('a page lies beyond the end of the file');
-    return file.subarray(start, end);
-  };
-  const { dictionaryRange } = locations;
-  const buffer = dictionaryRange && decodeDictionaryPage(slice(dictionaryRange), context);
-  const dictionary = buffer && Block.open(buffer);
-  const found: BlockAt[] = [];
-  let bytes = 0;
-  for (let page = 0; page < locations.pages; page += 1) {
-    const expectedRows = locations.rowEnd(page) - locations.firstRow(page);
-    const whole = { ...context, dictionaryRows: dictionary?.rows, dictionary: buffer && new Uint8Array(buffer) };
-    const decoded = decodeDataPage(slice(locations.range(page)), { ...whole, expectedRows });
-    decoded.blocks.forEach((blockBuffer, i) => {
-      const block = Block.open(blockBuffer);
-      if (block.kind === 'CODES') block.dictionary = dictionary;
-      bytes += block.byteLength;
-      found.push({ block, firstRow: locations.firstRow(page) + i * 2 ** decoded.shift });
-    });
-    // Headers of many small blocks come on top of what is bounded.
-    assert.ok(bytes <= 3 * MAX_PAGE_BYTES + 200 * found.length, `${bytes} bytes of blocks`);
-  }
-  return found;
-}
-
-function locationsOf(file: Buffer, index: FileIndex, rowGroup: number, leaf: LeafColumn, rows: number): PageLocations {
-  const chunk = index.chunk(rowGroup, leaf.ordinal);
-  const { offsetIndexRange } = chunk;
-  if (offsetIndexRange !== undefined && offsetIndexRange.end <= file.length) {
-    return decodeOffsetIndex(file.subarray(offsetIndexRange.start, offsetIndexRange.end), chunk, rows);
-  }
-  const step = new PageWalker(chunk, rows).next(file, 0);
-  if (step.kind === 'needs') throw corrupt('the chunk lies beyond the end of the file');
-  return step.locations;
 }
 
 function runCase(file: Buffer): 'read' | 'refused' {
