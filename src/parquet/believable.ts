@@ -1,6 +1,7 @@
 /**
  * Decides what of one entry's raw statistics may be believed: the traps that `bounds.ts` lists are handled here, one
- * entry at a time and without making objects, since a footer can have a million of them.
+ * entry at a time and without making objects, since a footer can have a million of them. What the values themselves
+ * show is looked at as they are read; how the file ordered them stands behind all of them, and is applied later.
  */
 
 import { compareSlices, decodeDecimal, decodeFloat16 } from './bound-bytes.ts';
@@ -24,40 +25,41 @@ export const NATIVE_WIDTH: Readonly<Record<BoundForm, number>> = {
   decimal: 0,
 };
 
-/** How the bounds of one column are read. `typeLength` is 0 where values have no fixed length. */
-export interface BoundReading {
-  readonly form: BoundForm;
-  readonly trust: BoundTrust;
-  readonly typeLength: number;
-}
-
-/** The entry's bits without those that may not be believed. */
-export function believableBits(reading: BoundReading, raw: RawStatistics, view: DataView, entry: number): number {
-  const bits = raw.bits[entry]!;
-  if ((bits & BOTH) === 0) return bits;
-  // Bounds of nothing contradict themselves, and then neither side is believed.
-  if ((bits & RAW.ALL_NULL) !== 0) return bits & ~(BOTH | RAW.ALL_NULL);
-  return boundsHold(reading, raw, view, entry, bits) ? bits : bits & ~BOTH;
-}
-
-function boundsHold(reading: BoundReading, raw: RawStatistics, view: DataView, entry: number, bits: number): boolean {
-  const { form, trust } = reading;
+/**
+ * Whether an entry's bounds are bounds at all: values of the form, the lower not above the upper. `bits` are the entry's;
+ * `typeLength` is 0 where values have no fixed length.
+ */
+export function boundsMakeSense(
+  form: BoundForm,
+  typeLength: number,
+  raw: RawStatistics,
+  entry: number,
+  bits: number,
+): boolean {
   if (form === 'none') return false;
-  if ((bits & RAW.DEPRECATED) === 0 ? !trust.ordered : trust.deprecated === 'no') return false;
+  const { view } = raw;
   const hasMin = (bits & RAW.MIN) !== 0;
   const hasMax = (bits & RAW.MAX) !== 0;
-  if (hasMin && !isWellFormed(reading, view, raw.minStart[entry]!, raw.minLength[entry]!)) return false;
-  if (hasMax && !isWellFormed(reading, view, raw.maxStart[entry]!, raw.maxLength[entry]!)) return false;
-  if ((bits & RAW.DEPRECATED) !== 0 && trust.deprecated === 'nonNegative') {
+  if (hasMin && !isWellFormed(form, typeLength, view, raw.minStart[entry]!, raw.minLength[entry]!)) return false;
+  if (hasMax && !isWellFormed(form, typeLength, view, raw.maxStart[entry]!, raw.maxLength[entry]!)) return false;
+  if ((bits & RAW.DEPRECATED) !== 0 && (form === 'uint32' || form === 'uint64')) {
+    // Compared as signed numbers: right only where no sign bit is set.
     if (!hasMin || !hasMax) return false;
     if (isNegative(form, view, raw.minStart[entry]!) || isNegative(form, view, raw.maxStart[entry]!)) return false;
   }
   return !hasMin || !hasMax || !isInverted(form, raw, view, entry);
 }
 
+/** The bits that are left once it is known how the file ordered its bounds. */
+export function trustedBits(trust: BoundTrust, bits: number): number {
+  if ((bits & BOTH) === 0) return bits;
+  // Bounds of nothing contradict themselves, and then neither side is believed.
+  if ((bits & RAW.ALL_NULL) !== 0) return bits & ~(BOTH | RAW.ALL_NULL);
+  return ((bits & RAW.DEPRECATED) === 0 ? trust.ordered : trust.deprecated) ? bits : bits & ~BOTH;
+}
+
 /** The right length, and for floats a number. */
-function isWellFormed(reading: BoundReading, view: DataView, start: number, length: number): boolean {
-  const { form, typeLength } = reading;
+function isWellFormed(form: BoundForm, typeLength: number, view: DataView, start: number, length: number): boolean {
   switch (form) {
     case 'float':
       return length === 4 && !Number.isNaN(view.getFloat32(start, true));

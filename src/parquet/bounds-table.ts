@@ -1,6 +1,6 @@
 /**
  * The bounds of one column over many runs of rows (the row groups of a file, or the pages of a chunk), flat and
- * searchable. It is a reader over bytes that `packBounds` laid out:
+ * searchable. It is a reader over bytes that `pack-bounds.ts` laid out:
  *
  *     flags      one byte an entry
  *     minima     width bytes an entry, from the next multiple of 8
@@ -35,7 +35,7 @@ export function boundsByteLength(layout: BoundsLayout): number {
 }
 
 export function align(length: number): number {
-  return Math.ceil(length / 8) * 8;
+  return length + ((8 - (length % 8)) % 8);
 }
 
 type NumberArray = Uint8Array | Int32Array | Uint32Array | Uint16Array | Float32Array | Float64Array;

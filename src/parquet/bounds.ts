@@ -50,8 +50,8 @@ export type BoundForm =
 export interface BoundTrust {
   /** min_value, max_value and the column index. */
   readonly ordered: boolean;
-  /** The deprecated min and max; `nonNegative`: only where both are, since then signed and unsigned order agree. */
-  readonly deprecated: 'yes' | 'nonNegative' | 'no';
+  /** The deprecated min and max, which were compared as signed numbers. */
+  readonly deprecated: boolean;
 }
 
 export function boundFormOf(leaf: LeafColumn): BoundForm {
@@ -93,7 +93,8 @@ function boundFormOfBytes(leaf: LeafColumn): BoundForm {
 
 export function boundTrustOf(form: BoundForm, order: ColumnOrder): BoundTrust {
   const signed = SIGNED_FORMS.has(form);
-  const deprecated = signed ? 'yes' : form === 'uint32' || form === 'uint64' ? 'nonNegative' : 'no';
+  // Unsigned integers only where both are below the sign bit, which is looked at where they are read.
+  const deprecated = signed || form === 'uint32' || form === 'uint64';
   switch (order) {
     case 'TYPE_ORDER':
       return { ordered: true, deprecated };

@@ -7,6 +7,8 @@
  * gets the error.
  */
 
+import { boundsMakeSense } from './believable.ts';
+import type { BoundForm } from './bounds.ts';
 import { RAW, RawStatistics } from './raw-statistics.ts';
 import { naturalAt, skipInteger, skipValue, unsignedAt } from './thrift-skip.ts';
 
@@ -21,15 +23,16 @@ export class ScannedChunks {
   /** From the chunk's start to its first data page. */
   readonly dictionaryLength: Float64Array;
   readonly numValues: Float64Array;
-  readonly codec: Uint8Array;
+  readonly codec: Float64Array;
   /** A bit for each number of `Encoding`. */
-  readonly encodings: Uint16Array;
+  readonly encodings: Float64Array;
   readonly offsetIndexOffset: Float64Array;
   readonly offsetIndexLength: Float64Array;
   readonly columnIndexOffset: Float64Array;
   readonly columnIndexLength: Float64Array;
-  readonly bloomFilterOffset: Float64Array;
-  readonly bloomFilterLength: Float64Array;
+  /** Empty until a chunk has a bloom filter, which most files' have not. */
+  bloomFilterOffset = new Float64Array(0);
+  bloomFilterLength = new Float64Array(0);
   readonly nullCount: Float64Array;
   readonly raw: RawStatistics;
 
@@ -39,16 +42,23 @@ export class ScannedChunks {
     this.uncompressedLength = new Float64Array(chunks);
     this.dictionaryLength = new Float64Array(chunks);
     this.numValues = new Float64Array(chunks);
-    this.codec = new Uint8Array(chunks);
-    this.encodings = new Uint16Array(chunks);
+    this.codec = new Float64Array(chunks);
+    this.encodings = new Float64Array(chunks);
     this.offsetIndexOffset = new Float64Array(chunks);
     this.offsetIndexLength = new Float64Array(chunks);
     this.columnIndexOffset = new Float64Array(chunks);
     this.columnIndexLength = new Float64Array(chunks);
-    this.bloomFilterOffset = new Float64Array(chunks);
-    this.bloomFilterLength = new Float64Array(chunks);
     this.nullCount = new Float64Array(chunks);
     this.raw = new RawStatistics(source, chunks);
+  }
+
+  setBloomFilter(chunk: number, offset: number, length: number): void {
+    if (this.bloomFilterOffset.length === 0) {
+      this.bloomFilterOffset = new Float64Array(this.start.length).fill(-1);
+      this.bloomFilterLength = new Float64Array(this.start.length).fill(-1);
+    }
+    this.bloomFilterOffset[chunk] = offset;
+    this.bloomFilterLength[chunk] = length;
   }
 }
 
@@ -57,8 +67,17 @@ export interface ExpectedColumn {
   /** Number of the physical type. */
   readonly type: number;
   /** path_in_schema as writers write it: the list with its header. */
-  readonly path: Uint8Array;
+  readonly path: DataView;
+  /** How its bounds are to be read. */
+  readonly form: BoundForm;
+  readonly typeLength: number;
 }
+
+/** The integers of the struct being read, by field id. What is not kept goes to 0, which is no field's id. */
+const FIELDS = 16;
+const chunkFields = new Float64Array(FIELDS);
+const metaDataFields = new Float64Array(FIELDS);
+const statisticsFields = new Float64Array(FIELDS);
 
 /** Reads the ColumnChunk at `start` and returns the offset behind it. */
 export function scanChunk(
@@ -68,17 +87,19 @@ export function scanChunk(
   chunk: number,
   expected: ExpectedColumn,
 ): number {
+  const fields = chunkFields;
+  fields[4] = fields[5] = fields[6] = fields[7] = -1;
   let at = start;
   let id = 0;
   let fault = 0;
-  let offsetIndexOffset = -1;
-  let offsetIndexLength = -1;
-  let columnIndexOffset = -1;
-  let columnIndexLength = -1;
   chunks.codec[chunk] = CHUNK_FAULT.INCOMPLETE;
   chunks.nullCount[chunk] = -1;
-  chunks.bloomFilterOffset[chunk] = -1;
-  chunks.bloomFilterLength[chunk] = -1;
+  // As nearly every writer begins: a file_offset of one byte, then meta_data, then where the page indexes are.
+  if (bytes[at] === 0x26 && bytes[at + 1]! < 0x80 && bytes[at + 2] === 0x1c) {
+    at = scanColumnMetaData(bytes, at + 3, chunks, chunk, expected);
+    id = 3;
+    for (; id < 7 && bytes[at] === 0x15 + (id & 1); id += 1) at = readField(bytes, at + 1, fields, id + 1);
+  }
   for (;;) {
     const header = bytes[at++]!;
     const wireType = header & 0x0f;
@@ -89,12 +110,7 @@ export function scanChunk(
       at = skipInteger(bytes, at);
     }
     if (wireType >= 4 && wireType <= 6) {
-      const value = naturalAt(bytes, at);
-      at = skipInteger(bytes, at);
-      if (id === 4) offsetIndexOffset = value;
-      else if (id === 5) offsetIndexLength = value;
-      else if (id === 6) columnIndexOffset = value;
-      else if (id === 7) columnIndexLength = value;
+      at = readField(bytes, at, fields, id);
       continue;
     }
     if (id === 3 && wireType === 12) {
@@ -105,11 +121,58 @@ export function scanChunk(
     if (id === 8 || id === 9) fault = CHUNK_FAULT.ENCRYPTED; // crypto_metadata, encrypted_column_metadata
     at = skipValue(bytes, at, wireType, 0);
   }
-  chunks.offsetIndexOffset[chunk] = offsetIndexOffset;
-  chunks.offsetIndexLength[chunk] = offsetIndexLength;
-  chunks.columnIndexOffset[chunk] = columnIndexOffset;
-  chunks.columnIndexLength[chunk] = columnIndexLength;
+  chunks.offsetIndexOffset[chunk] = fields[4]!;
+  chunks.offsetIndexLength[chunk] = fields[5]!;
+  chunks.columnIndexOffset[chunk] = fields[6]!;
+  chunks.columnIndexLength[chunk] = fields[7]!;
   if (fault !== 0) chunks.codec[chunk] = fault;
+  return at;
+}
+
+/**
+ * Reads a zigzag integer into its field's place, -1 if it is no natural number, and returns the offset behind it. Those
+ * of up to four bytes, which most are, never become doubles on the way.
+ */
+function readField(bytes: Uint8Array, start: number, fields: Float64Array, id: number): number {
+  const slot = id < FIELDS ? id : 0;
+  let at = start;
+  let byte = bytes[at++]!;
+  const first = byte;
+  let low = byte & 0x7f;
+  if (byte >= 0x80) {
+    byte = bytes[at++]!;
+    low |= (byte & 0x7f) << 7;
+    if (byte >= 0x80) {
+      byte = bytes[at++]!;
+      low |= (byte & 0x7f) << 14;
+      if (byte >= 0x80) {
+        byte = bytes[at++]!;
+        low |= (byte & 0x7f) << 21;
+        if (byte >= 0x80) {
+          byte = bytes[at++]!;
+          let high = byte & 0x7f;
+          if (byte >= 0x80) {
+            byte = bytes[at++]!;
+            high |= (byte & 0x7f) << 7;
+            if (byte >= 0x80) {
+              byte = bytes[at++]!;
+              high |= (byte & 0x7f) << 14;
+              if (byte >= 0x80) {
+                byte = bytes[at++]!;
+                high |= (byte & 0x7f) << 21;
+              }
+            }
+          }
+          // Up to 56 bits are here; more are no natural number that a double holds.
+          if (byte >= 0x80 || high > 0x3ff_ffff || (first & 1) === 1) fields[slot] = -1;
+          else fields[slot] = high * 0x800_0000 + (low >>> 1);
+          if (byte >= 0x80) return skipInteger(bytes, at);
+          return at;
+        }
+      }
+    }
+  }
+  fields[slot] = (first & 1) === 0 ? low >>> 1 : -1;
   return at;
 }
 
@@ -121,15 +184,15 @@ function scanColumnMetaData(
   chunk: number,
   expected: ExpectedColumn,
 ): number {
-  let at = start;
+  const fields = metaDataFields;
+  fields[1] = fields[4] = fields[5] = fields[6] = fields[7] = fields[9] = fields[11] = fields[14] = fields[15] = -1;
+  let at = scanRequired(bytes, chunks.raw.view, start, fields, expected);
   let id = 0;
   let isExpected = true;
-  let foundType = -1;
-  let codec = -1;
-  let numValues = -1;
-  let length = -1;
-  let dataPageOffset = -1;
-  let dictionaryPageOffset = -1;
+  if (at !== -1) {
+    id = 9;
+    chunks.encodings[chunk] = encodingsAt(bytes, start + 3);
+  } else at = start;
   for (;;) {
     const header = bytes[at++]!;
     const wireType = header & 0x0f;
@@ -140,47 +203,91 @@ function scanColumnMetaData(
       at = skipInteger(bytes, at);
     }
     if (wireType >= 4 && wireType <= 6) {
-      const value = naturalAt(bytes, at);
-      at = skipInteger(bytes, at);
-      if (id === 1) foundType = value;
-      else if (id === 4) codec = value;
-      else if (id === 5) numValues = value;
-      else if (id === 6) chunks.uncompressedLength[chunk] = Math.max(0, value);
-      else if (id === 7) length = value;
-      else if (id === 9) dataPageOffset = value;
-      else if (id === 11) dictionaryPageOffset = value;
-      else if (id === 14) chunks.bloomFilterOffset[chunk] = value;
-      else if (id === 15) chunks.bloomFilterLength[chunk] = value;
-      continue;
+      at = readField(bytes, at, fields, id);
+    } else if (id === 12 && wireType === 12) {
+      at = scanStatistics(bytes, at, chunks, chunk, expected);
+    } else {
+      if (id === 2 && wireType === 9) chunks.encodings[chunk] = encodingsAt(bytes, at);
+      if (id === 3 && wireType === 9) isExpected = isPath(chunks.raw.view, at, expected.path);
+      at = id === 3 && isExpected ? at + expected.path.byteLength : skipValue(bytes, at, wireType, 0);
     }
-    if (id === 2 && wireType === 9) chunks.encodings[chunk] = encodingsAt(bytes, at);
-    if (id === 3 && wireType === 9) isExpected = startsWith(bytes, at, expected.path);
-    if (id === 12 && wireType === 12) at = scanStatistics(bytes, at, chunks, chunk);
-    else at = skipValue(bytes, at, wireType, 0);
   }
+  keepMetaData(chunks, chunk, fields, isExpected && fields[1] === expected.type);
+  return at;
+}
+
+/**
+ * Fields 1 to 7 and 9 the way nearly every writer puts them: all there, in order, the column the expected one. Returns
+ * the offset behind them, or -1 when anything is otherwise, for the loop that takes fields as they come.
+ */
+function scanRequired(
+  bytes: Uint8Array,
+  view: DataView,
+  start: number,
+  fields: Float64Array,
+  expected: ExpectedColumn,
+): number {
+  if (bytes[start] !== 0x15 || bytes[start + 1] !== expected.type << 1 || bytes[start + 2] !== 0x19) return -1;
+  const size = bytes[start + 3]! >> 4;
+  let at = start + 4 + size;
+  if (size === 15 || bytes[at] !== 0x19 || !isPath(view, at + 1, expected.path)) return -1;
+  at += 1 + expected.path.byteLength;
+  if (bytes[at] !== 0x15) return -1;
+  fields[4] = bytes[at + 1]! >> 1;
+  at += 2;
+  if (bytes[at] !== 0x16) return -1;
+  at = readField(bytes, at + 1, fields, 5);
+  if (bytes[at] !== 0x16) return -1;
+  at = readField(bytes, at + 1, fields, 6);
+  if (bytes[at] !== 0x16) return -1;
+  at = readField(bytes, at + 1, fields, 7);
+  if (bytes[at] !== 0x26) return -1;
+  fields[1] = expected.type;
+  return readField(bytes, at + 1, fields, 9);
+}
+
+function keepMetaData(chunks: ScannedChunks, chunk: number, fields: Float64Array, isExpected: boolean): void {
+  const codec = fields[4]!;
+  const numValues = fields[5]!;
+  const length = fields[7]!;
+  const dataPageOffset = fields[9]!;
+  const dictionaryPageOffset = fields[11]!;
   // An offset of 0 is how some writers say that there is no dictionary page.
   const hasDictionary = dictionaryPageOffset > 0 && dictionaryPageOffset < dataPageOffset;
   chunks.start[chunk] = hasDictionary ? dictionaryPageOffset : dataPageOffset;
   chunks.length[chunk] = length;
+  chunks.uncompressedLength[chunk] = Math.max(0, fields[6]!);
   chunks.dictionaryLength[chunk] = hasDictionary ? dataPageOffset - dictionaryPageOffset : 0;
   chunks.numValues[chunk] = numValues;
+  if (fields[14] !== -1) chunks.setBloomFilter(chunk, fields[14]!, fields[15]!);
   if (numValues > 0 && chunks.nullCount[chunk] === numValues) {
     chunks.raw.bits[chunk] = chunks.raw.bits[chunk]! | RAW.ALL_NULL;
   }
-  if (length === -1 || dataPageOffset === -1 || numValues === -1 || codec === -1) return at;
-  if (foundType !== expected.type || !isExpected) chunks.codec[chunk] = CHUNK_FAULT.WRONG_COLUMN;
-  else chunks.codec[chunk] = Math.min(codec, CHUNK_FAULT.INCOMPLETE - 1);
-  return at;
+  if (length === -1 || dataPageOffset === -1 || numValues === -1 || codec === -1) return;
+  chunks.codec[chunk] = isExpected ? Math.min(codec, CHUNK_FAULT.INCOMPLETE - 1) : CHUNK_FAULT.WRONG_COLUMN;
 }
 
-function startsWith(bytes: Uint8Array, at: number, expected: Uint8Array): boolean {
-  for (let index = 0; index < expected.length; index += 1) if (bytes[at + index] !== expected[index]) return false;
+/** Whether the list at `at` is the expected path; four bytes at a time, since every chunk repeats it. */
+function isPath(view: DataView, at: number, path: DataView): boolean {
+  const length = path.byteLength;
+  if (length > view.byteLength - at) return false;
+  let index = 0;
+  for (; index + 4 <= length; index += 4) if (view.getInt32(at + index) !== path.getInt32(index)) return false;
+  for (; index < length; index += 1) if (view.getUint8(at + index) !== path.getUint8(index)) return false;
   return true;
 }
 
 /** Statistics. The newer pair of bounds wins over the deprecated one. */
-function scanStatistics(bytes: Uint8Array, start: number, chunks: ScannedChunks, chunk: number): number {
+function scanStatistics(
+  bytes: Uint8Array,
+  start: number,
+  chunks: ScannedChunks,
+  chunk: number,
+  expected: ExpectedColumn,
+): number {
   const { raw } = chunks;
+  const fields = statisticsFields;
+  fields[3] = fields[9] = -1;
   let at = start;
   let id = 0;
   let bits = 0;
@@ -198,8 +305,12 @@ function scanStatistics(bytes: Uint8Array, start: number, chunks: ScannedChunks,
       at = skipInteger(bytes, at);
     }
     if (wireType === 8) {
-      const length = unsignedAt(bytes, at);
-      at = skipInteger(bytes, at);
+      let length = bytes[at]!;
+      if (length < 0x80) at += 1;
+      else {
+        length = unsignedAt(bytes, at);
+        at = skipInteger(bytes, at);
+      }
       if (id === 5) {
         raw.maxStart[chunk] = at;
         raw.maxLength[chunk] = length;
@@ -220,32 +331,33 @@ function scanStatistics(bytes: Uint8Array, start: number, chunks: ScannedChunks,
       if (id === 7) bits |= RAW.MAX_EXACT;
       else if (id === 8) bits |= RAW.MIN_EXACT;
     } else if (wireType >= 4 && wireType <= 6) {
-      if (id === 3) chunks.nullCount[chunk] = naturalAt(bytes, at);
-      else if (id === 9 && naturalAt(bytes, at) === 0) bits |= RAW.NO_NAN;
-      at = skipInteger(bytes, at);
+      at = readField(bytes, at, fields, id);
     } else at = skipValue(bytes, at, wireType, 0);
   }
+  chunks.nullCount[chunk] = fields[3]!;
   if ((bits & (RAW.MIN | RAW.MAX)) === 0) {
-    bits &= RAW.NO_NAN;
+    bits = 0;
     if (oldMin !== -1) bits |= raw.setMin(chunk, oldMin, oldMinLength) | RAW.DEPRECATED;
     if (oldMax !== -1) bits |= raw.setMax(chunk, oldMax, oldMaxLength) | RAW.DEPRECATED;
   }
-  raw.bits[chunk] = bits;
+  if (fields[9] === 0) bits |= RAW.NO_NAN; // nan_count
+  // Bounds beyond the end are not looked at; the caller is about to see that.
+  const makesSense = at <= bytes.length && boundsMakeSense(expected.form, expected.typeLength, raw, chunk, bits);
+  raw.bits[chunk] = makesSense ? bits : bits & ~(RAW.MIN | RAW.MAX);
   return at;
 }
 
 /** list<Encoding> as a set of bits. An encoding this version does not know is left to the page that uses it. */
 function encodingsAt(bytes: Uint8Array, start: number): number {
   const header = bytes[start]!;
-  // No chunk has fifteen encodings, of nine that there are.
+  // No chunk has fifteen encodings, of nine that there are, nor one whose number takes two bytes.
   const size = header >> 4;
   if (size === 15 || (header & 0x0f) < 4 || (header & 0x0f) > 6) return 0;
-  let at = start + 1;
   let encodings = 0;
-  for (let index = 0; index < size; index += 1) {
-    const encoding = naturalAt(bytes, at);
-    if (encoding >= 0 && encoding < 16) encodings |= 1 << encoding;
-    at = skipInteger(bytes, at);
+  for (let at = start + 1; at <= start + size; at += 1) {
+    const zigzag = bytes[at]!;
+    if (zigzag >= 0x20) return encodings;
+    encodings |= 1 << (zigzag >> 1);
   }
   return encodings;
 }

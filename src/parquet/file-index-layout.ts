@@ -22,7 +22,7 @@ import { corrupt } from '../core/index.ts';
 import { type BoundsLayout, boundsByteLength } from './bounds-table.ts';
 import { COLUMN_ORDERS } from './file-format.ts';
 import type { ScannedFooter } from './footer-scan.ts';
-import { BOUND_BYTES, type BoundsPlan, KEY_BOUND_BYTES, packBounds, planBounds } from './pack-bounds.ts';
+import { BOUND_BYTES, type BoundsPlan, KEY_BOUND_BYTES, packBoundsEntry, planBounds } from './pack-bounds.ts';
 import { type PackedField, packField, planField } from './packed-field.ts';
 
 const MAGIC = 0x58_49_4c_50; // PLIX
@@ -78,7 +78,7 @@ export interface FileIndexText {
   readonly sortings: ScannedFooter['sortings'];
 }
 
-/** Packs a scanned footer into a fresh buffer, checksum included. */
+/** Packs a scanned footer into a fresh buffer. The checksum waits until the bytes leave this process. */
 export function packFileIndex(footer: ScannedFooter, fileLength: number, keyColumns: ReadonlySet<string>): ArrayBuffer {
   const rowGroups = footer.rowGroupRows.length;
   const text = Buffer.from(JSON.stringify(textOf(footer)));
@@ -126,10 +126,15 @@ export function packFileIndex(footer: ScannedFooter, fileLength: number, keyColu
   bounds.forEach((plan, column) => {
     boundsDirectory[2 * column] = tables[column]! / 8;
     boundsDirectory[2 * column + 1] = plan.layout.width | (plan.layout.hasLengths ? 0x100 : 0);
-    packBounds(plan, bytes, tables[column]!);
   });
-  new Uint32Array(buffer, 0, 3).set([MAGIC, VERSION, crc32(bytes.subarray(HEADER_BYTES))]);
+  packAllBounds(bounds, tables, rowGroups, bytes);
+  new Uint32Array(buffer, 0, 2).set([MAGIC, VERSION]);
   return buffer;
+}
+
+/** Completes packed bytes for storage. */
+export function writeChecksum(bytes: Uint8Array): void {
+  new Uint32Array(bytes.buffer, bytes.byteOffset, 4)[2] = crc32(bytes.subarray(HEADER_BYTES));
 }
 
 function textOf(footer: ScannedFooter): FileIndexText {
@@ -181,6 +186,21 @@ function planFields(footer: ScannedFooter, starts: Float64Array): PackedField[] 
     planField(chunks.nullCount, true),
     planField(footer.sortingOf, false),
   ];
+}
+
+/** Row group after row group, as the values lie in the footer: going by column would miss the CPU's caches each time. */
+function packAllBounds(
+  plans: readonly BoundsPlan[],
+  tables: readonly number[],
+  rowGroups: number,
+  target: Uint8Array,
+): void {
+  for (let rowGroup = 0; rowGroup < rowGroups; rowGroup += 1) {
+    for (let column = 0; column < plans.length; column += 1) {
+      const plan = plans[column]!;
+      if (plan.byteLength > 0) packBoundsEntry(plan, rowGroup, target, tables[column]!);
+    }
+  }
 }
 
 function planAllBounds(footer: ScannedFooter, keyColumns: ReadonlySet<string>): BoundsPlan[] {

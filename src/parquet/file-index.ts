@@ -28,6 +28,7 @@ import {
   openDirectory,
   packFileIndex,
   SLOT,
+  writeChecksum,
 } from './file-index-layout.ts';
 import { type SortingColumn, scanFooter } from './footer-scan.ts';
 import { storedNumber } from './packed-field.ts';
@@ -81,9 +82,12 @@ export class FileIndex {
   readonly #tables = new Map<number, BoundsTable | undefined>();
   #schema: FileSchema | undefined;
   #sharesSchema = false;
+  #hasChecksum: boolean;
   #text: FileIndexText | undefined;
 
   private constructor(bytes: Uint8Array, directory: Float64Array, schema: FileSchema | undefined) {
+    // Parsed bytes have none yet, loaded ones have had theirs verified.
+    this.#hasChecksum = schema === undefined;
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#directory = directory;
@@ -115,8 +119,10 @@ export class FileIndex {
     return index;
   }
 
-  /** The index's own bytes, not a copy. */
+  /** The index's own bytes, not a copy, with their checksum. */
   serialise(): Uint8Array {
+    if (!this.#hasChecksum) writeChecksum(this.#bytes);
+    this.#hasChecksum = true;
     return this.#bytes;
   }
 

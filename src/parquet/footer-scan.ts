@@ -8,6 +8,7 @@
  */
 
 import { copyBytes, corrupt, ServiceError, unsupported } from '../core/index.ts';
+import { boundFormOf } from './bounds.ts';
 import { type ExpectedColumn, ScannedChunks, scanChunk } from './chunk-scan.ts';
 import { COLUMN_ORDERS, PHYSICAL_TYPES } from './file-format.ts';
 import type { FileSchema, LeafColumn } from './schema.ts';
@@ -63,7 +64,9 @@ class FooterScanner {
   readonly #sortings: (readonly SortingColumn[])[] = [[]];
   #sortingOf = new Float64Array(0);
 
-  constructor(source: Uint8Array) {
+  constructor(footer: Uint8Array) {
+    // Always a plain view: code that has met Buffers as well reads either more slowly.
+    const source = new Uint8Array(footer.buffer, footer.byteOffset, footer.byteLength);
     this.#source = source;
     this.#reader = new ThriftReader(source);
   }
@@ -197,7 +200,9 @@ function expectedColumn(leaf: LeafColumn): ExpectedColumn {
     Buffer.from(header),
     ...parts.flatMap((part) => [Buffer.from(varint(part.length)), part]),
   ]);
-  return { type: PHYSICAL_TYPES.indexOf(leaf.physicalType), path };
+  const type = PHYSICAL_TYPES.indexOf(leaf.physicalType);
+  const view = new DataView(path.buffer, path.byteOffset, path.byteLength);
+  return { type, path: view, form: boundFormOf(leaf), typeLength: leaf.typeLength };
 }
 
 function varint(value: number): number[] {

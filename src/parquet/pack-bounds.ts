@@ -1,9 +1,9 @@
 /**
  * Makes a bounds table of raw statistics. `planBounds` first, which drops what may not be believed and says how many
- * bytes the rest takes; then `packBounds` into a buffer of the caller's.
+ * bytes the rest takes; then `packBoundsEntry` for each into a buffer of the caller's.
  */
 
-import { believableBits, NATIVE_WIDTH } from './believable.ts';
+import { NATIVE_WIDTH, trustedBits } from './believable.ts';
 import { copyBound, redundantSignBytes, upperBoundLength } from './bound-bytes.ts';
 import { type BoundForm, boundFormOf, boundTrustOf } from './bounds.ts';
 import { align, type BoundsLayout, boundStride, boundsByteLength, FLAG } from './bounds-table.ts';
@@ -37,14 +37,14 @@ export function planBounds(
   limit: number,
 ): BoundsPlan {
   const form = boundFormOf(leaf);
-  const reading = { form, trust: boundTrustOf(form, order), typeLength: leaf.typeLength };
-  const view = new DataView(raw.source.buffer, raw.source.byteOffset, raw.source.byteLength);
+  const trust = boundTrustOf(form, order);
+  const isNative = NATIVE_WIDTH[form] !== 0;
   let known = 0;
   let longest = 0;
   let shortest = limit;
   for (let index = 0, entry = first; index < entries; index += 1, entry += stride) {
-    let bits = believableBits(reading, raw, view, entry);
-    if (NATIVE_WIDTH[form] === 0 && (bits & (RAW.MIN | RAW.MAX)) !== 0) {
+    let bits = trustedBits(trust, raw.bits[entry]!);
+    if (!isNative && (bits & (RAW.MIN | RAW.MAX)) !== 0) {
       const min = (bits & RAW.MIN) === 0 ? -1 : keptLength(form, raw, entry, false, limit);
       const max = (bits & RAW.MAX) === 0 ? -1 : keptLength(form, raw, entry, true, limit);
       if (min === -1) bits &= ~RAW.MIN;
@@ -57,34 +57,31 @@ export function planBounds(
   }
   const hasValues = (known & (RAW.MIN | RAW.MAX)) !== 0;
   const width = hasValues ? NATIVE_WIDTH[form] || longest : 0;
-  const hasLengths = hasValues && NATIVE_WIDTH[form] === 0 && shortest !== longest;
+  const hasLengths = hasValues && !isNative && shortest !== longest;
   const layout: BoundsLayout = { form, entries, width, hasLengths };
   return { layout, raw, first, stride, limit, byteLength: known === 0 ? 0 : boundsByteLength(layout) };
 }
 
-/** Writes the table at `at`, a multiple of 8. The bytes there must be zero. */
-export function packBounds(plan: BoundsPlan, target: Uint8Array, at: number): void {
-  if (plan.byteLength === 0) return;
-  const { layout, raw, first } = plan;
+/** Writes one entry of the table that starts at `at`, a multiple of 8. The bytes there must be zero. */
+export function packBoundsEntry(plan: BoundsPlan, index: number, target: Uint8Array, at: number): void {
+  const { layout, raw } = plan;
+  const entry = plan.first + index * plan.stride;
+  const bits = raw.bits[entry]!;
   const valueStride = boundStride(layout);
   const minAt = at + align(layout.entries);
-  const maxAt = minAt + align(layout.entries * valueStride);
-  for (let index = 0; index < layout.entries; index += 1) {
-    const entry = first + index * plan.stride;
-    const bits = raw.bits[entry]!;
-    let flags = 0;
-    if ((bits & RAW.ALL_NULL) !== 0) flags |= FLAG.ALL_NULL;
-    if ((bits & RAW.NO_NAN) !== 0) flags |= FLAG.NO_NAN;
-    if ((bits & RAW.MIN) !== 0) {
-      const whole = packValue(plan, entry, false, target, minAt + index * valueStride);
-      flags |= whole && (bits & RAW.MIN_EXACT) !== 0 ? FLAG.MIN | FLAG.MIN_EXACT : FLAG.MIN;
-    }
-    if ((bits & RAW.MAX) !== 0) {
-      const whole = packValue(plan, entry, true, target, maxAt + index * valueStride);
-      flags |= whole && (bits & RAW.MAX_EXACT) !== 0 ? FLAG.MAX | FLAG.MAX_EXACT : FLAG.MAX;
-    }
-    target[at + index] = flags;
+  let flags = 0;
+  if ((bits & RAW.ALL_NULL) !== 0) flags |= FLAG.ALL_NULL;
+  if ((bits & RAW.NO_NAN) !== 0) flags |= FLAG.NO_NAN;
+  if ((bits & RAW.MIN) !== 0) {
+    const whole = packValue(plan, entry, false, target, minAt + index * valueStride);
+    flags |= whole && (bits & RAW.MIN_EXACT) !== 0 ? FLAG.MIN | FLAG.MIN_EXACT : FLAG.MIN;
   }
+  if ((bits & RAW.MAX) !== 0) {
+    const maxAt = minAt + align(layout.entries * valueStride);
+    const whole = packValue(plan, entry, true, target, maxAt + index * valueStride);
+    flags |= whole && (bits & RAW.MAX_EXACT) !== 0 ? FLAG.MAX | FLAG.MAX_EXACT : FLAG.MAX;
+  }
+  target[at + index] = flags;
 }
 
 /** Writes one bound and says whether it is still the whole value. */
@@ -94,7 +91,7 @@ function packValue(plan: BoundsPlan, entry: number, isMax: boolean, target: Uint
   const start = isMax ? raw.maxStart[entry]! : raw.minStart[entry]!;
   const length = isMax ? raw.maxLength[entry]! : raw.minLength[entry]!;
   if (NATIVE_WIDTH[form] !== 0) {
-    copyBound(raw.source, start, width, false, target, at);
+    for (let index = 0; index < width; index += 1) target[at + index] = raw.source[start + index]!;
     return true;
   }
   const kept = keptLength(form, raw, entry, isMax, limit);

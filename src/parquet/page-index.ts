@@ -4,13 +4,15 @@
  */
 
 import { corrupt, type ServiceError } from '../core/index.ts';
+import { boundsMakeSense } from './believable.ts';
 import { type Bounds, boundFormOf, FLOAT_FORMS } from './bounds.ts';
 import { BoundsTable } from './bounds-table.ts';
 import type { KeyValue } from './compare.ts';
 import { BOUNDARY_ORDERS, type BoundaryOrder } from './file-format.ts';
 import type { ColumnChunk } from './file-index.ts';
-import { KEY_BOUND_BYTES, packBounds, planBounds } from './pack-bounds.ts';
+import { KEY_BOUND_BYTES, packBoundsEntry, planBounds } from './pack-bounds.ts';
 import { RAW, RawStatistics, readBoundList } from './raw-statistics.ts';
+import type { LeafColumn } from './schema.ts';
 import { ThriftEndError, ThriftReader, WIRE } from './thrift.ts';
 
 /** Bounds of the pages of one chunk. Unknown bounds contain everything. */
@@ -92,7 +94,8 @@ export function decodeColumnIndex(bytes: Uint8Array, chunk: ColumnChunk, pages: 
   }
   const plan = planBounds(chunk.leaf, chunk.columnOrder, index.raw, 0, 1, pages, KEY_BOUND_BYTES);
   const buffer = new ArrayBuffer(plan.byteLength);
-  packBounds(plan, new Uint8Array(buffer), 0);
+  const packed = new Uint8Array(buffer);
+  for (let page = 0; plan.byteLength > 0 && page < pages; page += 1) packBoundsEntry(plan, page, packed, 0);
   const table = plan.byteLength === 0 ? undefined : new BoundsTable(plan.layout, buffer, 0);
   return new PageBounds(index.nullPages, index.nullCounts, index.boundaryOrder, table, plan.byteLength);
 }
@@ -136,6 +139,7 @@ function readColumnIndex(
   for (const size of sizes) {
     if (size !== pages) throw fault(`has ${size === -1 ? 'no' : size} bounds for ${pages} pages`);
   }
+  dropNonsense(raw, chunk.leaf);
   settleNullPages(raw, nullPages, nullCounts, chunk.leaf.maxDefinitionLevel > 0);
   if (nanCounts !== undefined && FLOAT_FORMS.has(boundFormOf(chunk.leaf))) {
     nanCounts.forEach((count, page) => {
@@ -143,6 +147,13 @@ function readColumnIndex(
     });
   }
   return { raw, nullPages, nullCounts, boundaryOrder };
+}
+
+function dropNonsense(raw: RawStatistics, leaf: LeafColumn): void {
+  const form = boundFormOf(leaf);
+  for (let page = 0; page < raw.bits.length; page += 1) {
+    if (!boundsMakeSense(form, leaf.typeLength, raw, page, raw.bits[page]!)) raw.bits[page] = 0;
+  }
 }
 
 /**

@@ -19,6 +19,7 @@ export const RAW = {
 
 export class RawStatistics {
   readonly source: Uint8Array;
+  readonly view: DataView;
   readonly bits: Uint8Array;
   readonly minStart: Uint32Array;
   readonly minLength: Uint32Array;
@@ -27,6 +28,7 @@ export class RawStatistics {
 
   constructor(source: Uint8Array, entries: number) {
     this.source = source;
+    this.view = new DataView(source.buffer, source.byteOffset, source.byteLength);
     this.bits = new Uint8Array(entries);
     this.minStart = new Uint32Array(entries);
     this.minLength = new Uint32Array(entries);

@@ -50,7 +50,8 @@ export function skipStruct(bytes: Uint8Array, start: number, depth: number): num
     const type = header & 0x0f;
     if (type === 0) return at;
     if (header < 0x10) at = skipInteger(bytes, at);
-    at = type >= 4 && type <= 6 ? skipInteger(bytes, at) : skipValue(bytes, at, type, depth + 1);
+    if (type >= 4 && type <= 6) while (bytes[at++]! >= 0x80);
+    else at = skipValue(bytes, at, type, depth + 1);
   }
 }
 
@@ -78,7 +79,8 @@ function skipList(bytes: Uint8Array, start: number, depth: number): number {
   const type = header & 0x0f;
   // Inside a collection a boolean is a byte of its own.
   if (type <= 3 && type !== 0) return at + size;
-  for (let index = 0; index < size; index += 1) at = skipValue(bytes, at, type, depth + 1);
+  if (type === 12) for (let index = 0; index < size; index += 1) at = skipStruct(bytes, at, depth + 1);
+  else for (let index = 0; index < size; index += 1) at = skipValue(bytes, at, type, depth + 1);
   return at;
 }
 

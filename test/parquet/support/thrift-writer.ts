@@ -66,12 +66,15 @@ export class ThriftWriter {
   }
 
   raw(bytes: ArrayLike<number>): this {
-    if (this.#length + bytes.length > this.#bytes.length) {
-      this.#bytes = Buffer.concat([this.#bytes, Buffer.alloc(this.#bytes.length + bytes.length)]);
-    }
+    this.#reserve(bytes.length);
     this.#bytes.set(bytes, this.#length);
     this.#length += bytes.length;
     return this;
+  }
+
+  #reserve(length: number): void {
+    if (this.#length + length <= this.#bytes.length) return;
+    this.#bytes = Buffer.concat([this.#bytes, Buffer.alloc(this.#bytes.length + length)]);
   }
 
   #field(id: number, type: number): this {
@@ -86,11 +89,19 @@ export class ThriftWriter {
   }
 
   #varint(value: bigint): this {
-    if (value < 128n) return this.raw([Number(value)]);
+    if (value < 0x8000_0000n) return this.#smallVarint(Number(value));
     const bytes: number[] = [];
     let rest = value;
     for (; rest >= 128n; rest >>= 7n) bytes.push(Number(rest & 0x7fn) | 0x80);
     bytes.push(Number(rest));
     return this.raw(bytes);
+  }
+
+  #smallVarint(value: number): this {
+    this.#reserve(5);
+    let rest = value;
+    for (; rest >= 0x80; rest >>>= 7) this.#bytes[this.#length++] = (rest & 0x7f) | 0x80;
+    this.#bytes[this.#length++] = rest;
+    return this;
   }
 }
