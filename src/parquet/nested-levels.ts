@@ -7,7 +7,7 @@
 import { corrupt } from '../core/index.ts';
 
 /** Bits of a level of a column whose greatest is `maxLevel`. */
-export function levelBits(maxLevel: number): number {
+function levelBits(maxLevel: number): number {
   return 32 - Math.clz32(maxLevel);
 }
 

@@ -67,7 +67,7 @@ export function emptyValues(leaf: LeafColumn): DenseValues {
 }
 
 /** Bytes of one value in a block. Booleans take a whole one, so that they are read and searched without shifts. */
-export function fixedWidth(leaf: LeafColumn): number {
+function fixedWidth(leaf: LeafColumn): number {
   switch (leaf.physicalType) {
     case 'BOOLEAN':
       return 1;
