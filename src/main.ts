@@ -4,7 +4,7 @@
  *     stores -> tables -> loader (decode pool, memory tier) -> lookup engine -> server
  */
 
-import { Budget, MemoryTier } from './cache/index.ts';
+import { Budget, MemoryTier, RowCache } from './cache/index.ts';
 import { type Clock, systemClock } from './core/index.ts';
 import { DecodePool, LookupEngine, PageLoader } from './shard/index.ts';
 import { coalescing, type S3Settings, type StoreProvider, Stores } from './storage/index.ts';
@@ -12,6 +12,9 @@ import { Catalog, Table, type TableDefinition, TableSource } from './table/index
 
 /** Of the memory given to the node, what pages may take while they are fetched and decoded. */
 const IN_FLIGHT_SHARE = 1 / 8;
+/** What encoded rows of hot keys may take, up to a bound: more than that serves few keys more. */
+const ROWS_SHARE = 1 / 8;
+const ROWS_BYTES_MAX = 4 * 2 ** 30;
 
 export interface NodeOptions {
   readonly s3: S3Settings;
@@ -40,17 +43,19 @@ export function createNode(options: NodeOptions): PointlakeNode {
   const clock = options.clock ?? systemClock;
   const stores = new Stores({ s3: options.s3 });
   const provider = coalescing(options.wrapStores?.(stores) ?? stores);
-  const tier = new MemoryTier(new Budget(options.cacheMemoryBytes * (1 - IN_FLIGHT_SHARE)));
+  const rows = new RowCache(Math.min(ROWS_BYTES_MAX, options.cacheMemoryBytes * ROWS_SHARE));
+  const inFlightBytes = options.cacheMemoryBytes * IN_FLIGHT_SHARE;
+  const tier = new MemoryTier(new Budget(options.cacheMemoryBytes - inFlightBytes - rows.stats.capacityBytes));
   const pool = new DecodePool();
   const loader = new PageLoader(pool, {
-    inFlightBytesMax: options.cacheMemoryBytes * IN_FLIGHT_SHARE,
+    inFlightBytesMax: inFlightBytes,
     verifyCrc: options.verifyCrc ?? true,
   });
   const makeTable = (definition: TableDefinition) =>
     new Table(definition, new TableSource(definition.source, provider), tier, clock);
   return {
     catalog: new Catalog(options.tables.map(makeTable)),
-    engine: new LookupEngine(loader),
+    engine: new LookupEngine(loader, rows),
     loader,
     tier,
     pool,

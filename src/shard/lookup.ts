@@ -9,6 +9,7 @@
  *     read:    one block a column, missing ones loaded together  -> encode
  */
 
+import type { RowCache } from '../cache/index.ts';
 import { asServiceError, type PlainError, ServiceError } from '../core/index.ts';
 import { Gate } from '../storage/index.ts';
 import {
@@ -24,6 +25,7 @@ import {
 import { absence, ColdRead, rowsWanted } from './cold-read.ts';
 import { encodeRow, encodeValue, missingPages, type RowPlace, type Tier, type ValueAnswer } from './encode-row.ts';
 import type { PageLoader } from './page-loader.ts';
+import { RowKeys } from './row-keys.ts';
 
 export interface RowAnswer {
   /** The row as a JSON object; null when the key is provably absent. */
@@ -63,10 +65,13 @@ const BATCH_COLD_MAX = 64;
 
 export class LookupEngine {
   readonly #loader: PageLoader;
+  readonly #rows: RowCache;
+  readonly #rowKeys = new RowKeys();
   readonly #cold: Gate;
 
-  constructor(loader: PageLoader, options: LookupEngineOptions = LOOKUP_ENGINE_DEFAULTS) {
+  constructor(loader: PageLoader, rows: RowCache, options: LookupEngineOptions = LOOKUP_ENGINE_DEFAULTS) {
     this.#loader = loader;
+    this.#rows = rows;
     this.#cold = new Gate({
       maxConcurrent: options.coldLookupsMax,
       maxQueued: options.coldLookupsMax * 4,
@@ -77,8 +82,14 @@ export class LookupEngine {
 
   /** The row's JSON text, null when the key is provably absent, undefined when something is not in memory. */
   tryRow(snapshot: Snapshot, key: Key, projection: Projection): string | null | undefined {
+    const keyBytes = this.#rowKeys.bytesOf(key);
+    const kept = keyBytes && this.#rows.get(projection.space, keyBytes);
+    if (kept !== undefined) return kept;
     const place = locateNow(snapshot, key);
-    return place === null || place === undefined ? place : encodeRow(place, projection, undefined);
+    if (place === null || place === undefined) return place;
+    const json = encodeRow(place, projection, undefined);
+    if (json !== undefined && keyBytes !== undefined) this.#rows.put(projection.space, keyBytes, json);
+    return json;
   }
 
   /** The value, or undefined when something is not in memory. */

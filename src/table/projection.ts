@@ -17,6 +17,8 @@ export type BlockWriter = (block: Block, row: number) => string;
 
 const writeNull: JsonWriter = () => 'null';
 
+let projectionsMade = 0;
+
 export class Projection {
   readonly columns: readonly TableColumn[];
   readonly json: JsonOptions;
@@ -29,10 +31,14 @@ export class Projection {
   readonly nested: readonly (NestedWriter | undefined)[];
   /** The same for the same columns and format: the encoder's part of an ETag. */
   readonly id: string;
+  /** Its own number among all projections ever made: a projection belongs to one snapshot, and so do its rows. */
+  readonly space: number;
   readonly #castingWriters = new WeakMap<FileMapping, readonly BlockWriter[]>();
 
   constructor(columns: readonly TableColumn[], json: JsonOptions) {
     this.columns = columns;
+    projectionsMade += 1;
+    this.space = projectionsMade;
     this.json = json;
     this.nested = columns.map(({ nested, ordinal }) => nested && new NestedWriter(ordinal, nested, json));
     this.writers = columns.map((column) => (column.nested ? writeNull : jsonWriter(readableLeaf(column), json)));

@@ -136,6 +136,8 @@ async function check(
         const expected = matches.length === 0 ? null : `{"row":${matches[0]}}`;
         assert.equal((await node.engine.row(snapshot, key, projection, noDeadline)).json, expected);
         const hot = node.engine.tryRow(snapshot, key, projection);
+        const kept = node.engine.tryRow(snapshot, key, projection);
+        assert.equal(kept, hot, 'an encoded row that was kept is the row');
         if (cacheMemoryBytes > 1) assert.equal(hot, expected, 'what was read stays in memory');
         else assert.ok(hot === undefined || hot === expected);
         const all = await node.engine.lookup(snapshot, [key], projection, { matches: 'all', limit: 5 }, noDeadline);

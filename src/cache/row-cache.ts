@@ -1,0 +1,272 @@
+/**
+ * Encoded rows of hot keys, ready to send.
+ *
+ * Touching a block a column costs more than everything else in a hot lookup; a row that was encoded once is kept as the
+ * bytes that were sent, and found by one probe of a hash table. Rows lie in two preallocated rings, in the order in which
+ * they came, so that nothing is allocated and nothing is left to the garbage collector:
+ *
+ *     new rows -> [ small ring ] -- read meanwhile --> [ main ring ] -- read meanwhile --> its own head again
+ *                        \--- else dropped, its hash remembered     \--- else dropped
+ *     rows whose hash is remembered -----------------------^
+ *
+ * That is S3-FIFO (Yang et al., SOSP 2023), its ghost queue a table of hashes that overwrite each other: keys that are
+ * asked once pass through a tenth of the memory and push out no hot one.
+ *
+ * An entry belongs to a space: whoever makes spaces (one for each snapshot and projection) never gives a number twice, so
+ * that an entry of an older snapshot is never found again and leaves with the ring.
+ *
+ *     entry: u32 bytes of the entry | u32 hash | u32 space | u16 key bytes | u8 flags | u8 - | u32 text bytes | key | text
+ *     (padded to 8)
+ */
+
+const ENTRY_HEADER_BYTES = 20;
+const FLAG_READ = 1;
+/** The text is ASCII, which the faster of Node's two slices reads. */
+const FLAG_ASCII = 2;
+const HASH_AT = 4;
+const SPACE_AT = 8;
+const KEY_LENGTH_AT = 12;
+const FLAGS_AT = 14;
+const TEXT_LENGTH_AT = 16;
+
+/** The share of the small ring. */
+const SMALL_SHARE = 0.1;
+/** Longer texts are left to the blocks: copying them costs as much as encoding them. */
+const TEXT_CHARACTERS_MAX = 8 * 1024;
+const KEY_BYTES_MAX = 1024;
+/** Below this the rings could not hold one row each, and there is no cache. */
+const CAPACITY_BYTES_MIN = 64 * 1024;
+/** What the table is sized for; with smaller rows it fills up before the rings do, and then the oldest leave. */
+const ENTRY_BYTES_EXPECTED = 256;
+const TABLE_LOAD_MAX = 0.7;
+/** Read entries that may go round the main ring for one that comes: a bound on the work of a single `put`. */
+const REINSERTED_MAX = 32;
+/** Keys are compared where they lie up to here, else by Node. */
+const COMPARED_IN_PLACE_MAX = 32;
+
+type TextBuffer = Buffer & {
+  latin1Slice(start: number, end: number): string;
+  utf8Slice(start: number, end: number): string;
+};
+
+/** A stretch of the buffer that is written round and round. `head` is where the next entry goes, `tail` the oldest. */
+interface Ring {
+  readonly start: number;
+  readonly end: number;
+  head: number;
+  tail: number;
+  /** Entries between tail and head; 0 tells an empty ring from a full one. */
+  entries: number;
+}
+
+export interface RowCacheStats {
+  readonly capacityBytes: number;
+  readonly entries: number;
+  readonly hits: number;
+  readonly misses: number;
+}
+
+export class RowCache {
+  readonly #capacityBytes: number;
+  readonly #bytes: TextBuffer;
+  readonly #view: DataView;
+  readonly #small: Ring;
+  readonly #main: Ring;
+  /** Offsets of entries in units of 8 bytes, plus one; 0 is a free place. Linear probing. */
+  readonly #table: Uint32Array;
+  readonly #mask: number;
+  /** Hashes of entries that left the small ring unread. */
+  readonly #ghosts: Uint32Array;
+  #entries = 0;
+  #hits = 0;
+  #misses = 0;
+
+  constructor(budgetBytes: number) {
+    const table = tableSize(budgetBytes);
+    const capacity = Math.floor((budgetBytes - 8 * table) / 8) * 8;
+    this.#capacityBytes = capacity < CAPACITY_BYTES_MIN ? 0 : capacity;
+    this.#bytes = Buffer.allocUnsafeSlow(this.#capacityBytes) as TextBuffer;
+    this.#view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.byteLength);
+    const border = Math.floor((this.#capacityBytes * SMALL_SHARE) / 8) * 8;
+    this.#small = { start: 0, end: border, head: 0, tail: 0, entries: 0 };
+    this.#main = { start: border, end: this.#capacityBytes, head: border, tail: border, entries: 0 };
+    this.#table = new Uint32Array(this.#capacityBytes === 0 ? 1 : table);
+    this.#mask = this.#table.length - 1;
+    this.#ghosts = new Uint32Array(this.#table.length);
+  }
+
+  get stats(): RowCacheStats {
+    return { capacityBytes: this.#capacityBytes, entries: this.#entries, hits: this.#hits, misses: this.#misses };
+  }
+
+  /** The text kept for a key of a space. */
+  get(space: number, key: Uint8Array): string | undefined {
+    const at = this.#capacityBytes === 0 ? -1 : this.#find(hashOf(space, key), space, key);
+    if (at < 0) {
+      this.#misses += 1;
+      return undefined;
+    }
+    this.#hits += 1;
+    const flags = this.#bytes[at + FLAGS_AT]!;
+    if ((flags & FLAG_READ) === 0) this.#bytes[at + FLAGS_AT] = flags | FLAG_READ;
+    const start = at + ENTRY_HEADER_BYTES + key.length;
+    const end = start + this.#view.getUint32(at + TEXT_LENGTH_AT, true);
+    return (flags & FLAG_ASCII) === 0 ? this.#bytes.utf8Slice(start, end) : this.#bytes.latin1Slice(start, end);
+  }
+
+  /** Keeps a text, or leaves it when it is too long. The key must not be there: `get` has just missed it. */
+  put(space: number, key: Uint8Array, text: string): void {
+    if (this.#capacityBytes === 0 || text.length > TEXT_CHARACTERS_MAX || key.length > KEY_BYTES_MAX) return;
+    const hash = hashOf(space, key);
+    if (this.#find(hash, space, key) >= 0) return;
+    const most = entryBytes(key.length, 3 * text.length);
+    if (most > (this.#small.end - this.#small.start) / 2) return;
+    const ring = this.#ghosts[hash & this.#mask] === hash ? this.#main : this.#small;
+    const at = this.#makeRoom(ring, most);
+    const textAt = at + ENTRY_HEADER_BYTES + key.length;
+    const textBytes = this.#bytes.write(text, textAt, 'utf8');
+    const length = entryBytes(key.length, textBytes);
+    this.#view.setUint32(at, length, true);
+    this.#view.setUint32(at + HASH_AT, hash, true);
+    this.#view.setUint32(at + SPACE_AT, space, true);
+    this.#view.setUint16(at + KEY_LENGTH_AT, key.length, true);
+    this.#bytes[at + FLAGS_AT] = textBytes === text.length ? FLAG_ASCII : 0;
+    this.#view.setUint32(at + TEXT_LENGTH_AT, textBytes, true);
+    this.#bytes.set(key, at + ENTRY_HEADER_BYTES);
+    this.#append(ring, at, length);
+    this.#link(hash, at);
+  }
+
+  #append(ring: Ring, at: number, length: number): void {
+    ring.head = at + length;
+    ring.entries += 1;
+  }
+
+  /**
+   * A place for an entry of up to so many bytes at the head of the ring; entries that lie there leave first. An entry
+   * does not go round the end: what is left there stays unused until the next round.
+   */
+  #makeRoom(ring: Ring, bytes: number): number {
+    let reinserted = 0;
+    while (this.#entries > TABLE_LOAD_MAX * this.#table.length) {
+      this.#dropOldest(this.#main.entries > 0 ? this.#main : this.#small, false);
+    }
+    for (;;) {
+      if (ring.entries === 0) {
+        ring.head = ring.start;
+        ring.tail = ring.start;
+      }
+      const isWrapped = ring.entries > 0 && ring.head <= ring.tail;
+      if (ring.head + bytes <= (isWrapped ? ring.tail : ring.end)) return ring.head;
+      if (isWrapped) {
+        this.#dropOldest(ring, reinserted++ < REINSERTED_MAX);
+        continue;
+      }
+      // The rest of this round is too short: mark where whoever follows must turn.
+      if (ring.head < ring.end) this.#view.setUint32(ring.head, 0, true);
+      ring.head = ring.start;
+    }
+  }
+
+  /** Takes the oldest entry out of a ring; one that was read may go on to the main ring's head. */
+  #dropOldest(ring: Ring, mayStay: boolean): void {
+    const at = ring.tail;
+    const length = this.#view.getUint32(at, true);
+    const wasRead = (this.#bytes[at + FLAGS_AT]! & FLAG_READ) !== 0;
+    const hash = this.#view.getUint32(at + HASH_AT, true);
+    this.#unlink(hash, at);
+    ring.entries -= 1;
+    ring.tail = this.#tailAfter(ring, at + length);
+    if (wasRead && mayStay) this.#promote(at, length, hash, ring);
+    else if (ring === this.#small) this.#ghosts[hash & this.#mask] = hash;
+  }
+
+  /** The next entry's place: at the start of the ring where the writer turned. */
+  #tailAfter(ring: Ring, next: number): number {
+    if (ring.entries === 0) return next;
+    if (next === ring.end || this.#view.getUint32(next, true) === 0) return ring.start;
+    return next;
+  }
+
+  #promote(at: number, length: number, hash: number, from: Ring): void {
+    if (from === this.#main) {
+      // Its own ring is being emptied for somebody: the entry may go round only where no other has to leave for it.
+      const room = from.head <= from.tail ? from.tail - from.head : from.end - from.head;
+      if (from.entries === 0 || room < length) return;
+      this.#moveTo(from, from.head, at, length, hash);
+      return;
+    }
+    this.#moveTo(this.#main, this.#makeRoom(this.#main, length), at, length, hash);
+  }
+
+  #moveTo(ring: Ring, to: number, at: number, length: number, hash: number): void {
+    this.#bytes.copyWithin(to, at, at + length);
+    this.#bytes[to + FLAGS_AT] = this.#bytes[to + FLAGS_AT]! & ~FLAG_READ;
+    this.#append(ring, to, length);
+    this.#link(hash, to);
+  }
+
+  #find(hash: number, space: number, key: Uint8Array): number {
+    const table = this.#table;
+    for (let place = hash & this.#mask; ; place = (place + 1) & this.#mask) {
+      const entry = table[place]!;
+      if (entry === 0) return -1;
+      const at = (entry - 1) * 8;
+      if (this.#view.getUint32(at + HASH_AT, true) === hash && this.#isKey(at, space, key)) return at;
+    }
+  }
+
+  #isKey(at: number, space: number, key: Uint8Array): boolean {
+    if (this.#view.getUint32(at + SPACE_AT, true) !== space) return false;
+    if (this.#view.getUint16(at + KEY_LENGTH_AT, true) !== key.length) return false;
+    const start = at + ENTRY_HEADER_BYTES;
+    if (key.length > COMPARED_IN_PLACE_MAX)
+      return this.#bytes.compare(key, 0, key.length, start, start + key.length) === 0;
+    for (let i = 0; i < key.length; i += 1) if (this.#bytes[start + i] !== key[i]) return false;
+    return true;
+  }
+
+  #link(hash: number, at: number): void {
+    let place = hash & this.#mask;
+    while (this.#table[place] !== 0) place = (place + 1) & this.#mask;
+    this.#table[place] = at / 8 + 1;
+    this.#entries += 1;
+  }
+
+  /** Frees the entry's place and moves up those that were pushed past it (Knuth's algorithm R, TAOCP 6.4). */
+  #unlink(hash: number, at: number): void {
+    const table = this.#table;
+    let free = hash & this.#mask;
+    while (table[free] !== at / 8 + 1) free = (free + 1) & this.#mask;
+    this.#entries -= 1;
+    for (let place = (free + 1) & this.#mask; ; place = (place + 1) & this.#mask) {
+      const entry = table[place]!;
+      if (entry === 0) break;
+      const home = this.#view.getUint32((entry - 1) * 8 + HASH_AT, true) & this.#mask;
+      // Whether `home` lies cyclically in (free, place]: then the entry may stay where it is.
+      const stays = free <= place ? free < home && home <= place : free < home || home <= place;
+      if (stays) continue;
+      table[free] = entry;
+      free = place;
+    }
+    table[free] = 0;
+  }
+}
+
+function tableSize(budgetBytes: number): number {
+  const expected = Math.max(1, budgetBytes / ENTRY_BYTES_EXPECTED / TABLE_LOAD_MAX);
+  return 2 ** Math.ceil(Math.log2(expected));
+}
+
+function entryBytes(keyBytes: number, textBytes: number): number {
+  return Math.ceil((ENTRY_HEADER_BYTES + keyBytes + textBytes) / 8) * 8;
+}
+
+/** FNV-1a over the space and the key, its high bits mixed in, since the table takes the low ones. */
+function hashOf(space: number, key: Uint8Array): number {
+  let hash = Math.imul(space ^ 0x811c9dc5, 0x01000193);
+  for (let i = 0; i < key.length; i += 1) hash = Math.imul(hash ^ key[i]!, 0x01000193);
+  hash ^= hash >>> 15;
+  hash = Math.imul(hash, 0x2c1b3c6d);
+  return (hash ^ (hash >>> 13)) >>> 0;
+}
