@@ -33,6 +33,7 @@ export interface PointlakeNode {
   readonly engine: LookupEngine;
   readonly loader: PageLoader;
   readonly tier: MemoryTier;
+  readonly rows: RowCache;
   readonly pool: DecodePool;
   /** Makes a table that is not in the catalog yet. */
   readonly makeTable: (definition: TableDefinition) => Table;
@@ -58,6 +59,7 @@ export function createNode(options: NodeOptions): PointlakeNode {
     engine: new LookupEngine(loader, rows),
     loader,
     tier,
+    rows,
     pool,
     makeTable,
     async close() {

@@ -59,6 +59,7 @@ async function runServe(uris: readonly string[], options: ServeOptions): Promise
       engine: node.engine,
       loader: node.loader,
       tier: node.tier,
+      rows: node.rows,
       clock: systemClock,
       onInternalError: (error) => log(`internal error: ${error.stack ?? error.message}`),
     },

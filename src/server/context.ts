@@ -41,6 +41,16 @@ export interface MemoryState {
   readonly budget: { readonly totalBytes: number; usedBytes(kind: 'metadata' | 'blocks'): number };
 }
 
+/** The encoded rows that are kept. */
+export interface RowsState {
+  readonly stats: {
+    readonly capacityBytes: number;
+    readonly entries: number;
+    readonly hits: number;
+    readonly misses: number;
+  };
+}
+
 export interface ServerContext {
   readonly catalog: Catalog;
   readonly engine: LookupEngine;
@@ -49,6 +59,7 @@ export interface ServerContext {
   readonly options: ServerOptions;
   readonly encoders: Encoders;
   readonly tier: MemoryState;
+  readonly rows: RowsState;
   /** Faults of ours, for the log. */
   readonly onInternalError: (error: Error) => void;
   /** True once the server began to close. */

@@ -10,7 +10,13 @@ import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, ty
 import { type Clock, ServiceError } from '../core/index.ts';
 import type { LookupEngine, PageLoader } from '../shard/index.ts';
 import type { Catalog } from '../table/index.ts';
-import { type MemoryState, SERVER_DEFAULTS, type ServerContext, type ServerOptions } from './context.ts';
+import {
+  type MemoryState,
+  type RowsState,
+  SERVER_DEFAULTS,
+  type ServerContext,
+  type ServerOptions,
+} from './context.ts';
 import { Encoders } from './encoders.ts';
 import { receiveBody } from './lookup-body.ts';
 import { lookupHandler } from './lookup-route.ts';
@@ -33,6 +39,7 @@ export interface ServerParts {
   readonly loader: PageLoader;
   readonly clock: Clock;
   readonly tier: MemoryState;
+  readonly rows: RowsState;
   /** Faults of ours, for the log. */
   readonly onInternalError?: (error: Error) => void;
 }
@@ -69,6 +76,7 @@ export class PointlakeServer {
       loader: parts.loader,
       clock: parts.clock,
       tier: parts.tier,
+      rows: parts.rows,
       options: { ...SERVER_DEFAULTS, ...options },
       encoders: new Encoders(),
       onInternalError: parts.onInternalError ?? (() => undefined),

@@ -128,7 +128,7 @@ function descriptionOf(context: ServerContext, table: Table): object {
 }
 
 /** Of the whole node: all tables share one budget. */
-function memoryState({ tier: { budget, stats } }: ServerContext): object {
+function memoryState({ tier: { budget, stats }, rows }: ServerContext): object {
   return {
     budget_bytes: budget.totalBytes,
     metadata_bytes: budget.usedBytes('metadata'),
@@ -136,6 +136,10 @@ function memoryState({ tier: { budget, stats } }: ServerContext): object {
     blocks: stats.entries,
     admitted: stats.admitted,
     evicted: stats.evicted,
+    rows_budget_bytes: rows.stats.capacityBytes,
+    rows: rows.stats.entries,
+    rows_hits: rows.stats.hits,
+    rows_misses: rows.stats.misses,
   };
 }
 

@@ -6,7 +6,14 @@ import { type PointlakeServer, type ServerOptions, startServer } from '../../src
 
 export function serve(node: PointlakeNode, options: Partial<ServerOptions> = {}): Promise<PointlakeServer> {
   return startServer(
-    { catalog: node.catalog, engine: node.engine, loader: node.loader, tier: node.tier, clock: systemClock },
+    {
+      catalog: node.catalog,
+      engine: node.engine,
+      loader: node.loader,
+      tier: node.tier,
+      rows: node.rows,
+      clock: systemClock,
+    },
     { host: '127.0.0.1', port: 0, ...options },
   );
 }
