@@ -45,6 +45,11 @@ export class Gate {
     }
   }
 
+  /** Runs `work` if there is a turn for it now; undefined when it would have to wait. */
+  tryRun<T>(work: () => Promise<T>): Promise<T> | undefined {
+    return this.#running < this.#options.maxConcurrent ? this.run(work) : undefined;
+  }
+
   /** The turn is handed over by `#leave`, which keeps it counted, so that nobody slips in between. */
   #wait(signal: AbortSignal | undefined): Promise<void> {
     const { maxConcurrent, maxQueued, name, code = 'storage_overloaded' } = this.#options;

@@ -13,6 +13,13 @@ export { CoalescingStore, coalescing } from './coalescing-store.ts';
 export { FileStore, type FileStoreOptions } from './file-store.ts';
 export { Gate, type GateOptions } from './gate.ts';
 export {
+  HEDGE_POLICY,
+  type HedgeCounts,
+  type HedgePolicy,
+  HedgingStore,
+  type HedgingStoreOptions,
+} from './hedging-store.ts';
+export {
   InstrumentedStore,
   type RequestHook,
   type StorageCounts,

@@ -1,13 +1,14 @@
 /**
  * The stores of one process: one for local files, one for each S3 bucket, made when a source first needs it.
  *
- * Every store is dressed the same way, from the inside: a limit, retries, counting. All buckets share one connection and
- * one queue before it; files are limited by their descriptors.
+ * Every store is dressed the same way, from the inside: hedging (S3 only), a limit, retries, counting. All buckets share
+ * one connection and one queue before it; files are limited by their descriptors.
  */
 
 import { type Clock, type Random, ServiceError, systemClock, systemRandom } from '../core/index.ts';
 import { FileStore, type FileStoreOptions } from './file-store.ts';
 import { Gate } from './gate.ts';
+import { type HedgeCounts, type HedgePolicy, HedgingStore } from './hedging-store.ts';
 import { InstrumentedStore, type StorageCounts, type StorageRequest } from './instrumented-store.ts';
 import { LimitedStore } from './limited-store.ts';
 import type { StoreProvider } from './list-source.ts';
@@ -21,6 +22,8 @@ export interface StorageSettings {
   readonly s3?: S3Settings;
   readonly file?: FileStoreOptions;
   readonly retry?: Partial<RetryPolicy>;
+  /** When slow GETs to S3 are asked a second time; false: never. */
+  readonly hedge?: Partial<HedgePolicy> | false;
   /** GETs and HEADs to S3 at once; also the size of its pool of sockets unless that is set itself. */
   readonly maxConcurrent?: number;
   /** Requests that may wait for their turn. */
@@ -34,9 +37,9 @@ export interface StorageDependencies {
   readonly onRequest?: (store: string, request: StorageRequest) => void;
 }
 
-export interface StoreStatus extends StorageCounts {
+export interface StoreStatus extends StorageCounts, HedgeCounts {
   readonly name: string;
-  /** HTTP requests really sent, retries and pages of listings included; 0 for files. */
+  /** HTTP requests really sent, retries, hedges and pages of listings included; 0 for files. */
   readonly httpRequests: number;
   readonly retries: number;
 }
@@ -49,7 +52,10 @@ const MAX_STORES = 1_024;
 interface Kept {
   readonly store: InstrumentedStore;
   readonly sent: { httpRequests: number; retries: number };
+  readonly hedging: HedgingStore | undefined;
 }
+
+const NO_HEDGES: HedgeCounts = { hedges: 0, hedgesWon: 0 };
 
 export class Stores implements StoreProvider {
   readonly #settings: StorageSettings;
@@ -73,16 +79,22 @@ export class Stores implements StoreProvider {
       throw new ServiceError('tooLarge', 'too_many_buckets', `more than ${MAX_STORES} buckets are in use`);
     }
     const sent = { httpRequests: 0, retries: 0 };
-    const limited = source.bucket === undefined ? new FileStore(this.#settings.file) : this.#s3(source.bucket);
+    const hedging = source.bucket === undefined ? undefined : this.#hedging(source.bucket);
+    const limited = hedging === undefined ? this.#unhedged(source.bucket) : new LimitedStore(hedging, this.#gate);
     const retrying = this.#retrying(limited, sent);
     const store = new InstrumentedStore(retrying, name, (request) => this.#dependencies.onRequest?.(name, request));
-    this.#kept.set(name, { store, sent });
+    this.#kept.set(name, { store, sent, hedging });
     return store;
   }
 
   /** The counts of every store so far. */
   status(): StoreStatus[] {
-    return [...this.#kept.values()].map(({ store, sent }) => ({ name: store.name, ...store.counts(), ...sent }));
+    return [...this.#kept.values()].map(({ store, sent, hedging }) => ({
+      name: store.name,
+      ...store.counts(),
+      ...sent,
+      ...(hedging?.counts() ?? NO_HEDGES),
+    }));
   }
 
   async close(): Promise<void> {
@@ -98,8 +110,18 @@ export class Stores implements StoreProvider {
     return new RetryingStore(store, { ...this.#settings.retry, clock, random, onRetry });
   }
 
-  #s3(bucket: string): ObjectStore {
+  #unhedged(bucket: string | undefined): ObjectStore {
+    if (bucket === undefined) return new FileStore(this.#settings.file);
     return new LimitedStore(new S3Store(this.#s3Connection(), bucket), this.#gate);
+  }
+
+  /** Inside the limit, so that its clock runs from when a GET is sent; a second GET takes a turn of its own. */
+  #hedging(bucket: string): HedgingStore | undefined {
+    const { hedge = {} } = this.#settings;
+    if (hedge === false) return undefined;
+    const { clock = systemClock } = this.#dependencies;
+    const spareTurn = <T>(work: () => Promise<T>) => this.#gate.tryRun(work);
+    return new HedgingStore(new S3Store(this.#s3Connection(), bucket), { ...hedge, clock, spareTurn });
   }
 
   #s3Connection(): S3Connection {

@@ -171,6 +171,8 @@ describe('counting', () => {
         // 3 pages, 2 GETs, a HEAD and the HEAD of its bucket.
         httpRequests: 7,
         retries: 1,
+        hedges: 0,
+        hedgesWon: 0,
       },
     ]);
     assert.equal(s3.requests.length, 7);
