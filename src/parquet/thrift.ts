@@ -59,7 +59,7 @@ export class ThriftReader {
     return this.bytes[this.offset++]!;
   }
 
-  /** A signed integer of up to 64 bits. Exact to 53 bits; beyond, the nearest double, which is no safe integer. */
+  /** A signed integer of up to 64 bits. Exact to 53 bits; beyond, a double near it, which is no safe integer. */
   integer(): number {
     const first = this.byte();
     if (first < 0x80) return (first >>> 1) ^ -(first & 1);
