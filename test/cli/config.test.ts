@@ -112,7 +112,7 @@ test('a mistake names its line and what would be right', () => {
       'storage:\n  s3:\n    secret: x',
       /:3: storage\.s3\.secret: unknown key; expected one of endpoint, region, forcePathStyle, anonymous/,
     ],
-    ['server: { host: "${NOT_SET}" }', /:1: the environment variable NOT_SET is not set/],
+    ['server: { host: "$' + '{NOT_SET}" }', /:1: the environment variable NOT_SET is not set/],
     ['a: [', /:\d+: /],
     ['tables: { "a/b": { source: a, key: id } }', /a\/b/],
     ['tables:\n  t: { source: a, key: id }\n  t: { source: b, key: id }', /:3: .*unique/],
