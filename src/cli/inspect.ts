@@ -1,54 +1,22 @@
 /** `pointlake inspect`: what a file is made of, in the words of the format, and what a lookup in it would read. */
 
 import { Command } from 'commander';
-import { formatBytes } from '../core/index.ts';
-import type { ColumnChunk } from '../parquet/index.ts';
+import { rangeLength, ServiceError } from '../core/index.ts';
+import type { ColumnChunk, PageLocations } from '../parquet/index.ts';
+import type { PageLoader } from '../shard/index.ts';
 import { positionsOf, type Snapshot, type TableColumn, type TableFile, typeName } from '../table/index.ts';
+import { type ColumnReport, type FileReport, type InspectReport, type PagesReport, textOf } from './inspect-report.ts';
 import { likelyKeys } from './likely-keys.ts';
 import { withOneTable, writeOut } from './one-table.ts';
 import { collectNames } from './usage.ts';
 
 const FILES_SHOWN_MAX = 20;
+/** Chunks whose pages are looked at: where a file has no offset index each costs a walk over its page headers. */
+const CHUNKS_LOOKED_AT_MAX = 2000;
 
 interface InspectOptions {
   readonly key?: readonly string[];
   readonly json?: boolean;
-}
-
-interface InspectReport {
-  readonly source: string;
-  readonly rows: number;
-  readonly bytes: number;
-  readonly files: readonly FileReport[];
-  readonly filesLeftOut: number;
-  readonly columns: readonly ColumnReport[];
-  readonly likelyKeys: readonly { readonly name: string; readonly reason: string }[];
-}
-
-interface FileReport {
-  readonly key: string;
-  readonly bytes: number;
-  readonly rows?: number;
-  readonly rowGroups?: number;
-  readonly createdBy?: string;
-  /** Bytes of the compact footer in memory. */
-  readonly metadataBytes?: number;
-  readonly error?: string;
-}
-
-interface ColumnReport {
-  readonly name: string;
-  readonly type: string;
-  readonly isKey: boolean;
-  readonly codecs: readonly string[];
-  readonly compressedBytes: number;
-  /** Chunks of all row groups, and how many of them have each kind of index. */
-  readonly chunks: number;
-  readonly withDictionary: number;
-  readonly withOffsetIndex: number;
-  readonly withColumnIndex: number;
-  readonly withBloomFilter: number;
-  readonly withBounds: number;
 }
 
 export function inspectCommand(): Command {
@@ -62,23 +30,48 @@ export function inspectCommand(): Command {
 }
 
 function runInspect(uri: string, options: InspectOptions): Promise<void> {
-  return withOneTable(uri, options.key ?? [], async ({ snapshot }) => {
+  return withOneTable(uri, options.key ?? [], async ({ node, snapshot }) => {
+    await findPages(node.loader, snapshot);
     const report = inspectSnapshot(uri, snapshot);
     await writeOut(options.json === true ? `${JSON.stringify(report, null, 2)}\n` : textOf(report));
   });
+}
+
+/** Where the offset index does not say, page headers tell; a chunk that is broken is left out here and shown by `scan`. */
+async function findPages(loader: PageLoader, snapshot: Snapshot): Promise<void> {
+  const signal = new AbortController().signal;
+  let left = CHUNKS_LOOKED_AT_MAX;
+  for (const file of snapshot.files) {
+    if (file.kind !== 'readable') continue;
+    for (let rowGroup = 0; rowGroup < file.file.index.rowGroups; rowGroup++) {
+      for (const { ordinal } of file.file.index.schema.leaves) {
+        left -= 1;
+        if (left < 0) return;
+        await loader.layout(file.file, file.file.chunk(rowGroup, ordinal), signal).catch(unlessBroken);
+      }
+    }
+  }
+}
+
+function unlessBroken(thrown: unknown): void {
+  if (!(thrown instanceof ServiceError) || !['corrupt', 'unsupported'].includes(thrown.kind)) throw thrown;
 }
 
 function inspectSnapshot(uri: string, snapshot: Snapshot): InspectReport {
   const files = snapshot.files.map((file): FileReport => {
     const object = file.kind === 'readable' ? file.file.object : file.object;
     if (file.kind === 'broken') return { key: object.key, bytes: object.sizeBytes, error: file.error.message };
-    const { rows, rowGroups, createdBy, byteSize } = file.file.index;
+    const { rows, rowGroups, createdBy, byteSize, keyValueNames } = file.file.index;
+    const sizes = Array.from({ length: rowGroups }, (_, rowGroup) => file.file.index.rowGroupRows(rowGroup));
     return {
       key: object.key,
       bytes: object.sizeBytes,
       rows,
       rowGroups,
       createdBy: createdBy ?? 'unknown',
+      rowsOfRowGroups: [Math.min(...sizes), Math.max(...sizes)],
+      sortedBy: sortedBy(file.file),
+      keyValueNames,
       metadataBytes: byteSize,
     };
   });
@@ -94,7 +87,7 @@ function inspectSnapshot(uri: string, snapshot: Snapshot): InspectReport {
 }
 
 function inspectColumn(snapshot: Snapshot, column: TableColumn): ColumnReport {
-  const chunks: { readonly chunk: ColumnChunk; readonly bounded: boolean }[] = [];
+  const chunks: InspectedChunk[] = [];
   for (const file of snapshot.files) {
     if (file.kind !== 'readable') continue;
     for (const position of positionsOf(file.mapping, column)) chunks.push(...chunksOf(file.file, position));
@@ -105,7 +98,11 @@ function inspectColumn(snapshot: Snapshot, column: TableColumn): ColumnReport {
     type: typeName(column),
     isKey: snapshot.keyColumns.some((key) => key.name === column.name),
     codecs: [...new Set(chunks.map(({ chunk }) => chunk.codec))],
+    encodings: [...new Set(chunks.flatMap(({ chunk }) => chunk.encodings))],
     compressedBytes: chunks.reduce((bytes, { chunk }) => bytes + chunk.range.end - chunk.range.start, 0),
+    uncompressedBytes: chunks.reduce((bytes, { chunk }) => bytes + chunk.uncompressedBytes, 0),
+    nulls: chunks.reduce((nulls, { chunk }) => nulls + (chunk.nullCount ?? 0), 0),
+    pages: pagesOf(chunks.flatMap(({ locations }) => locations ?? [])),
     chunks: chunks.length,
     withDictionary: count((chunk) => chunk.dictionaryPageOffset !== undefined),
     withOffsetIndex: count((chunk) => chunk.offsetIndexRange !== undefined),
@@ -115,47 +112,38 @@ function inspectColumn(snapshot: Snapshot, column: TableColumn): ColumnReport {
   };
 }
 
-function chunksOf(file: TableFile, position: number) {
+interface InspectedChunk {
+  readonly chunk: ColumnChunk;
+  readonly bounded: boolean;
+  readonly locations: PageLocations | undefined;
+}
+
+function pagesOf(chunks: readonly PageLocations[]): PagesReport | undefined {
+  const rows: number[] = [];
+  let bytesMax = 0;
+  for (const locations of chunks) {
+    for (let page = 0; page < locations.pages; page++) {
+      rows.push(locations.rowEnd(page) - locations.firstRow(page));
+      bytesMax = Math.max(bytesMax, rangeLength(locations.range(page)));
+    }
+  }
+  rows.sort((a, b) => a - b);
+  const rowsMedian = rows[rows.length >> 1];
+  return rowsMedian === undefined ? undefined : { count: rows.length, rowsMedian, bytesMax };
+}
+
+function sortedBy({ index }: TableFile): readonly string[] {
+  if (index.rowGroups === 0) return [];
+  return index.sortingColumns(0).map(({ column, descending }) => {
+    const name = index.schema.leaves[column]?.name ?? `column ${column}`;
+    return descending ? `${name} desc` : name;
+  });
+}
+
+function chunksOf(file: TableFile, position: number): readonly InspectedChunk[] {
   return Array.from({ length: file.index.rowGroups }, (_, rowGroup) => ({
     chunk: file.index.chunk(rowGroup, position),
     bounded: file.index.chunkBounds(rowGroup, position)?.min !== undefined,
+    locations: file.chunk(rowGroup, position).layout?.locations,
   }));
-}
-
-function textOf(report: InspectReport): string {
-  const lines = [`${report.source}: ${report.rows} rows, ${formatBytes(report.bytes)}`, ''];
-  for (const file of report.files) {
-    lines.push(
-      file.error === undefined
-        ? `  ${file.key}  ${file.rows} rows in ${file.rowGroups} row groups, ${formatBytes(file.bytes)}, metadata ${formatBytes(file.metadataBytes ?? 0)} in memory, by ${file.createdBy}`
-        : `  ${file.key}  ${formatBytes(file.bytes)}, UNREADABLE: ${file.error}`,
-    );
-  }
-  if (report.filesLeftOut > 0) lines.push(`  ... and ${report.filesLeftOut} more files`);
-  lines.push('', ...table(report.columns.map(columnCells)), '');
-  lines.push('likely keys:', ...report.likelyKeys.slice(0, 5).map(({ name, reason }) => `  ${name}  (${reason})`));
-  return `${lines.join('\n')}\n`;
-}
-
-function columnCells(column: ColumnReport): readonly string[] {
-  const of = (count: number) => (count === column.chunks ? 'all' : `${count}/${column.chunks}`);
-  return [
-    column.isKey ? `${column.name} (key)` : column.name,
-    column.type,
-    formatBytes(column.compressedBytes),
-    column.codecs.join('+') || '-',
-    of(column.withDictionary),
-    of(column.withBounds),
-    of(column.withOffsetIndex),
-    of(column.withColumnIndex),
-    of(column.withBloomFilter),
-  ];
-}
-
-const HEADINGS = ['column', 'type', 'bytes', 'codec', 'dictionary', 'min/max', 'offset index', 'column index', 'bloom'];
-
-function table(rows: readonly (readonly string[])[]): readonly string[] {
-  const all = [HEADINGS, ...rows];
-  const widths = HEADINGS.map((_, i) => Math.max(...all.map((row) => (row[i] ?? '').length)));
-  return all.map((row) => `  ${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ')}`.trimEnd());
 }
