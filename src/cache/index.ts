@@ -1,5 +1,19 @@
 export { Budget, type BudgetClass } from './budget.ts';
 export { ByteGate } from './byte-gate.ts';
+export { DiskCache, type DiskCacheOptions } from './disk-cache.ts';
+export type { DiskFiles } from './disk-files.ts';
+export {
+  BLOOM_FILTER_RECORD,
+  type BlockIdentity,
+  DICTIONARY_PAGE,
+  type FileIdentity,
+  fileIdentity,
+  identityText,
+  LAYOUT_RECORD,
+  WHOLE_PAGE_SHIFT,
+} from './disk-identity.ts';
+export type { DiskIo } from './disk-io.ts';
+export type { DiskTier, DiskTierState } from './disk-tier.ts';
 export { CacheEntry, MemoryTier, type MemoryTierStats } from './memory-tier.ts';
 export { RowCache, type RowCacheStats } from './row-cache.ts';
 export { SingleFlight } from './single-flight.ts';

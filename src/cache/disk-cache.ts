@@ -1,0 +1,69 @@
+/**
+ * What a node keeps on disk, made together: the owned folder, the slabs of blocks, the files of metadata.
+ *
+ *     FOLDER/lock        who owns it
+ *     FOLDER/blocks/     slab files
+ *     FOLDER/files/      what is known of each Parquet file
+ *     FOLDER/snapshots/  the last snapshot of each table
+ */
+
+import type { Clock } from '../core/index.ts';
+import { DiskFiles } from './disk-files.ts';
+import { DiskFolder } from './disk-folder.ts';
+import type { DiskIo } from './disk-io.ts';
+import { DiskTier } from './disk-tier.ts';
+
+/** Of the size given, what the files of metadata may take. */
+const FILES_SHARE = 1 / 16;
+
+export interface DiskCacheOptions {
+  readonly path: string;
+  /** Bytes of all that lies below the folder. */
+  readonly sizeBytes: number;
+  readonly clock: Clock;
+  readonly log: (line: string) => void;
+  readonly io?: DiskIo;
+  readonly onMemory?: (bytes: number) => void;
+  readonly queueBytesMax?: number;
+}
+
+export class DiskCache {
+  readonly blocks: DiskTier;
+  readonly files: DiskFiles;
+  readonly snapshots: DiskFiles;
+  readonly #folder: DiskFolder;
+
+  private constructor(folder: DiskFolder, options: DiskCacheOptions) {
+    const filesBytes = Math.floor(options.sizeBytes * FILES_SHARE);
+    const onFault = (what: string, thrown: unknown) => this.blocks.fault(what, thrown);
+    this.#folder = folder;
+    this.blocks = new DiskTier({ ...options, folder, sizeBytes: options.sizeBytes - filesBytes });
+    this.files = new DiskFiles(folder, 'files', filesBytes, onFault);
+    this.snapshots = new DiskFiles(folder, 'snapshots', filesBytes, onFault);
+  }
+
+  /** Undefined, and a line in the log, where the folder cannot be used: a node runs without a disk cache then. */
+  static open(options: DiskCacheOptions): DiskCache | undefined {
+    const { path, log } = options;
+    let folder: DiskFolder | undefined;
+    try {
+      folder = DiskFolder.own(path);
+      if (folder !== undefined) return new DiskCache(folder, options);
+      log(`disk cache: another process owns ${path}; this one runs without a disk cache`);
+    } catch (thrown) {
+      folder?.release();
+      log(`disk cache: ${path} cannot be used, so there is none: ${(thrown as Error).message}`);
+    }
+    return undefined;
+  }
+
+  async idle(): Promise<void> {
+    await Promise.all([this.blocks.idle(), this.files.idle(), this.snapshots.idle()]);
+  }
+
+  async close(): Promise<void> {
+    await this.idle();
+    await this.blocks.close();
+    this.#folder.release();
+  }
+}

@@ -1,0 +1,50 @@
+/** SIGKILL in the midst of writing, again and again: the next process opens the folder and reads nothing wrong. */
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import { setTimeout as after } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { scratchFolder } from '../support/scratch.ts';
+import { identityOf, openCache, PAGES, payloadOf } from './disk-writer.ts';
+
+const ROUNDS = 60;
+
+test(`killed ${ROUNDS} times while it writes, it never gives a wrong byte`, async (context) => {
+  const folder = scratchFolder(context);
+  const writer = fileURLToPath(new URL('./disk-writer.ts', import.meta.url));
+  const payloads = Array.from({ length: PAGES }, (_, page) => payloadOf(page));
+  let read = 0;
+  let invalid = 0;
+  let files = 0;
+  for (let round = 0; round < ROUNDS; round++) {
+    const child = spawn(process.execPath, [writer, folder, String(round * 97)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    await once(child.stdout, 'data');
+    await after((round * 7) % 41);
+    child.kill('SIGKILL');
+    const [, signal] = (await once(child, 'exit')) as [number | null, string | null];
+    assert.equal(signal, 'SIGKILL');
+
+    const cache = openCache(folder);
+    for (const [page, payload] of payloads.entries()) {
+      const stored = await cache.blocks.read(identityOf(page));
+      if (stored === undefined) continue;
+      assert.equal(Buffer.compare(stored, payload), 0, `round ${round}, page ${page}`);
+      read += 1;
+    }
+    for (const name of cache.files.names()) {
+      const page = Number(name.split('-')[1]);
+      assert.deepEqual(cache.files.read(name), Buffer.from(payloads[page] ?? []));
+      files += 1;
+    }
+    invalid += cache.blocks.state.invalid;
+    await cache.close();
+  }
+  context.diagnostic(
+    `${read} blocks and ${files} files were read and right, ${invalid} frames were found cut short or stale`,
+  );
+  assert.ok(read > ROUNDS * 50 && files > ROUNDS, `${read} blocks, ${files} files`);
+});
