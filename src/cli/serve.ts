@@ -134,7 +134,8 @@ function logSnapshot(table: Table): void {
   const { snapshot } = table;
   if (snapshot === undefined) return;
   const broken = snapshot.files.filter((file) => file.kind === 'broken');
-  log(`table ${table.name}: ${snapshot.rows} rows in ${snapshot.files.length} files, snapshot ${snapshot.id}`);
+  const files = snapshot.files.length === 1 ? '1 file' : `${snapshot.files.length} files`;
+  log(`table ${table.name}: ${snapshot.rows} rows in ${files}, snapshot ${snapshot.id}`);
   for (const file of broken.slice(0, 5)) log(`table ${table.name}: ${file.error.message}`);
 }
 
