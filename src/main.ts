@@ -7,7 +7,17 @@
 import { Budget, MemoryTier, RowCache } from './cache/index.ts';
 import { type Clock, systemClock } from './core/index.ts';
 import { DecodePool, LookupEngine, PageLoader } from './shard/index.ts';
-import { coalescing, type S3Settings, type StoreProvider, Stores } from './storage/index.ts';
+import {
+  type CoalesceOptions,
+  type HedgePolicy,
+  HeldObjects,
+  type S3Settings,
+  StorageAccount,
+  type StoragePrices,
+  type StoreProvider,
+  Stores,
+  tableStores,
+} from './storage/index.ts';
 import { Catalog, Table, type TableDefinition, TableSource } from './table/index.ts';
 
 /** Of the memory given to the node, what pages may take while they are fetched and decoded. */
@@ -15,9 +25,18 @@ const IN_FLIGHT_SHARE = 1 / 8;
 /** What encoded rows of hot keys may take, up to a bound: more than that serves few keys more. */
 const ROWS_SHARE = 1 / 8;
 const ROWS_BYTES_MAX = 4 * 2 ** 30;
+/** Small files that were just read whole, for the reads that follow at once. */
+const HELD_SHARE = 1 / 64;
+const HELD_BYTES_MAX = 8 * 2 ** 20;
 
 export interface NodeOptions {
   readonly s3: S3Settings;
+  /** When a slow GET is asked a second time; false: never. */
+  readonly hedge?: Partial<HedgePolicy> | false | undefined;
+  /** When neighbouring ranges of a remote object become one GET. */
+  readonly coalesce?: Partial<CoalesceOptions> | undefined;
+  /** What the tables' requests are charged at; S3 Standard's by default. */
+  readonly prices?: Partial<StoragePrices> | undefined;
   /** Bytes of memory for metadata, decoded blocks and pages on their way together. */
   readonly cacheMemoryBytes: number;
   readonly tables: readonly TableDefinition[];
@@ -42,18 +61,25 @@ export interface PointlakeNode {
 
 export function createNode(options: NodeOptions): PointlakeNode {
   const clock = options.clock ?? systemClock;
-  const stores = new Stores({ s3: options.s3 });
-  const provider = coalescing(options.wrapStores?.(stores) ?? stores);
+  const stores = new Stores({ s3: options.s3, ...(options.hedge !== undefined && { hedge: options.hedge }) });
+  const provider = options.wrapStores?.(stores) ?? stores;
   const rows = new RowCache(Math.min(ROWS_BYTES_MAX, options.cacheMemoryBytes * ROWS_SHARE));
   const inFlightBytes = options.cacheMemoryBytes * IN_FLIGHT_SHARE;
-  const tier = new MemoryTier(new Budget(options.cacheMemoryBytes - inFlightBytes - rows.stats.capacityBytes));
+  const heldBytes = Math.min(HELD_BYTES_MAX, options.cacheMemoryBytes * HELD_SHARE);
+  const held = new HeldObjects(heldBytes, clock);
+  const tier = new MemoryTier(
+    new Budget(options.cacheMemoryBytes - inFlightBytes - heldBytes - rows.stats.capacityBytes),
+  );
   const pool = new DecodePool();
   const loader = new PageLoader(pool, {
     inFlightBytesMax: inFlightBytes,
     verifyCrc: options.verifyCrc ?? true,
   });
-  const makeTable = (definition: TableDefinition) =>
-    new Table(definition, new TableSource(definition.source, provider), tier, clock);
+  const makeTable = (definition: TableDefinition) => {
+    const account = new StorageAccount(options.prices);
+    const ownStores = tableStores(provider, { account, held, coalesce: options.coalesce });
+    return new Table(definition, new TableSource(definition.source, ownStores, account), tier, clock);
+  };
   return {
     catalog: new Catalog(options.tables.map(makeTable)),
     engine: new LookupEngine(loader, rows),

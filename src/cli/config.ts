@@ -11,6 +11,7 @@ import { dirname, join } from 'node:path';
 import { isMap, isScalar, LineCounter, type Node, parse, parseDocument, visit } from 'yaml';
 import { z } from 'zod';
 import { parseByteSize, parseDuration, ServiceError } from '../core/index.ts';
+import type { CoalesceOptions, HedgePolicy, StoragePrices } from '../storage/index.ts';
 import {
   COLUMN_TYPE_NAMES,
   type ColumnDeclaration,
@@ -22,6 +23,9 @@ import {
 export interface NodeConfig {
   readonly server: { readonly host: string; readonly port: number };
   readonly s3: S3Config;
+  readonly hedge: Partial<HedgePolicy> | false | undefined;
+  readonly coalesce: Partial<CoalesceOptions> | undefined;
+  readonly prices: Partial<StoragePrices> | undefined;
   readonly cacheMemoryBytes: number;
   readonly verifyCrc: boolean;
   readonly limits: { readonly keys: number; readonly body: number };
@@ -33,6 +37,7 @@ export interface S3Config {
   readonly region?: string | undefined;
   readonly forcePathStyle?: boolean | undefined;
   readonly anonymous?: boolean | undefined;
+  readonly requesterPays?: boolean | undefined;
 }
 
 /** Keys that API.md promises and this version does not have yet, by the path of their parent. */
@@ -57,12 +62,28 @@ const LATER: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
+const STORAGE_KEYS: Readonly<Record<string, readonly string[]>> = {
+  s3: ['endpoint', 'region', 'forcePathStyle', 'anonymous', 'requesterPays'],
+  hedge: ['percentile', 'maxExtra'],
+  coalesce: ['maxGap', 'maxMerged'],
+  prices: ['get', 'list', 'transfer'],
+};
+
 const byteSize = z
   .union([z.string(), z.number()])
   .transform((text, context) => unit(() => parseByteSize(text), context));
 const duration = z
   .union([z.string(), z.number()])
   .transform((text, context) => unit(() => parseDuration(text), context));
+
+/** US dollars. */
+const price = z.number().min(0).max(1000).optional();
+const hedgeSchema = z
+  .strictObject({
+    percentile: z.number().min(0.5).max(0.999).optional(),
+    maxExtra: z.number().min(0).max(1).optional(),
+  })
+  .transform(definedOnly);
 
 const columnSchema = z.strictObject({
   type: z
@@ -112,8 +133,22 @@ const configSchema = z.strictObject({
           region: z.string().min(1).optional(),
           forcePathStyle: z.boolean().optional(),
           anonymous: z.boolean().optional(),
+          requesterPays: z.boolean().optional(),
         })
         .prefault({}),
+      hedge: z
+        .union([z.literal(false), hedgeSchema], { error: 'expected false, or percentile and maxExtra' })
+        .optional(),
+      coalesce: z
+        .strictObject({ maxGap: byteSize.optional(), maxMerged: byteSize.optional() })
+        .transform(({ maxGap, maxMerged }) => definedOnly({ maxGapBytes: maxGap, maxMergedBytes: maxMerged }))
+        .optional(),
+      prices: z
+        .strictObject({ get: price, list: price, transfer: price })
+        .transform(({ get, list, transfer }) =>
+          definedOnly({ getUsdPerThousand: get, listUsdPerThousand: list, transferUsdPerGb: transfer }),
+        )
+        .optional(),
     })
     .prefault({}),
   parquet: z.strictObject({ verifyCrc: z.boolean().default(true) }).prefault({}),
@@ -166,6 +201,9 @@ function toNodeConfig(parsed: ParsedConfig, folder: string): NodeConfig {
   return {
     server: parsed.server,
     s3: parsed.storage.s3,
+    hedge: parsed.storage.hedge,
+    coalesce: parsed.storage.coalesce,
+    prices: parsed.storage.prices,
     cacheMemoryBytes: parsed.cache.memory ?? defaultMemoryBytes(),
     verifyCrc: parsed.parquet.verifyCrc,
     limits: parsed.limits,
@@ -232,10 +270,10 @@ function knownKeys(parent: readonly string[]): readonly string[] {
     if (parent[2] === 'schema') return Object.keys(columnSchema.shape);
     return Object.keys(parent.length > 2 ? { int64: 0, nonfinite: 0 } : tableSchema.shape);
   }
-  if (parent.length > 1) return ['endpoint', 'region', 'forcePathStyle', 'anonymous'];
+  if (parent.length > 1) return STORAGE_KEYS[parent[1] ?? ''] ?? [];
   const sections: Readonly<Record<string, readonly string[]>> = {
     server: ['host', 'port'],
-    storage: ['s3'],
+    storage: Object.keys(STORAGE_KEYS),
     parquet: ['verifyCrc'],
     cache: ['memory'],
     limits: ['keys', 'body'],
@@ -275,6 +313,13 @@ function nodeAt(root: Node | null, path: readonly string[]): Node | null {
     node = pair.value as Node | null;
   }
   return found;
+}
+
+/** Without the keys that were not given, so that their defaults stand. */
+function definedOnly<T extends object>(given: T): { [K in keyof T]?: NonNullable<T[K]> } {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: NonNullable<T[K]>;
+  };
 }
 
 function unit(read: () => number, context: z.RefinementCtx): number {

@@ -122,6 +122,8 @@ function descriptionOf(context: ServerContext, table: Table): object {
     duplicates: 'first',
     json: definition.json,
     ...(snapshot === undefined ? {} : { columns: columnsOf(snapshot), files: filesOf(snapshot) }),
+    // What its reads and listings have cost since the server started.
+    storage: table.source.account.bill(),
     index: { kind: 'none', locates_by: ['row group bounds', 'page bounds', 'bloom filters', 'key blocks'] },
     cache: { memory: memoryState(context) },
   };

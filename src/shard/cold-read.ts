@@ -5,9 +5,18 @@
  */
 
 import { assert, ServiceError } from '../core/index.ts';
-import { type Key, KeySearch, type Need, type Pins, type Projection, type Snapshot } from '../table/index.ts';
+import {
+  type Key,
+  KeySearch,
+  type Need,
+  type Pins,
+  type Projection,
+  type Snapshot,
+  type TableColumn,
+} from '../table/index.ts';
 import { encodeRow, missingPages, type RowPlace, type Tier } from './encode-row.ts';
 import type { PageLoader } from './page-loader.ts';
+import { READ_AHEAD_BYTES_MAX, readAhead } from './read-ahead.ts';
 
 const otherRequests = () => new Promise<void>((resolve) => setImmediate(resolve));
 
@@ -17,22 +26,24 @@ export class ColdRead {
   tier: Tier = 'memory';
   readonly #loader: PageLoader;
   readonly #signal: AbortSignal;
+  #aheadBytesLeft = READ_AHEAD_BYTES_MAX;
 
   constructor(loader: PageLoader, signal: AbortSignal) {
     this.#loader = loader;
     this.#signal = signal;
   }
 
-  async first(snapshot: Snapshot, key: Key): Promise<RowPlace | null> {
+  /** The first match; `columns` are those that will be asked of it, which may be read ahead. */
+  async first(snapshot: Snapshot, key: Key, columns: readonly TableColumn[]): Promise<RowPlace | null> {
     const search = new KeySearch(snapshot, key, this.pins);
-    return this.#next(search);
+    return this.#next(search, columns);
   }
 
   async all(snapshot: Snapshot, key: Key, projection: Projection, limit: number): Promise<readonly string[]> {
     const search = new KeySearch(snapshot, key, new Map());
     const rows: string[] = [];
     while (rows.length < rowsWanted(snapshot, limit)) {
-      const place = await this.#next(search);
+      const place = await this.#next(search, []);
       if (place === null) break;
       this.pins.clear();
       rows.push(
@@ -56,7 +67,7 @@ export class ColdRead {
     }
   }
 
-  async #next(search: KeySearch): Promise<RowPlace | null> {
+  async #next(search: KeySearch, columns: readonly TableColumn[]): Promise<RowPlace | null> {
     for (;;) {
       const step = search.next();
       if (step === 'found') return search.match ?? null;
@@ -67,8 +78,25 @@ export class ColdRead {
         continue;
       }
       this.tier = 'origin';
-      const failed = await this.#loader.load(search.needs, search.pins ?? this.pins, this.#signal);
+      const [failed] = await Promise.all([
+        this.#loader.load(search.needs, search.pins ?? this.pins, this.#signal),
+        this.#loadAhead(search, columns),
+      ]);
       for (const { need, error } of failed) search.fail(need, error);
+    }
+  }
+
+  /** What fails here is asked for again when it is really needed, unless a changed object spoils the snapshot. */
+  async #loadAhead(search: KeySearch, columns: readonly TableColumn[]): Promise<void> {
+    const rows = columns.length > 0 && search.needs[0]?.kind !== 'bloomFilter' ? search.candidateRows() : undefined;
+    if (rows === undefined) return;
+    const { needs, bytes } = readAhead(rows, columns, this.#aheadBytesLeft);
+    this.#aheadBytesLeft -= bytes;
+    try {
+      await this.#loader.load(needs, this.pins, this.#signal);
+    } catch (thrown) {
+      if (thrown instanceof ServiceError && thrown.kind !== 'changed') return;
+      throw thrown;
     }
   }
 

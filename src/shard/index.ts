@@ -9,8 +9,11 @@ export {
   type LookupEngineOptions,
   type LookupItem,
   type LookupOptions,
+  locatedRow,
   type RowAnswer,
   withFreshSnapshot,
 } from './lookup.ts';
 export { PageLoader, type PageLoaderOptions } from './page-loader.ts';
+export { READ_AHEAD_BYTES_MAX } from './read-ahead.ts';
+export { planBytes, planRow, type RowPlan } from './row-plan.ts';
 export { type Stretch, scan } from './scan.ts';

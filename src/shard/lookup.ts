@@ -85,7 +85,7 @@ export class LookupEngine {
     const keyBytes = this.#rowKeys.bytesOf(key);
     const kept = keyBytes && this.#rows.get(projection.space, keyBytes);
     if (kept !== undefined) return kept;
-    const place = locateNow(snapshot, key);
+    const place = locatedRow(snapshot, key);
     if (place === null || place === undefined) return place;
     const json = encodeRow(place, projection, undefined);
     if (json !== undefined && keyBytes !== undefined) this.#rows.put(projection.space, keyBytes, json);
@@ -99,7 +99,7 @@ export class LookupEngine {
     column: TableColumn,
     writer: ValueWriter | NestedWriter,
   ): ValueAnswer | undefined {
-    const place = locateNow(snapshot, key);
+    const place = locatedRow(snapshot, key);
     if (place === undefined) return undefined;
     if (place === null) return { kind: 'absent', tier: 'memory', snapshot };
     return encodeValue(place, column, writer, undefined, 'memory', snapshot);
@@ -108,7 +108,7 @@ export class LookupEngine {
   async row(snapshot: Snapshot, key: Key, projection: Projection, signal: AbortSignal): Promise<RowAnswer> {
     return this.#cold.run(async () => {
       const read = new ColdRead(this.#loader, signal);
-      const place = await read.first(snapshot, key);
+      const place = await read.first(snapshot, key, projection.columns);
       if (place === null) return { json: null, tier: read.tier, snapshot };
       const json = await read.until(
         () => encodeRow(place, projection, read.pins),
@@ -127,7 +127,7 @@ export class LookupEngine {
   ): Promise<ValueAnswer> {
     return this.#cold.run(async () => {
       const read = new ColdRead(this.#loader, signal);
-      const place = await read.first(snapshot, key);
+      const place = await read.first(snapshot, key, [column]);
       if (place === null) return { kind: 'absent', tier: read.tier, snapshot };
       return read.until(
         () => encodeValue(place, column, writer, read.pins, read.tier, snapshot),
@@ -231,7 +231,8 @@ export async function withFreshSnapshot<T>(
   }
 }
 
-function locateNow(snapshot: Snapshot, key: Key): RowPlace | null | undefined {
+/** Where the key is; null when it is provably absent, undefined when something is not in memory. */
+export function locatedRow(snapshot: Snapshot, key: Key): RowPlace | null | undefined {
   const search = new KeySearch(snapshot, key, undefined);
   const step = search.next();
   if (step === 'needs' || step === 'paused') return undefined;

@@ -9,7 +9,6 @@
 import type { ByteRange } from '../core/index.ts';
 import { abortable } from './abortable.ts';
 import { type CoalesceOptions, coalescingFor, planFetches, sliceFetched } from './coalesce.ts';
-import type { StoreProvider } from './list-source.ts';
 import {
   assertRangeInside,
   type ListOptions,
@@ -125,17 +124,4 @@ function whenAllLeft(sharers: readonly Wanted[]): AbortSignal | undefined {
     );
   }
   return controller.signal;
-}
-
-/** The same stores, each behind one gatherer of ranges, so that all tables of a bucket share its turns. */
-export function coalescing(stores: StoreProvider): StoreProvider {
-  const kept = new Map<ObjectStore, CoalescingStore>();
-  return {
-    storeFor(source) {
-      const inner = stores.storeFor(source);
-      const known = kept.get(inner) ?? new CoalescingStore(inner);
-      kept.set(inner, known);
-      return known;
-    },
-  };
 }

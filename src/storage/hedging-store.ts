@@ -42,7 +42,7 @@ export interface HedgeCounts {
   readonly hedgesWon: number;
 }
 
-export const HEDGE_POLICY: HedgePolicy = { percentile: 0.95, maxExtra: 0.05, minDelayMs: 5, maxBytes: 4 << 20 };
+export const HEDGE_POLICY: HedgePolicy = { percentile: 0.95, maxExtra: 0.05, minDelayMs: 10, maxBytes: 4 << 20 };
 
 /** Second requests that quiet times may save up for a slow moment. */
 const SAVED_MAX = 10;

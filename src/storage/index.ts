@@ -9,7 +9,7 @@ export {
   S3_COALESCING,
   sliceFetched,
 } from './coalesce.ts';
-export { CoalescingStore, coalescing } from './coalescing-store.ts';
+export { CoalescingStore } from './coalescing-store.ts';
 export { FileStore, type FileStoreOptions } from './file-store.ts';
 export { Gate, type GateOptions } from './gate.ts';
 export {
@@ -40,6 +40,7 @@ export {
   type ListOptions,
   type ObjectMeta,
   type ObjectStore,
+  type RequestAccount,
   type RequestOptions,
 } from './object-store.ts';
 export {
@@ -58,6 +59,7 @@ export {
 } from './s3-connection.ts';
 export { isRetryable } from './s3-errors.ts';
 export { S3Store } from './s3-store.ts';
+export { HeldObjects, SMALL_OBJECT_BYTES, SmallObjectsStore } from './small-objects-store.ts';
 export {
   type GlobSource,
   type ObjectSource,
@@ -66,4 +68,12 @@ export {
   type Source,
   tableNameOf,
 } from './source-uri.ts';
+export {
+  onAccount,
+  S3_STANDARD_PRICES,
+  StorageAccount,
+  type StorageBill,
+  type StoragePrices,
+} from './storage-account.ts';
 export { type StorageDependencies, type StorageSettings, type StoreStatus, Stores } from './stores.ts';
+export { type TableStoresOptions, tableStores } from './table-stores.ts';

@@ -17,6 +17,14 @@ export interface ObjectMeta {
 
 export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
+  /** Whose HTTP requests these are; decorators pass it on. */
+  readonly account?: RequestAccount | undefined;
+}
+
+/** Who is told of each HTTP request as it is sent, and of the bytes that came back whole. */
+export interface RequestAccount {
+  sent(priced: 'get' | 'list' | 'free'): void;
+  received(bytes: number): void;
 }
 
 export interface ListOptions extends RequestOptions {

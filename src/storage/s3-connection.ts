@@ -17,6 +17,8 @@ export interface S3Settings {
   readonly forcePathStyle?: boolean | undefined;
   /** Send no credentials: public buckets. */
   readonly anonymous?: boolean | undefined;
+  /** Agree to pay for requests to buckets whose owners want that. */
+  readonly requesterPays?: boolean | undefined;
   /** By default the standard chain: environment, profile, container, machine. */
   readonly credentials?: S3Credentials | undefined;
   /** From sending a request to the last byte of its answer. */
@@ -54,6 +56,7 @@ const DOCUMENT_BYTES_MAX = 8 << 20;
 export class S3Connection {
   readonly endpoint: string;
   readonly requestTimeoutMs: number;
+  readonly requesterPays: boolean;
   readonly clock: Clock;
   readonly onAttempt: (attempt: S3Attempt) => void;
   readonly #settings: S3Settings;
@@ -64,6 +67,7 @@ export class S3Connection {
     this.#settings = settings;
     this.endpoint = checkedEndpoint(settings.endpoint) ?? endpointOfEnvironment() ?? 'AWS S3';
     this.requestTimeoutMs = settings.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
+    this.requesterPays = settings.requesterPays ?? false;
     this.clock = options.clock ?? systemClock;
     this.onAttempt = options.onAttempt ?? (() => undefined);
   }

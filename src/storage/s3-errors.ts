@@ -181,7 +181,7 @@ function deniedMessage(failure: S3Failure, place: S3Place, key: string): string 
     case 'RequestTimeTooSkewed':
       return `${start}the clocks differ too much; set this machine's clock`;
     default:
-      return `${start}check the credentials, and that they allow s3:GetObject and s3:ListBucket on this bucket`;
+      return `${start}check the credentials, and that they allow s3:GetObject and s3:ListBucket on this bucket; where its readers pay, set storage.s3.requesterPays`;
   }
 }
 

@@ -28,6 +28,7 @@ export class S3Store implements ObjectStore {
   readonly bucket: string;
   readonly endpoint: string;
   readonly #connection: S3Connection;
+  readonly #payer: { readonly RequestPayer?: 'requester' };
   #closed = false;
 
   /** The connection may serve other buckets too, so closing this store leaves it open. */
@@ -35,15 +36,19 @@ export class S3Store implements ObjectStore {
     this.#connection = connection;
     this.bucket = bucket;
     this.endpoint = connection.endpoint;
+    this.#payer = connection.requesterPays ? { RequestPayer: 'requester' } : {};
   }
 
   head(key: string, options: RequestOptions = {}): Promise<ObjectMeta> {
-    return this.#attempt('head', key, options.signal, async ({ sdk, client }, abortSignal) => {
+    return this.#attempt('head', key, options, async ({ sdk, client }, abortSignal) => {
       try {
-        const answer = await client.send(new sdk.HeadObjectCommand({ Bucket: this.bucket, Key: key }), { abortSignal });
+        const answer = await client.send(new sdk.HeadObjectCommand({ Bucket: this.bucket, Key: key, ...this.#payer }), {
+          abortSignal,
+        });
         return this.#meta(key, answer.ContentLength, answer.ETag);
       } catch (error) {
         if (!isMissing(error)) throw error;
+        options.account?.sent('get');
         await this.#requireBucket({ sdk, client }, abortSignal);
         const message = `there is no object ${s3Uri(this, key)}; check the key`;
         throw new ServiceError('notFound', 'object_not_found', message, { bucket: this.bucket, key }, error);
@@ -54,11 +59,13 @@ export class S3Store implements ObjectStore {
   getRange(object: ObjectMeta, range: ByteRange, options: RequestOptions = {}): Promise<Uint8Array> {
     assertRangeInside(object, range);
     const { key, eTag } = object;
-    return this.#attempt('get', key, options.signal, async ({ sdk, client }, abortSignal) => {
-      const input = { Bucket: this.bucket, Key: key, Range: httpRange(range), IfMatch: eTag };
+    return this.#attempt('get', key, options, async ({ sdk, client }, abortSignal) => {
+      const input = { Bucket: this.bucket, Key: key, Range: httpRange(range), IfMatch: eTag, ...this.#payer };
       try {
         const answer = await client.send(new sdk.GetObjectCommand(input), { abortSignal });
-        return await this.#readBody(answer, object, range, abortSignal);
+        const bytes = await this.#readBody(answer, object, range, abortSignal);
+        options.account?.received(bytes.length);
+        return bytes;
       } catch (error) {
         throw isChanged(error) ? this.#changed(object, error) : error;
       }
@@ -69,7 +76,7 @@ export class S3Store implements ObjectStore {
     let last = options.startAfter;
     let continuation: string | undefined;
     do {
-      const page = await this.#listPage(prefix, last, continuation, options.signal);
+      const page = await this.#listPage(prefix, last, continuation, options);
       for (const object of page.objects) {
         // S3 Express buckets list in no order, and a broken server may repeat a page for ever.
         if (last !== undefined && compareKeys(object.key, last) <= 0) throw this.#outOfOrder(prefix, last, object.key);
@@ -88,7 +95,7 @@ export class S3Store implements ObjectStore {
   async #attempt<T>(
     op: S3Attempt['op'],
     key: string,
-    signal: AbortSignal | undefined,
+    { signal, account }: RequestOptions,
     request: (loaded: Loaded, abortSignal: AbortSignal) => Promise<T>,
   ): Promise<T> {
     signal?.throwIfAborted();
@@ -105,6 +112,7 @@ export class S3Store implements ObjectStore {
     try {
       const loaded = await this.#connection.use();
       this.#connection.onAttempt({ op, bucket: this.bucket, key });
+      account?.sent(op === 'list' ? 'list' : 'get');
       return await request(loaded, attempt.signal);
     } catch (error) {
       if (attempt.signal.aborted) throw attempt.signal.reason;
@@ -177,15 +185,16 @@ export class S3Store implements ObjectStore {
     prefix: string,
     startAfter: string | undefined,
     continuation: string | undefined,
-    signal: AbortSignal | undefined,
+    options: RequestOptions,
   ): Promise<{ readonly objects: readonly ObjectMeta[]; readonly continuation: string | undefined }> {
-    return this.#attempt('list', prefix, signal, async ({ sdk, client }, abortSignal) => {
+    return this.#attempt('list', prefix, options, async ({ sdk, client }, abortSignal) => {
       const answer = await client.send(
         new sdk.ListObjectsV2Command({
           Bucket: this.bucket,
           Prefix: prefix,
           // XML has no form for control characters, which keys may have.
           EncodingType: 'url',
+          ...this.#payer,
           ...(continuation === undefined ? { StartAfter: startAfter } : { ContinuationToken: continuation }),
         }),
         { abortSignal },

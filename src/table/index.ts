@@ -15,7 +15,7 @@ export {
   valueWriter,
 } from './json-format.ts';
 export { ExactNumber, keyJson, keyPath, parseExactJson, parseKeyJson, parseKeyText } from './key.ts';
-export { type Key, KeySearch, type Need, type SearchStep } from './key-search.ts';
+export { type CandidateRows, type Key, KeySearch, type Need, type SearchStep } from './key-search.ts';
 export type { NestedAssembly } from './nested-json.ts';
 export { NestedWriter } from './nested-writer.ts';
 export { readBloomFilter, readLayout } from './open-file.ts';

@@ -27,6 +27,14 @@ export type Need =
   | { readonly kind: 'layout' | 'bloomFilter'; readonly file: TableFile; readonly chunk: ChunkBlocks }
   | { readonly kind: 'page'; readonly file: TableFile; readonly chunk: ChunkBlocks; readonly page: number };
 
+/** Rows of one row group, [firstRow, endRow), that may hold the key. */
+export interface CandidateRows {
+  readonly file: SnapshotReadableFile;
+  readonly rowGroup: number;
+  readonly firstRow: number;
+  readonly endRow: number;
+}
+
 export type SearchStep = 'found' | 'needs' | 'paused' | 'exhausted';
 
 /** Blocks gone through in one call of `next()`, so that a search through unsorted keys cannot hold up everybody else. */
@@ -102,6 +110,17 @@ export class KeySearch {
     }
     const pages = this.#failed.get(need.chunk) ?? new Map<number, ServiceError>();
     this.#failed.set(need.chunk, pages.set(need.page, error));
+  }
+
+  /** After `needs`: the run of rows that is being searched, if it is the last of its row group; all rows before a plan. */
+  candidateRows(): CandidateRows | undefined {
+    const file = this.snapshot.files[this.#file];
+    if (file?.kind !== 'readable') return undefined;
+    const ranges = this.#ranges ?? [0, file.file.index.rowGroupRows(this.#rowGroup)];
+    const endRow = ranges[this.#range + 1];
+    if (endRow === undefined || this.#range + 2 < ranges.length) return undefined;
+    const firstRow = Math.max(this.#row, ranges[this.#range] ?? 0);
+    return firstRow < endRow ? { file, rowGroup: this.#rowGroup, firstRow, endRow } : undefined;
   }
 
   /** False where the key is provably no value of the file's types. */

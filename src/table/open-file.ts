@@ -2,7 +2,8 @@
  * The metadata reads: a file's footer when it joins a snapshot, and the layout of a chunk when a lookup first needs it.
  *
  * A file's length is known from the listing, so one read of its tail usually brings the footer and, where the writer
- * made one, the page index beside it. What the tail did not bring is read later, by chunk, when it is needed.
+ * made one, the page index beside it. What the tail did not bring is read later, by chunk, when it is needed. A small
+ * file far away is read whole, and tells at once where the pages of its keys are, even without a page index.
  */
 
 import type { MemoryTier } from '../cache/index.ts';
@@ -18,7 +19,7 @@ import {
   type PageLocations,
   PageWalker,
 } from '../parquet/index.ts';
-import type { ObjectMeta, ObjectStore } from '../storage/index.ts';
+import { type ObjectMeta, type ObjectStore, SMALL_OBJECT_BYTES } from '../storage/index.ts';
 import type { ChunkLayout } from './chunk-blocks.ts';
 import { TableFile } from './table-file.ts';
 
@@ -53,7 +54,8 @@ export async function openFile(
   }
   const tail = await readTail(store, object, keyColumns, signal);
   const file = new TableFile(store, object, tail.index, keyColumns, tier);
-  if (tail.index.rowGroups * tail.index.schema.leaves.length <= EAGER_CHUNKS_MAX) readEagerLayouts(file, tail);
+  if (tail.start === 0 && !store.cheapReads) readKeyLayouts(file, tail);
+  else if (tail.index.rowGroups * tail.index.schema.leaves.length <= EAGER_CHUNKS_MAX) readEagerLayouts(file, tail);
   return file;
 }
 
@@ -70,7 +72,8 @@ async function readTail(
   keyColumns: readonly string[],
   signal: AbortSignal,
 ): Promise<Tail> {
-  let start = Math.max(0, object.sizeBytes - TAIL_BYTES);
+  const isSmall = !store.cheapReads && object.sizeBytes < SMALL_OBJECT_BYTES;
+  let start = isSmall ? 0 : Math.max(0, object.sizeBytes - TAIL_BYTES);
   let bytes = await store.getRange(object, { start, end: object.sizeBytes }, { signal });
   for (let round = 0; round < FOOTER_ROUNDS_MAX; round++) {
     const footer = withFile(object, () => decodeFooter(bytes, object.sizeBytes, { keyColumns: new Set(keyColumns) }));
@@ -94,6 +97,25 @@ function readEagerLayouts(file: TableFile, tail: Tail): void {
       if (wanted.bounds !== undefined && wanted.bounds.start < tail.start) continue;
       const slice = (range: ByteRange) => tail.bytes.subarray(range.start - tail.start, range.end - tail.start);
       const layout = decodeLayout(file, chunk, slice(wanted.offsets), wanted.bounds && slice(wanted.bounds));
+      if (layout !== undefined) file.chunk(rowGroup, leaf.ordinal).learn(layout);
+    }
+  }
+}
+
+/**
+ * Decodes the layouts of the key columns of a file that is in hand whole. There may be very many such files, so those
+ * of other columns are left until they are needed: they come by the one GET that brings their pages too.
+ */
+function readKeyLayouts(file: TableFile, { index, bytes }: Tail): void {
+  for (let rowGroup = 0; rowGroup < Math.min(index.rowGroups, EAGER_CHUNKS_MAX); rowGroup++) {
+    for (const leaf of index.schema.leaves) {
+      if (!file.isKey(leaf)) continue;
+      const chunk = index.chunk(rowGroup, leaf.ordinal);
+      const { offsets, bounds } = indexRanges(file, chunk);
+      const slice = (range: ByteRange) => bytes.subarray(range.start, range.end);
+      const indexed = offsets && decodeLayout(file, chunk, slice(offsets), bounds && slice(bounds));
+      const locations = indexed === undefined ? orUndefined(() => walkInHand(file, chunk, bytes)) : undefined;
+      const layout = locations === undefined ? indexed : { locations, bounds: undefined };
       if (layout !== undefined) file.chunk(rowGroup, leaf.ordinal).learn(layout);
     }
   }
@@ -181,6 +203,13 @@ async function walkPages(file: TableFile, chunk: ColumnChunk, signal: AbortSigna
     step = walker.next(bytes, needed.start);
   }
   return step.locations;
+}
+
+/** The same over the bytes of the whole file; undefined where the chunk does not hold its pages. */
+function walkInHand(file: TableFile, chunk: ColumnChunk, bytes: Uint8Array): PageLocations | undefined {
+  const walker = new PageWalker(chunk, file.index.rowGroupRows(chunk.rowGroup));
+  const step = walker.next(bytes.subarray(chunk.range.start, chunk.range.end), chunk.range.start);
+  return step.kind === 'data' ? step.locations : undefined;
 }
 
 function withFile<T>(object: ObjectMeta, decode: () => T): T {

@@ -8,6 +8,7 @@ import {
   parseSourceUri,
   resolveSource,
   type Source,
+  StorageAccount,
   type StoreProvider,
 } from '../storage/index.ts';
 import { type ForeignFormat, foreignFormatOfKey, markerPrefixes } from './foreign-format.ts';
@@ -18,11 +19,14 @@ const MARKER_KEYS_MAX = 1000;
 export class TableSource {
   readonly uri: string;
   readonly store: ObjectStore;
+  /** What reading the table has cost so far. */
+  readonly account: StorageAccount;
   readonly #source: Source;
 
   /** Throws `invalid` on a URI that is none. */
-  constructor(uri: string, stores: StoreProvider) {
+  constructor(uri: string, stores: StoreProvider, account: StorageAccount = new StorageAccount()) {
     this.uri = uri;
+    this.account = account;
     this.#source = parseSourceUri(uri);
     this.store = stores.storeFor(this.#source);
   }

@@ -16,7 +16,7 @@ import type { BrokenFile, TableFile } from './table-file.ts';
 import type { TableSource } from './table-source.ts';
 
 /** Files opened together: their footers are small and S3 is far away. */
-const OPEN_AT_ONCE = 32;
+const OPEN_AT_ONCE = 64;
 
 export class Table {
   readonly definition: TableDefinition;

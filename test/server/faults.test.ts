@@ -47,6 +47,9 @@ async function row(url: string): Promise<unknown> {
 }
 
 /** Rows [from, to) with text that is different in every version. */
+/** Rows of a file that is too large to be read whole. */
+const LARGE = 20_000;
+
 function rowsOf(from: number, to: number, version = 'v1'): Buffer {
   const ids = Array.from({ length: to - from }, (_, i) => from + i);
   return parquetBytes(
@@ -216,7 +219,7 @@ test('S3 that is down at start leaves its table in error, and the table comes ba
 test('S3: slow-downs, resets and short bodies are retried; every GET names the version it wants', async (context) => {
   const s3 = await FaultyS3.start();
   context.after(() => s3.stop());
-  s3.put('lake', 't/a.parquet', rowsOf(0, 10_000));
+  s3.put('lake', 't/a.parquet', rowsOf(0, LARGE));
   const { url } = await served(context, [{ name: 't', source: 's3://lake/t/', key: ['id'] }], {
     endpoint: s3.endpoint,
     credentials: { accessKeyId: 'a', secretAccessKey: 'b' },
@@ -237,7 +240,7 @@ test('S3: slow-downs, resets and short bodies are retried; every GET names the v
 test('S3: refused credentials say what to check; an object replaced in between is read again whole', async (context) => {
   const s3 = await FaultyS3.start();
   context.after(() => s3.stop());
-  s3.put('lake', 't/a.parquet', rowsOf(0, 10_000));
+  s3.put('lake', 't/a.parquet', rowsOf(0, LARGE));
   const { url } = await served(context, [{ name: 't', source: 's3://lake/t/', key: ['id'] }], {
     endpoint: s3.endpoint,
     credentials: { accessKeyId: 'a', secretAccessKey: 'b' },
@@ -246,6 +249,6 @@ test('S3: refused credentials say what to check; an object replaced in between i
   const refused = await problem(`${url}/v1/tables/t/rows/5`, 503, 'access_denied');
   assert.match(refused.detail, /credential|key|secret/i);
   assert.deepEqual(await row(`${url}/v1/tables/t/rows/5`), { id: 5, text: 'v1 of 5' });
-  s3.put('lake', 't/a.parquet', rowsOf(0, 10_000, 'v2'));
+  s3.put('lake', 't/a.parquet', rowsOf(0, LARGE, 'v2'));
   assert.deepEqual(await row(`${url}/v1/tables/t/rows/9999`), { id: 9999, text: 'v2 of 9999' });
 });

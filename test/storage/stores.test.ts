@@ -194,7 +194,8 @@ describe('counting', () => {
   it('keeps its connections for the next request', async () => {
     const s3 = await FaultyS3.start();
     s3.put('lake', 'a', pattern(1000, 1));
-    const stores = new Stores({ s3: { endpoint: s3.endpoint, credentials }, maxConcurrent: 5 });
+    // A second GET that is called off closes its connection, and a slow moment of the machine may cause one.
+    const stores = new Stores({ s3: { endpoint: s3.endpoint, credentials }, maxConcurrent: 5, hedge: false });
     const store = stores.storeFor({ bucket: 'lake' });
     const meta = await store.head('a');
     for (let start = 0; start < 50; start += 1) await store.getRange(meta, { start, end: start + 5 });
