@@ -78,7 +78,7 @@ export function createNode(options: NodeOptions): PointlakeNode {
   const makeTable = (definition: TableDefinition) => {
     const account = new StorageAccount(options.prices);
     const ownStores = tableStores(provider, { account, held, coalesce: options.coalesce });
-    return new Table(definition, new TableSource(definition.source, ownStores, account), tier, clock);
+    return new Table(definition, new TableSource(definition.source, ownStores, account, definition), tier, clock);
   };
   return {
     catalog: new Catalog(options.tables.map(makeTable)),

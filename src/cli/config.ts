@@ -58,7 +58,6 @@ const LATER: Readonly<Record<string, readonly string[]>> = {
     'index',
     'max_shrink',
     'settle',
-    'immutable',
   ],
 };
 
@@ -111,6 +110,7 @@ const tableSchema = z.strictObject({
   allow_empty: z.boolean().default(false),
   required: z.boolean().default(true),
   format: z.literal('parquet').optional(),
+  immutable: z.boolean().default(false),
   refresh: duration.optional(),
   schema: z.record(z.string().min(1), columnSchema).superRefine(refuseSharedNames).default({}),
   json: z
@@ -223,6 +223,7 @@ function definitionOf(name: string, table: z.infer<typeof tableSchema>): TableDe
     allowEmpty: table.allow_empty,
     required: table.required,
     plainParquet: table.format === 'parquet',
+    immutable: table.immutable,
     json: table.json,
     refreshMs: table.refresh,
   };

@@ -19,6 +19,7 @@ export {
   HedgingStore,
   type HedgingStoreOptions,
 } from './hedging-store.ts';
+export { HttpStore, type HttpStoreOptions, NO_VERSION } from './http-store.ts';
 export {
   InstrumentedStore,
   type RequestHook,

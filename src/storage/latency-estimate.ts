@@ -8,7 +8,7 @@
 
 /** Upper bounds of the classes in bytes; longer reads are a class of their own. */
 const CLASS_BYTES = [64 << 10, 256 << 10, 1 << 20, 4 << 20] as const;
-const RING_SIZE = 512;
+const RING_SIZE = 256;
 /** Before so many durations are known there is no estimate, and then it is renewed each time so many more came. */
 const RENEW_EVERY = 32;
 

@@ -48,6 +48,7 @@ export async function openSource(
  * things there.
  */
 export async function resolveSource(store: ObjectStore, source: Source, options: RequestOptions = {}): Promise<Source> {
+  if (source.scheme === 'http') return source;
   if (source.kind === 'object') return resolveName(store, source, options);
   if (source.scheme === 'file' && source.kind === 'prefix') await requireFolder(store, source, options);
   return source;

@@ -8,10 +8,13 @@
 import { assert, type ByteRange } from '../core/index.ts';
 
 export interface ObjectMeta {
-  /** S3 key, or the absolute path of a local file. */
+  /** S3 key, absolute path of a local file, or URL. */
   readonly key: string;
   readonly sizeBytes: number;
-  /** Strong version: S3's ETag with its quotes; for a local file device, inode, size and mtime in nanoseconds. */
+  /**
+   * Strong version: S3's ETag with its quotes; for a local file device, inode, size and mtime in
+   * nanoseconds; for a URL its strong ETag or what stands for one, empty where its server names no version.
+   */
   readonly eTag: string;
 }
 
@@ -33,7 +36,7 @@ export interface ListOptions extends RequestOptions {
 }
 
 export interface ObjectStore {
-  readonly kind: 'file' | 's3';
+  readonly kind: 'file' | 's3' | 'http';
   /** True where a small read costs microseconds, so that many are better than one large one. */
   readonly cheapReads: boolean;
   /** Throws `notFound`/`object_not_found` when there is no such object. */

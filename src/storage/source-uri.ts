@@ -1,5 +1,5 @@
 /**
- * Where a table's files are, as users write it: a path, a glob, `file://`, `s3://bucket/prefix/`.
+ * Where a table's files are, as users write it: a path, a glob, `file://`, `s3://bucket/prefix/`, `https://`.
  *
  * Parsing touches no storage, so a URI without a `/` at its end is an object until `resolveSource` has looked. In `s3://`
  * everything after the bucket is the key as it is, nothing is percent-decoded, as in the AWS tools; `file://` is a real
@@ -13,8 +13,8 @@ import { type Glob, hasWildcard, parseGlob } from './glob.ts';
 interface Place {
   /** As the user wrote it. */
   readonly uri: string;
-  readonly scheme: 'file' | 's3';
-  /** Undefined for files. */
+  readonly scheme: 'file' | 's3' | 'http';
+  /** Undefined for all but S3. */
   readonly bucket: string | undefined;
 }
 
@@ -55,6 +55,9 @@ export function parseSourceUri(uri: string, workingDirectory: string = process.c
       return place({ uri, scheme: 'file', bucket: undefined }, filePath(uri), (text) => percentDecoded(text, uri));
     case 's3':
       return s3Source(uri);
+    case 'https':
+    case 'http':
+      return httpSource(uri);
     default:
       throw unsupportedScheme(uri, scheme);
   }
@@ -66,7 +69,7 @@ export function parseSourceUri(uri: string, workingDirectory: string = process.c
  */
 export function tableNameOf(source: Source): string {
   const path = source.kind === 'object' ? source.key : source.prefix;
-  const name = path
+  const name = (source.scheme === 'http' ? new URL(path).pathname : path)
     .split('/')
     .filter((part) => part !== '')
     .at(-1);
@@ -91,6 +94,19 @@ function s3Source(uri: string): Source {
     );
   }
   return place({ uri, scheme: 's3', bucket }, key, IDENTITY);
+}
+
+/** One file: a web server has no listing. Its key is the URL as servers get it, without a fragment. */
+function httpSource(uri: string): Source {
+  const url = URL.canParse(uri) ? new URL(uri) : undefined;
+  if (url === undefined) throw invalid(uri, 'it is no URL; write https://host/path/file.parquet');
+  if (url.username !== '' || url.password !== '')
+    throw invalid(uri, 'user and password in a URL are not sent; sign it');
+  url.hash = '';
+  if (url.pathname.endsWith('/') || /[*[{]/.test(decodeURI(url.pathname.replaceAll('%', '%25')))) {
+    throw invalid(uri, 'a web server has no listing, so a URL names one file; write * in a name as %2A');
+  }
+  return { uri, scheme: 'http', bucket: undefined, kind: 'object', key: url.href };
 }
 
 function place(where: Place, path: string, decodeText: (text: string) => string): Source {
@@ -137,7 +153,7 @@ function invalid(uri: string, why: string): ServiceError {
 
 function unsupportedScheme(uri: string, scheme: string): ServiceError {
   const hints: Readonly<Record<string, string>> = { s3a: 'write s3://', s3n: 'write s3://' };
-  const hint = hints[scheme] ?? 'use a path, file:// or s3://';
+  const hint = hints[scheme] ?? 'use a path, file://, s3:// or https://';
   const message = `the source ${JSON.stringify(uri)} cannot be read: ${scheme}:// is not in this version; ${hint}`;
   return new ServiceError('unsupported', 'unsupported_scheme', message, { uri, scheme });
 }

@@ -1,14 +1,15 @@
 /**
- * The stores of one process: one for local files, one for each S3 bucket, made when a source first needs it.
+ * The stores of one process: one for local files, one for URLs, one for each S3 bucket, made when a source first needs it.
  *
- * Every store is dressed the same way, from the inside: hedging (S3 only), a limit, retries, counting. All buckets share
- * one connection and one queue before it; files are limited by their descriptors.
+ * Every store is dressed the same way, from the inside: hedging and a limit (not files), retries, counting. All buckets
+ * share one connection, and with URLs one queue before it; files are limited by their descriptors.
  */
 
 import { type Clock, type Random, ServiceError, systemClock, systemRandom } from '../core/index.ts';
 import { FileStore, type FileStoreOptions } from './file-store.ts';
 import { Gate } from './gate.ts';
 import { type HedgeCounts, type HedgePolicy, HedgingStore } from './hedging-store.ts';
+import { HttpStore } from './http-store.ts';
 import { InstrumentedStore, type StorageCounts, type StorageRequest } from './instrumented-store.ts';
 import { LimitedStore } from './limited-store.ts';
 import type { StoreProvider } from './list-source.ts';
@@ -68,19 +69,20 @@ export class Stores implements StoreProvider {
     const { maxConcurrent = MAX_CONCURRENT, maxQueued = MAX_QUEUED } = settings;
     this.#settings = settings;
     this.#dependencies = dependencies;
-    this.#gate = new Gate({ maxConcurrent, maxQueued, name: 'requests to S3' });
+    this.#gate = new Gate({ maxConcurrent, maxQueued, name: 'requests to S3 and web servers' });
   }
 
-  storeFor(source: Pick<Source, 'bucket'>): ObjectStore {
-    const name = source.bucket === undefined ? 'file' : `s3://${source.bucket}`;
+  storeFor(source: Pick<Source, 'bucket'> & Partial<Pick<Source, 'scheme'>>): ObjectStore {
+    const name = nameOf(source);
     const kept = this.#kept.get(name);
     if (kept !== undefined) return kept.store;
     if (this.#kept.size >= MAX_STORES) {
       throw new ServiceError('tooLarge', 'too_many_buckets', `more than ${MAX_STORES} buckets are in use`);
     }
     const sent = { httpRequests: 0, retries: 0 };
-    const hedging = source.bucket === undefined ? undefined : this.#hedging(source.bucket);
-    const limited = hedging === undefined ? this.#unhedged(source.bucket) : new LimitedStore(hedging, this.#gate);
+    const plain = this.#plain(name, source.bucket);
+    const hedging = plain.cheapReads ? undefined : this.#hedging(plain);
+    const limited = plain.cheapReads ? plain : new LimitedStore(hedging ?? plain, this.#gate);
     const retrying = this.#retrying(limited, sent);
     const store = new InstrumentedStore(retrying, name, (request) => this.#dependencies.onRequest?.(name, request));
     this.#kept.set(name, { store, sent, hedging });
@@ -110,18 +112,19 @@ export class Stores implements StoreProvider {
     return new RetryingStore(store, { ...this.#settings.retry, clock, random, onRetry });
   }
 
-  #unhedged(bucket: string | undefined): ObjectStore {
-    if (bucket === undefined) return new FileStore(this.#settings.file);
-    return new LimitedStore(new S3Store(this.#s3Connection(), bucket), this.#gate);
+  #plain(name: string, bucket: string | undefined): ObjectStore {
+    if (bucket !== undefined) return new S3Store(this.#s3Connection(), bucket);
+    const { clock = systemClock } = this.#dependencies;
+    return name === 'http' ? new HttpStore({ clock }) : new FileStore(this.#settings.file);
   }
 
   /** Inside the limit, so that its clock runs from when a GET is sent; a second GET takes a turn of its own. */
-  #hedging(bucket: string): HedgingStore | undefined {
+  #hedging(plain: ObjectStore): HedgingStore | undefined {
     const { hedge = {} } = this.#settings;
     if (hedge === false) return undefined;
     const { clock = systemClock } = this.#dependencies;
     const spareTurn = <T>(work: () => Promise<T>) => this.#gate.tryRun(work);
-    return new HedgingStore(new S3Store(this.#s3Connection(), bucket), { ...hedge, clock, spareTurn });
+    return new HedgingStore(plain, { ...hedge, clock, spareTurn });
   }
 
   #s3Connection(): S3Connection {
@@ -135,4 +138,9 @@ export class Stores implements StoreProvider {
     this.#connection ??= new S3Connection(settings, { clock, onAttempt });
     return this.#connection;
   }
+}
+
+function nameOf({ bucket, scheme = 'file' }: Pick<Source, 'bucket'> & Partial<Pick<Source, 'scheme'>>): string {
+  if (bucket !== undefined) return `s3://${bucket}`;
+  return scheme === 'http' ? 'http' : 'file';
 }

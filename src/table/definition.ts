@@ -29,6 +29,8 @@ export interface TableDefinition {
   readonly required: boolean;
   /** Set where the source lies inside an Iceberg, Delta or Hudi table and is to be read as plain files all the same. */
   readonly plainParquet: boolean;
+  /** The source never changes, so that a web server need not name its version. */
+  readonly immutable: boolean;
   readonly json: JsonOptions;
   /** Milliseconds between refreshes; undefined: only when asked. */
   readonly refreshMs: number | undefined;
@@ -50,6 +52,7 @@ export function tableDefinition(name: string, source: string, key: readonly stri
     allowEmpty: false,
     required: true,
     plainParquet: false,
+    immutable: false,
     json: { int64: 'number', nonfinite: 'null' },
     refreshMs: undefined,
   };

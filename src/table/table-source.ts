@@ -3,6 +3,7 @@
 import { ServiceError } from '../core/index.ts';
 import {
   listSource,
+  NO_VERSION,
   type ObjectMeta,
   type ObjectStore,
   parseSourceUri,
@@ -22,10 +23,17 @@ export class TableSource {
   /** What reading the table has cost so far. */
   readonly account: StorageAccount;
   readonly #source: Source;
+  readonly #immutable: boolean;
 
   /** Throws `invalid` on a URI that is none. */
-  constructor(uri: string, stores: StoreProvider, account: StorageAccount = new StorageAccount()) {
+  constructor(
+    uri: string,
+    stores: StoreProvider,
+    account: StorageAccount = new StorageAccount(),
+    { immutable = false } = {},
+  ) {
     this.uri = uri;
+    this.#immutable = immutable;
     this.account = account;
     this.#source = parseSourceUri(uri);
     this.store = stores.storeFor(this.#source);
@@ -36,6 +44,7 @@ export class TableSource {
     const source = await resolveSource(this.store, this.#source, { signal });
     const objects: ObjectMeta[] = [];
     for await (const object of listSource(this.store, source, { signal })) objects.push(object);
+    if (!this.#immutable && objects.some(({ eTag }) => eTag === NO_VERSION)) throw unversioned(this.uri);
     return objects;
   }
 
@@ -61,6 +70,13 @@ export class TableSource {
     }
     return undefined;
   }
+}
+
+/** What cannot be told from its next version would be answered from a mix of both. */
+function unversioned(uri: string): ServiceError {
+  const { origin, pathname } = new URL(uri);
+  const message = `${origin}${pathname} is served with neither a strong ETag nor Last-Modified, so a change would go unseen; if it never changes say \`immutable: true\` for this table`;
+  return new ServiceError('unavailable', 'no_version', message, { source: `${origin}${pathname}` });
 }
 
 function unlessRefused(thrown: unknown): undefined {

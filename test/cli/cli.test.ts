@@ -70,7 +70,7 @@ test('a failure exits 1 with one line that names what is wrong', (context) => {
   fails(['scan', join(folder, 'missing.parquet')], 1, /missing\.parquet/);
   fails(['inspect', join(folder, 'text.parquet')], 1, /not a Parquet file/);
   fails(['scan', `${folder}/none-*.parquet`], 1, /no files/);
-  fails(['serve', 'https://example.org/a.parquet', '--key', 'id'], 1, /https:\/\/ is not in this version/);
+  fails(['serve', 'gs://lake/a.parquet', '--key', 'id'], 1, /gs:\/\/ is not in this version/);
 });
 
 test('a mistake in the configuration is one line that names the place', (context) => {

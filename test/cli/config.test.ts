@@ -36,6 +36,7 @@ tables:
     allowEmpty: false,
     required: true,
     plainParquet: false,
+    immutable: false,
     json: { int64: 'number', nonfinite: 'null' },
     refreshMs: 60_000,
   });

@@ -47,6 +47,8 @@ describe('a source URI', () => {
     's3://lake//odd': 's3 lake object /odd',
     's3://my.bucket-1_x/k': 's3 my.bucket-1_x object k',
     'S3://lake/K': 's3 lake object K',
+    'https://example.com/a%20b.parquet?X=1&y=*#part': 'http - object https://example.com/a%20b.parquet?X=1&y=*',
+    'http://127.0.0.1:8000/x/%2A.parquet': 'http - object http://127.0.0.1:8000/x/%2A.parquet',
   };
   for (const [uri, expected] of Object.entries(understood)) {
     it(`${uri} is ${expected}`, () => {
@@ -68,8 +70,10 @@ describe('a source URI', () => {
     ['file://', 'invalid_source', 'file:///'],
     ['file:///a%zz', 'invalid_source', '%25'],
     ['file:///a%00', 'invalid_source', '%25'],
-    ['https://example.com/a.parquet', 'unsupported_scheme', 'not in this version'],
-    ['http://example.com/a.parquet', 'unsupported_scheme', 'not in this version'],
+    ['https://example.com/data/', 'invalid_source', 'one file'],
+    ['https://example.com/*.parquet', 'invalid_source', '%2A'],
+    ['https://', 'invalid_source', 'https://host/'],
+    ['https://me:secret@example.com/a', 'invalid_source', 'sign'],
     ['s3a://lake/x', 'unsupported_scheme', 'write s3://'],
     ['gs://lake/x', 'unsupported_scheme', 'gs://'],
   ];
