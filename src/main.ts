@@ -4,7 +4,7 @@
  *     stores -> tables -> loader (decode pool, memory tier) -> lookup engine -> server
  */
 
-import { Budget, MemoryTier, RowCache } from './cache/index.ts';
+import { Budget, DiskCache, MemoryTier, RowCache } from './cache/index.ts';
 import { type Clock, systemClock } from './core/index.ts';
 import { DecodePool, LookupEngine, PageLoader } from './shard/index.ts';
 import {
@@ -43,6 +43,10 @@ export interface NodeOptions {
   /** Whether page checksums, where a file has them, are compared; true by default. */
   readonly verifyCrc?: boolean;
   readonly clock?: Clock;
+  /** Where blocks, file metadata and snapshots outlive the process; nowhere by default. */
+  readonly disk?: { readonly path: string; readonly sizeBytes: number } | undefined;
+  /** For what an operator should know: one line each. */
+  readonly log?: (line: string) => void;
   /** Puts something between the tables and storage, such as a trace of requests. */
   readonly wrapStores?: (stores: StoreProvider) => StoreProvider;
 }
@@ -54,6 +58,10 @@ export interface PointlakeNode {
   readonly tier: MemoryTier;
   readonly rows: RowCache;
   readonly pool: DecodePool;
+  /** Undefined where none is configured or the folder cannot be used. */
+  readonly disk: DiskCache | undefined;
+  /** Removes from disk what no table needs any more; to be called once all tables were opened. */
+  readonly sweepDisk: () => Promise<void>;
   /** Makes a table that is not in the catalog yet. */
   readonly makeTable: (definition: TableDefinition) => Table;
   close(): Promise<void>;
@@ -70,6 +78,9 @@ export function createNode(options: NodeOptions): PointlakeNode {
   const tier = new MemoryTier(
     new Budget(options.cacheMemoryBytes - inFlightBytes - heldBytes - rows.stats.capacityBytes),
   );
+  const disk = options.disk && openDisk(options.disk, clock, tier, options.log ?? (() => undefined));
+  const diskPlace = disk && { cache: disk, endpoint: endpointOf(options.s3) };
+  const tables: Table[] = [];
   const pool = new DecodePool();
   const loader = new PageLoader(pool, {
     inFlightBytesMax: inFlightBytes,
@@ -78,8 +89,11 @@ export function createNode(options: NodeOptions): PointlakeNode {
   const makeTable = (definition: TableDefinition) => {
     const account = new StorageAccount(options.prices);
     const ownStores = tableStores(provider, { account, held, coalesce: options.coalesce });
-    return new Table(definition, new TableSource(definition.source, ownStores, account, definition), tier, clock);
+    const table = new Table(definition, new TableSource(definition.source, ownStores, account, definition), tier, clock, diskPlace);
+    tables.push(table);
+    return table;
   };
+  const settled = () => Promise.all(tables.map((table) => table.disk?.settled()));
   return {
     catalog: new Catalog(options.tables.map(makeTable)),
     engine: new LookupEngine(loader, rows),
@@ -88,9 +102,35 @@ export function createNode(options: NodeOptions): PointlakeNode {
     rows,
     pool,
     makeTable,
+    disk,
+    async sweepDisk() {
+      await settled();
+      await disk?.sweep(new Set(tables.flatMap((table) => table.disk?.named() ?? [])));
+    },
     async close() {
       await pool.close();
+      await settled();
+      await disk?.close();
       await stores.close();
     },
   };
+}
+
+function openDisk(
+  { path, sizeBytes }: { readonly path: string; readonly sizeBytes: number },
+  clock: Clock,
+  tier: MemoryTier,
+  log: (line: string) => void,
+): DiskCache | undefined {
+  const onMemory = (bytes: number) => {
+    if (bytes >= 0) tier.budget.charge('metadata', bytes);
+    else tier.budget.release('metadata', -bytes);
+    tier.trim();
+  };
+  return DiskCache.open({ path, sizeBytes, clock, log, onMemory });
+}
+
+/** Buckets of two servers may have one name, and objects in them one key and ETag. */
+function endpointOf({ endpoint }: S3Settings): string {
+  return endpoint ?? process.env.AWS_ENDPOINT_URL_S3 ?? process.env.AWS_ENDPOINT_URL ?? '';
 }

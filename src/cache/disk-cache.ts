@@ -32,6 +32,7 @@ export class DiskCache {
   readonly files: DiskFiles;
   readonly snapshots: DiskFiles;
   readonly #folder: DiskFolder;
+  #closing: Promise<void> | undefined = undefined;
 
   private constructor(folder: DiskFolder, options: DiskCacheOptions) {
     const filesBytes = Math.floor(options.sizeBytes * FILES_SHARE);
@@ -57,11 +58,24 @@ export class DiskCache {
     return undefined;
   }
 
+  /** Removes the metadata and snapshots that nobody names any more. */
+  async sweep(named: ReadonlySet<string>): Promise<void> {
+    for (const files of [this.files, this.snapshots]) {
+      for (const name of files.names()) if (!named.has(name)) await files.remove(name);
+    }
+  }
+
   async idle(): Promise<void> {
     await Promise.all([this.blocks.idle(), this.files.idle(), this.snapshots.idle()]);
   }
 
-  async close(): Promise<void> {
+  /** Writes what is queued, then lets go of the folder; again does nothing. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     await this.idle();
     await this.blocks.close();
     this.#folder.release();

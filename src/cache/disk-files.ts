@@ -55,6 +55,11 @@ export class DiskFiles {
     }
   }
 
+  /** Files that wait for their turn to be written. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
   names(): readonly string[] {
     return [...this.#sizes.keys()];
   }

@@ -29,6 +29,9 @@ export abstract class CacheEntry {
 
   /** Called once when the entry leaves the tier: the owner must forget it. */
   abstract onEvicted(): void;
+
+  /** Called when the hand passes the entry and finds that it was read since. */
+  onSpared(): void {}
 }
 
 export interface MemoryTierStats {
@@ -93,6 +96,7 @@ export class MemoryTier {
     let entry = this.#hand ?? this.#oldest;
     while (entry?.visited) {
       entry.visited = false;
+      entry.onSpared();
       entry = entry.newer ?? this.#oldest;
     }
     if (entry === undefined) return;

@@ -105,6 +105,16 @@ export class BloomFilter {
     this.#words = new Uint32Array(bits.buffer, bits.byteOffset, bits.length / 4);
   }
 
+  /** Takes a copy of bits that `serialise` gave. */
+  static load(bits: Uint8Array, leaf: LeafColumn): BloomFilter | undefined {
+    return bits.length === 0 || bits.length % BLOCK_BYTES !== 0 ? undefined : new BloomFilter(leaf, copyBytes(bits));
+  }
+
+  /** The filter's own bits, not a copy. */
+  serialise(): Uint8Array {
+    return new Uint8Array(this.#words.buffer, this.#words.byteOffset, this.#words.byteLength);
+  }
+
   get byteSize(): number {
     return 128 + this.#words.byteLength;
   }

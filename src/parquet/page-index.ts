@@ -6,7 +6,7 @@
 import { corrupt, type ServiceError } from '../core/index.ts';
 import { boundsMakeSense } from './believable.ts';
 import { type Bounds, boundFormOf, FLOAT_FORMS } from './bounds.ts';
-import { BoundsTable } from './bounds-table.ts';
+import { align, type BoundsLayout, BoundsTable, boundsByteLength } from './bounds-table.ts';
 import type { KeyValue } from './compare.ts';
 import { BOUNDARY_ORDERS, type BoundaryOrder } from './file-format.ts';
 import type { ColumnChunk } from './file-index.ts';
@@ -14,6 +14,8 @@ import { KEY_BOUND_BYTES, packBoundsEntry, planBounds } from './pack-bounds.ts';
 import { RAW, RawStatistics, readBoundList } from './raw-statistics.ts';
 import type { LeafColumn } from './schema.ts';
 import { ThriftEndError, ThriftReader, WIRE } from './thrift.ts';
+
+const STORED_HEADER_BYTES = 32;
 
 /** Bounds of the pages of one chunk. Unknown bounds contain everything. */
 export class PageBounds {
@@ -24,20 +26,62 @@ export class PageBounds {
   readonly #nullPages: Uint8Array;
   readonly #nullCounts: Float64Array | undefined;
   readonly #table: BoundsTable | undefined;
+  readonly #tableBytes: Uint8Array;
 
+  /** `tableBytes`, at a multiple of 8 of their buffer, are read by the layout; none where nothing is known. */
   constructor(
     nullPages: Uint8Array,
     nullCounts: Float64Array | undefined,
     boundaryOrder: BoundaryOrder,
-    table: BoundsTable | undefined,
-    tableBytes: number,
+    layout: BoundsLayout,
+    tableBytes: Uint8Array,
   ) {
     this.pages = nullPages.length;
     this.boundaryOrder = boundaryOrder;
-    this.byteSize = 1024 + nullPages.length + (nullCounts?.byteLength ?? 0) + tableBytes;
+    this.byteSize = 1024 + nullPages.length + (nullCounts?.byteLength ?? 0) + tableBytes.length;
     this.#nullPages = nullPages;
     this.#nullCounts = nullCounts;
-    this.#table = table;
+    this.#tableBytes = tableBytes;
+    this.#table =
+      tableBytes.length === 0 ? undefined : new BoundsTable(layout, tableBytes.buffer, tableBytes.byteOffset);
+  }
+
+  /** Takes bytes that `serialise` gave, at a multiple of 8 of their buffer. Throws `corrupt` where they do not fit. */
+  static load(bytes: Uint8Array, leaf: LeafColumn): PageBounds {
+    const fault = () => corrupt(`stored page bounds of column ${leaf.name} do not fit in their ${bytes.length} bytes`);
+    if (bytes.length < STORED_HEADER_BYTES || bytes.byteOffset % 8 !== 0) throw fault();
+    const header = new Uint32Array(bytes.buffer, bytes.byteOffset, STORED_HEADER_BYTES / 4);
+    const [pages = 0, width = 0, hasLengths, order = 0, hasCounts, tableLength = 0] = header;
+    const counts = hasCounts === 1 ? 8 * pages : 0;
+    const nullsAt = STORED_HEADER_BYTES + counts;
+    const tableAt = nullsAt + align(pages);
+    if (tableAt + tableLength !== bytes.length) throw fault();
+    const layout: BoundsLayout = { form: boundFormOf(leaf), entries: pages, width, hasLengths: hasLengths === 1 };
+    if (tableLength !== 0 && boundsByteLength(layout) !== tableLength) throw fault();
+    return new PageBounds(
+      bytes.subarray(nullsAt, nullsAt + pages),
+      hasCounts === 1 ? new Float64Array(bytes.buffer, bytes.byteOffset + STORED_HEADER_BYTES, pages) : undefined,
+      BOUNDARY_ORDERS[order] ?? 'UNORDERED',
+      layout,
+      bytes.subarray(tableAt),
+    );
+  }
+
+  /** A header of eight 32-bit numbers, null counts, a byte a page that is all null, the table; a multiple of 8 long. */
+  serialise(): Uint8Array<ArrayBuffer> {
+    const counts = this.#nullCounts?.byteLength ?? 0;
+    const tableAt = STORED_HEADER_BYTES + counts + align(this.pages);
+    const bytes = new Uint8Array(tableAt + this.#tableBytes.length);
+    const { width = 0, hasLengths = false } = this.#table?.layout ?? {};
+    const order = BOUNDARY_ORDERS.indexOf(this.boundaryOrder);
+    const words = [this.pages, width, Number(hasLengths), order, Number(counts > 0), this.#tableBytes.length];
+    new Uint32Array(bytes.buffer, 0, words.length).set(words);
+    if (this.#nullCounts !== undefined) {
+      new Float64Array(bytes.buffer, STORED_HEADER_BYTES, this.pages).set(this.#nullCounts);
+    }
+    bytes.set(this.#nullPages, STORED_HEADER_BYTES + counts);
+    bytes.set(this.#tableBytes, tableAt);
+    return bytes;
   }
 
   /** True when the page holds nothing but nulls. */
@@ -93,11 +137,9 @@ export function decodeColumnIndex(bytes: Uint8Array, chunk: ColumnChunk, pages: 
     throw error instanceof ThriftEndError ? fault('ends before its last field') : error;
   }
   const plan = planBounds(chunk.leaf, chunk.columnOrder, index.raw, 0, 1, pages, KEY_BOUND_BYTES);
-  const buffer = new ArrayBuffer(plan.byteLength);
-  const packed = new Uint8Array(buffer);
+  const packed = new Uint8Array(plan.byteLength);
   for (let page = 0; plan.byteLength > 0 && page < pages; page += 1) packBoundsEntry(plan, page, packed, 0);
-  const table = plan.byteLength === 0 ? undefined : new BoundsTable(plan.layout, buffer, 0);
-  return new PageBounds(index.nullPages, index.nullCounts, index.boundaryOrder, table, plan.byteLength);
+  return new PageBounds(index.nullPages, index.nullCounts, index.boundaryOrder, plan.layout, packed);
 }
 
 function readColumnIndex(

@@ -33,6 +33,35 @@ export class PageLocations {
     this.#stride = strideOf(firstRows, starts.length);
   }
 
+  /** Takes bytes that `serialise` gave, at a multiple of 8 of their buffer. Throws `corrupt` where they do not fit. */
+  static load(bytes: Uint8Array): PageLocations {
+    const { buffer, byteOffset, byteLength } = bytes;
+    const isHeaded = byteLength >= STORED_HEADER_BYTES && byteOffset % 8 === 0;
+    const [pages = -1, dictionaryStart = -1, dictionaryEnd = -1] = isHeaded
+      ? new Float64Array(buffer, byteOffset, 3)
+      : [];
+    if (!Number.isSafeInteger(pages) || pages < 0 || storedBytes(pages) !== byteLength) {
+      throw corrupt(`stored page locations have ${byteLength} bytes, which fits no number of pages`);
+    }
+    const at = byteOffset + STORED_HEADER_BYTES;
+    const starts = new Float64Array(buffer, at, pages);
+    const lengths = new Uint32Array(buffer, at + 8 * pages, pages);
+    const firstRows = new Uint32Array(buffer, at + 12 * pages, pages + 1);
+    const dictionary = dictionaryEnd > 0 ? { start: dictionaryStart, end: dictionaryEnd } : undefined;
+    return new PageLocations(starts, lengths, firstRows, dictionary);
+  }
+
+  /** Pages and dictionary range as doubles, then the arrays as they are; a multiple of 8 long. */
+  serialise(): Uint8Array<ArrayBuffer> {
+    const { pages, dictionaryRange } = this;
+    const buffer = new ArrayBuffer(storedBytes(pages));
+    new Float64Array(buffer, 0, 3).set([pages, dictionaryRange?.start ?? 0, dictionaryRange?.end ?? 0]);
+    new Float64Array(buffer, STORED_HEADER_BYTES, pages).set(this.#starts);
+    new Uint32Array(buffer, STORED_HEADER_BYTES + 8 * pages, pages).set(this.#lengths);
+    new Uint32Array(buffer, STORED_HEADER_BYTES + 12 * pages, pages + 1).set(this.#firstRows);
+    return new Uint8Array(buffer);
+  }
+
   get pages(): number {
     return this.#starts.length;
   }
@@ -68,6 +97,12 @@ export class PageLocations {
     }
     return low;
   }
+}
+
+const STORED_HEADER_BYTES = 24;
+
+function storedBytes(pages: number): number {
+  return Math.ceil((STORED_HEADER_BYTES + 16 * pages + 4) / 8) * 8;
 }
 
 /** 0 where the pages differ, or the last one is longer than the others, so that a division would pass it. */

@@ -15,7 +15,7 @@ const ENCODERS_MAX = 256;
 /** Longer ones are parsed each time, so that what is kept stays small. */
 const KEPT_CHARACTERS_MAX = 8 * 1024;
 
-export type CacheTier = 'memory' | 'origin';
+export type CacheTier = 'memory' | 'disk' | 'origin';
 
 export interface Encoder {
   /** Snapshot and encoder, no hash of the body: the same URL with the same tag has the same bytes. */
@@ -87,6 +87,7 @@ function encoderOf(snapshot: Snapshot, encoderId: string, headers: readonly stri
     etag,
     headers: {
       memory: [...common, 'pointlake-cache', 'memory'],
+      disk: [...common, 'pointlake-cache', 'disk'],
       origin: [...common, 'pointlake-cache', 'origin'],
     },
   };

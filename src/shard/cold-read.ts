@@ -17,6 +17,7 @@ import {
 import { encodeRow, missingPages, type RowPlace, type Tier } from './encode-row.ts';
 import type { PageLoader } from './page-loader.ts';
 import { READ_AHEAD_BYTES_MAX, readAhead } from './read-ahead.ts';
+import { meetStored } from './stored-needs.ts';
 
 const otherRequests = () => new Promise<void>((resolve) => setImmediate(resolve));
 
@@ -77,9 +78,11 @@ export class ColdRead {
         this.#signal.throwIfAborted();
         continue;
       }
+      const needs = await this.#fromDisk(search.needs, search.pins ?? this.pins);
+      if (needs.length === 0) continue;
       this.tier = 'origin';
       const [failed] = await Promise.all([
-        this.#loader.load(search.needs, search.pins ?? this.pins, this.#signal),
+        this.#loader.load(needs, search.pins ?? this.pins, this.#signal),
         this.#loadAhead(search, columns),
       ]);
       for (const { need, error } of failed) search.fail(need, error);
@@ -100,7 +103,19 @@ export class ColdRead {
     }
   }
 
-  async #load(needs: readonly Need[], pins: Pins): Promise<void> {
+  /** What is left for storage. */
+  async #fromDisk(needs: readonly Need[], pins: Pins): Promise<readonly Need[]> {
+    const left = meetStored(needs, pins);
+    // A lookup that finds all of it in the page cache waits for nothing.
+    const rest = left instanceof Promise ? await left : left;
+    this.#signal.throwIfAborted();
+    if (rest.length < needs.length && this.tier === 'memory') this.tier = 'disk';
+    return rest;
+  }
+
+  async #load(missing: readonly Need[], pins: Pins): Promise<void> {
+    const needs = await this.#fromDisk(missing, pins);
+    if (needs.length === 0) return;
     this.tier = 'origin';
     const [failed] = await this.#loader.load(needs, pins, this.#signal);
     if (failed !== undefined) throw failed.error;

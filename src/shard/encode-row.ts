@@ -24,7 +24,13 @@ import {
 } from '../table/index.ts';
 
 /** The slowest tier that an answer had to touch. */
-export type Tier = 'memory' | 'origin';
+export type Tier = 'memory' | 'disk' | 'origin';
+
+const TIERS: readonly Tier[] = ['memory', 'disk', 'origin'];
+
+export function slowerTier(a: Tier, b: Tier): Tier {
+  return TIERS.indexOf(a) > TIERS.indexOf(b) ? a : b;
+}
 
 export type ValueAnswer =
   | { readonly kind: 'absent' | 'null'; readonly tier: Tier; readonly snapshot: Snapshot }
@@ -131,7 +137,8 @@ export function missingPages(place: RowPlace, columns: readonly TableColumn[], p
       const chunk = file.chunk(place.rowGroup, position);
       if (chunk.layout === undefined) needs.push({ kind: 'layout', file, chunk });
       else if (chunk.at(place.row, pins) === undefined) {
-        needs.push({ kind: 'page', file, chunk, page: chunk.layout.locations.pageOf(place.row) });
+        const { row } = place;
+        needs.push({ kind: 'page', file, chunk, page: chunk.layout.locations.pageOf(row), row });
       }
     }
   }

@@ -48,7 +48,7 @@ async function keyAt(
     const chunk = file.file.chunk(rowGroup, file.leafPositions[column.ordinal] ?? -1);
     await loader.layout(file.file, chunk, signal);
     if (chunk.layout === undefined) return undefined;
-    const need: Need = { kind: 'page', file: file.file, chunk, page: chunk.layout.locations.pageOf(row) };
+    const need: Need = { kind: 'page', file: file.file, chunk, page: chunk.layout.locations.pageOf(row), row };
     const failed = await loader.load([need], pins, signal);
     const at = chunk.at(row, pins);
     if (failed.length > 0 || at === undefined || at.block.isNull(row - at.firstRow)) return undefined;

@@ -23,7 +23,15 @@ import {
   type ValueWriter,
 } from '../table/index.ts';
 import { absence, ColdRead, rowsWanted } from './cold-read.ts';
-import { encodeRow, encodeValue, missingPages, type RowPlace, type Tier, type ValueAnswer } from './encode-row.ts';
+import {
+  encodeRow,
+  encodeValue,
+  missingPages,
+  type RowPlace,
+  slowerTier,
+  type Tier,
+  type ValueAnswer,
+} from './encode-row.ts';
 import type { PageLoader } from './page-loader.ts';
 import { RowKeys } from './row-keys.ts';
 
@@ -161,8 +169,12 @@ export class LookupEngine {
   ): LookupItem | undefined {
     if (key instanceof ServiceError) return { status: 'error', error: key.toPlain() };
     try {
-      if (options.matches === 'all') return itemOfAll(allNow(snapshot, key, projection, options.limit), options);
-      return itemOfRow(this.tryRow(snapshot, key, projection));
+      if (options.matches === 'all') {
+        const rows = allNow(snapshot, key, projection, options.limit);
+        return rows && itemOfAll(rows, options);
+      }
+      const json = this.tryRow(snapshot, key, projection);
+      return json === undefined ? undefined : itemOfRow(json);
     } catch (thrown) {
       return itemOfError(asServiceError(thrown));
     }
@@ -179,23 +191,27 @@ export class LookupEngine {
   ): Promise<LookupAnswer> {
     const queue = open.values();
     let changed: ServiceError | undefined;
+    let tier: Tier = 'memory';
     const lane = async () => {
       for (const at of queue) {
         const key = keys[at];
         if (key === undefined || key instanceof ServiceError) continue;
         try {
-          items[at] = await this.#itemCold(snapshot, key, projection, options, signal);
+          const cold = await this.#itemCold(snapshot, key, projection, options, signal);
+          items[at] = cold.item;
+          tier = slowerTier(tier, cold.tier);
         } catch (thrown) {
           const error = asServiceError(thrown);
           if (error.kind === 'changed') changed = error;
           items[at] = signal.aborted ? { status: 'timeout' } : itemOfError(error);
+          tier = 'origin';
         }
       }
     };
     await Promise.all(Array.from({ length: Math.min(BATCH_COLD_MAX, open.length) }, lane));
     // An object that changed under us spoils the snapshot, so the whole request starts again.
     if (changed !== undefined) throw changed;
-    return { items: items as LookupItem[], tier: 'origin', snapshot };
+    return { items: items as LookupItem[], tier, snapshot };
   }
 
   #itemCold(
@@ -204,15 +220,21 @@ export class LookupEngine {
     projection: Projection,
     options: LookupOptions,
     signal: AbortSignal,
-  ): Promise<LookupItem> {
+  ): Promise<ColdItem> {
     if (options.matches === 'first') {
-      return this.row(snapshot, key, projection, signal).then(({ json }) => itemOfRow(json) ?? { status: 'not_found' });
+      return this.row(snapshot, key, projection, signal).then(({ json, tier }) => ({ item: itemOfRow(json), tier }));
     }
     return this.#cold.run(async () => {
       const read = new ColdRead(this.#loader, signal);
-      return itemOfAll(await read.all(snapshot, key, projection, options.limit), options) ?? { status: 'not_found' };
+      const rows = await read.all(snapshot, key, projection, options.limit);
+      return { item: itemOfAll(rows, options), tier: read.tier };
     }, signal);
   }
+}
+
+interface ColdItem {
+  readonly item: LookupItem;
+  readonly tier: Tier;
 }
 
 /** Runs a request on the table's snapshot, once more on a fresh one when an object changed while it was read. */
@@ -257,13 +279,11 @@ function allNow(snapshot: Snapshot, key: Key, projection: Projection, limit: num
   return rows;
 }
 
-function itemOfRow(json: string | null | undefined): LookupItem | undefined {
-  if (json === undefined) return undefined;
+function itemOfRow(json: string | null): LookupItem {
   return json === null ? { status: 'not_found' } : { status: 'found', row: json };
 }
 
-function itemOfAll(rows: readonly string[] | undefined, { limit }: LookupOptions): LookupItem | undefined {
-  if (rows === undefined) return undefined;
+function itemOfAll(rows: readonly string[], { limit }: LookupOptions): LookupItem {
   if (rows.length === 0) return { status: 'not_found' };
   return { status: 'found', rows: rows.slice(0, limit), truncated: rows.length > limit };
 }

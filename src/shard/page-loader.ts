@@ -12,6 +12,7 @@ import { Block, type PageContext, type PageLocations } from '../parquet/index.ts
 import type { ChunkBlocks, LoadedPage, Need, Pins, TableFile } from '../table/index.ts';
 import { readBloomFilter, readLayout } from '../table/index.ts';
 import type { DecodePool } from './decode-pool.ts';
+import { meetStored, pin } from './stored-needs.ts';
 
 export interface PageLoaderOptions {
   /** Target size of a decoded block. */
@@ -57,14 +58,15 @@ export class PageLoader {
    * search can go on without that page; anything else (storage, deadline, a changed object) is thrown.
    */
   async load(needs: readonly Need[], pins: Pins, signal: AbortSignal): Promise<readonly FailedNeed[]> {
-    const outcomes = await Promise.all(needs.map((need) => this.#meet(need, pins, signal)));
+    const left = await meetStored(needs, pins);
+    const outcomes = await Promise.all(left.map((need) => this.#meet(need, pins, signal)));
     return outcomes.filter((outcome) => outcome !== undefined);
   }
 
   async #meet(need: Need, pins: Pins, signal: AbortSignal): Promise<FailedNeed | undefined> {
     try {
       const { file, chunk } = need;
-      if (need.kind === 'page') pin(pins, chunk, need.page, await this.page(file, chunk, need.page, signal));
+      if (need.kind === 'page') pin(pins, need, await this.page(file, chunk, need.page, signal));
       else if (need.kind === 'layout') await this.layout(file, chunk, signal);
       else await this.#bloomFilter(file, chunk, signal);
       return undefined;
@@ -81,7 +83,9 @@ export class PageLoader {
     await this.#layouts.run(
       chunk,
       async (flightSignal) => {
-        chunk.learn(await inContext(placeOf(file, chunk), () => readLayout(file, chunk.chunk, flightSignal)));
+        const layout = await inContext(placeOf(file, chunk), () => readLayout(file, chunk.chunk, flightSignal));
+        chunk.learn(layout);
+        file.stored?.keepLayout(chunk, layout);
       },
       signal,
     );
@@ -90,7 +94,11 @@ export class PageLoader {
   async #bloomFilter(file: TableFile, chunk: ChunkBlocks, signal: AbortSignal): Promise<void> {
     await this.#bloomFilters.run(
       chunk,
-      async (flightSignal) => chunk.learnBloomFilter(await readBloomFilter(file, chunk.chunk, flightSignal)),
+      async (flightSignal) => {
+        const filter = await readBloomFilter(file, chunk.chunk, flightSignal);
+        chunk.learnBloomFilter(filter);
+        file.stored?.keepBloomFilter(chunk, filter);
+      },
       signal,
     );
   }
@@ -124,6 +132,7 @@ export class PageLoader {
       for (const block of blocks) if (block.kind === 'CODES') block.dictionary = dictionary;
       const loaded: LoadedPage = { firstRow, rows: decoded.rows, shift: decoded.shift, blocks };
       chunk.admit(page, loaded);
+      file.stored?.keepPage(chunk, page, loaded);
       return loaded;
     });
   }
@@ -185,15 +194,6 @@ function locationsOf(chunk: ChunkBlocks): PageLocations {
   if (chunk.layout === undefined)
     throw new ServiceError('internal', 'internal', 'a page was asked for before its layout');
   return chunk.layout.locations;
-}
-
-function pin(pins: Pins, chunk: ChunkBlocks, page: number, loaded: LoadedPage): void {
-  let pages = pins.get(chunk);
-  if (pages === undefined) {
-    pages = new Map();
-    pins.set(chunk, pages);
-  }
-  pages.set(page, loaded);
 }
 
 function placeOf(file: TableFile, chunk: ChunkBlocks, page?: number): ErrorContext {

@@ -86,7 +86,7 @@ async function blocksAt(
       if (at !== undefined) return at;
       const layout = chunk.layout;
       if (layout === undefined) needs.push({ kind: 'layout', file: file.file, chunk });
-      else needs.push({ kind: 'page', file: file.file, chunk, page: layout.locations.pageOf(row) });
+      else needs.push({ kind: 'page', file: file.file, chunk, page: layout.locations.pageOf(row), row });
       return undefined;
     };
     const isNested = columns.map((column) => file.leafPositions[column.ordinal] === NESTED);

@@ -8,16 +8,17 @@
  * answers.
  */
 
-import { CacheEntry, type MemoryTier } from '../cache/index.ts';
+import { CacheEntry, type MemoryTier, WHOLE_PAGE_SHIFT } from '../cache/index.ts';
 import type { Block, BloomFilter, ColumnChunk, PageBounds, PageLocations } from '../parquet/index.ts';
+import type { StoredFile } from './stored-file.ts';
 
-/** The blocks of one page as the decoder returned them. */
+/** The blocks of one page as the decoder returned them, or those of them that were found on disk. */
 export interface LoadedPage {
   readonly firstRow: number;
   readonly rows: number;
   /** Each block holds 2^shift rows, the last one fewer. */
   readonly shift: number;
-  readonly blocks: readonly Block[];
+  readonly blocks: readonly (Block | undefined)[];
 }
 
 /** Pages that a waiting lookup holds for itself, whatever the memory tier evicts. */
@@ -44,10 +45,15 @@ export class BlockEntry extends CacheEntry {
     this.#page.entries[this.#ordinal] = undefined;
     this.#chunk.forgetEntry(this);
   }
+
+  override onSpared(): void {
+    this.#chunk.keepOnDisk(this.block, this.#page.firstRow, this.#page.shift, this.#ordinal);
+  }
 }
 
 interface ResidentPage {
   readonly firstRow: number;
+  /** As in `LoadedPage`; 31 where one block is the whole page. */
   readonly shift: number;
   readonly entries: (BlockEntry | undefined)[];
 }
@@ -67,6 +73,8 @@ export interface ChunkLayout {
 /** Who answers for the bytes of metadata that cannot be evicted. */
 export interface MetadataOwner {
   addMetadata(bytes: number): void;
+  /** What is on disk of the file; undefined where there is no disk tier. */
+  readonly stored: StoredFile | undefined;
 }
 
 export class ChunkBlocks {
@@ -132,20 +140,36 @@ export class ChunkBlocks {
     return entries?.every((entry) => entry !== undefined) ?? false;
   }
 
-  /** Takes a decoded page in. Blocks that are resident already stay as they are. */
-  admit(page: number, loaded: LoadedPage): void {
+  /**
+   * Takes the blocks of a page in. Those that are resident already stay as they are, and so does a page that is resident
+   * in blocks of another length.
+   */
+  admit(page: number, { firstRow, rows, shift, blocks }: LoadedPage): void {
+    const isWhole = rows <= 2 ** shift;
+    const residentShift = isWhole ? WHOLE_PAGE_SHIFT : shift;
     let resident = this.#pages[page];
     if (resident === undefined) {
-      resident = { firstRow: loaded.firstRow, shift: loaded.shift, entries: new Array(loaded.blocks.length) };
+      const count = isWhole ? Math.min(1, rows) : Math.ceil(rows / 2 ** shift);
+      resident = { firstRow, shift: residentShift, entries: new Array(count).fill(undefined) };
       this.#pages[page] = resident;
     }
-    for (const [ordinal, block] of loaded.blocks.entries()) {
-      if (resident.entries[ordinal] !== undefined) continue;
-      const entry = new BlockEntry(block, loaded.firstRow + ordinal * 2 ** loaded.shift, this, resident, ordinal);
+    if (resident.shift !== residentShift) return;
+    for (let ordinal = 0; ordinal < blocks.length; ordinal++) {
+      const block = blocks[ordinal];
+      if (block === undefined || resident.entries[ordinal] !== undefined) continue;
+      const entry = new BlockEntry(block, firstRow + ordinal * 2 ** shift, this, resident, ordinal);
       resident.entries[ordinal] = entry;
       if (block.kind === 'CODES') this.#keepDictionary(block);
       this.#tier.admit(entry);
     }
+  }
+
+  /** Offers a block that memory has proved to be wanted to the disk tier. */
+  keepOnDisk(block: Block, firstRow: number, shift: number, ordinal: number): void {
+    const { stored } = this.#file;
+    if (stored === undefined || this.#layout === undefined) return;
+    stored.keepBlock(this, this.#layout.locations.pageOf(firstRow), ordinal, shift, block, true);
+    if (block.dictionary !== undefined) stored.keepDictionary(this, block.dictionary, true);
   }
 
   forgetEntry(entry: BlockEntry): void {

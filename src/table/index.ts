@@ -23,6 +23,6 @@ export { type BlockWriter, Projection } from './projection.ts';
 export { keepFresh, type RefreshEvents } from './refresher.ts';
 export { readableLeaf, type TableColumn, type TableSchema, typeName } from './schema.ts';
 export { Snapshot, type SnapshotBrokenFile, type SnapshotFile, type SnapshotReadableFile } from './snapshot.ts';
-export { Table } from './table.ts';
+export { type DiskPlace, Table } from './table.ts';
 export { type BrokenFile, TableFile } from './table-file.ts';
 export { TableSource } from './table-source.ts';

@@ -25,7 +25,14 @@ export type Key = readonly KeyValue[];
 /** What a lookup waits for: a chunk's layout, its bloom filter, or one of its pages. */
 export type Need =
   | { readonly kind: 'layout' | 'bloomFilter'; readonly file: TableFile; readonly chunk: ChunkBlocks }
-  | { readonly kind: 'page'; readonly file: TableFile; readonly chunk: ChunkBlocks; readonly page: number };
+  | {
+      readonly kind: 'page';
+      readonly file: TableFile;
+      readonly chunk: ChunkBlocks;
+      readonly page: number;
+      /** The row of it that is wanted first; of what is only likely to be wanted, none. */
+      readonly row?: number;
+    };
 
 /** Rows of one row group, [firstRow, endRow), that may hold the key. */
 export interface CandidateRows {
@@ -67,6 +74,7 @@ export class KeySearch {
   /** The next row to look at, within the current row group. */
   #row = 0;
   #pagesAhead = 1;
+  #pageAsked: number | undefined = undefined;
   #blocksLeft = 0;
   readonly #failed = new Map<ChunkBlocks, Map<number, ServiceError>>();
 
@@ -286,13 +294,15 @@ export class KeySearch {
       const first = locations.pageOf(this.#row);
       for (let page = first; page <= last && page < first + this.#pagesAhead; page++) {
         if (this.#failed.get(chunk)?.has(page)) continue;
-        if (chunk.at(Math.max(this.#row, locations.firstRow(page)), this.pins) === undefined) {
-          needs.push({ kind: 'page', file, chunk, page });
-        }
+        const row = Math.max(this.#row, locations.firstRow(page));
+        if (chunk.at(row, this.pins) === undefined) needs.push({ kind: 'page', file, chunk, page, row });
       }
     }
     this.needs = needs;
-    this.#pagesAhead = Math.min(PAGES_AHEAD_MAX, this.#pagesAhead * 2);
+    // From disk a page comes block by block: that is no sign of pages that lacked the key.
+    const asked = chunks[0]?.layout?.locations.pageOf(this.#row);
+    if (asked !== this.#pageAsked) this.#pagesAhead = Math.min(PAGES_AHEAD_MAX, this.#pagesAhead * 2);
+    this.#pageAsked = asked;
     return 'needs';
   }
 

@@ -21,6 +21,7 @@ import {
 } from '../parquet/index.ts';
 import { type ObjectMeta, type ObjectStore, SMALL_OBJECT_BYTES } from '../storage/index.ts';
 import type { ChunkLayout } from './chunk-blocks.ts';
+import type { TableDisk } from './table-disk.ts';
 import { TableFile } from './table-file.ts';
 
 /** Enough for the footer and page index of most files, and no dearer on S3 than a small read. */
@@ -48,14 +49,34 @@ export async function openFile(
   keyColumns: readonly string[],
   tier: MemoryTier,
   signal: AbortSignal,
+  disk?: TableDisk,
 ): Promise<TableFile> {
   if (object.sizeBytes < PARQUET_BYTES_MIN) {
     throw corrupt(`${object.key} has ${object.sizeBytes} bytes, too few for a Parquet file`, { file: object.key });
   }
+  const stored = openStored(store, object, keyColumns, tier, disk);
+  if (stored !== undefined) return stored;
   const tail = await readTail(store, object, keyColumns, signal);
-  const file = new TableFile(store, object, tail.index, keyColumns, tier);
+  const file = new TableFile(store, object, tail.index, keyColumns, tier, disk?.file(object));
   if (tail.start === 0 && !store.cheapReads) readKeyLayouts(file, tail);
   else if (tail.index.rowGroups * tail.index.schema.leaves.length <= EAGER_CHUNKS_MAX) readEagerLayouts(file, tail);
+  await disk?.keepMetadata(object, { index: file.index, layouts: file.layouts() });
+  return file;
+}
+
+/** The file by what is on disk of it, without a request; undefined where that is nothing. */
+export function openStored(
+  store: ObjectStore,
+  object: ObjectMeta,
+  keyColumns: readonly string[],
+  tier: MemoryTier,
+  disk: TableDisk | undefined,
+): TableFile | undefined {
+  const known = disk?.metadata(object);
+  if (known === undefined) return undefined;
+  const file = new TableFile(store, object, known.index, keyColumns, tier, disk?.file(object));
+  const columns = known.index.schema.leaves.length;
+  for (const [chunk, layout] of known.layouts) file.chunk(Math.trunc(chunk / columns), chunk % columns).learn(layout);
   return file;
 }
 

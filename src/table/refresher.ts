@@ -22,7 +22,7 @@ export interface RefreshEvents {
 export async function keepFresh(table: Table, clock: Clock, events: RefreshEvents, signal: AbortSignal): Promise<void> {
   let retryMs = RETRY_MS_FIRST;
   while (!signal.aborted) {
-    const healthy = table.snapshot !== undefined;
+    const healthy = table.snapshot !== undefined && !table.isRestored;
     const pauseMs = healthy ? (table.definition.refreshMs ?? REFRESH_MS_DEFAULT) : retryMs;
     retryMs = healthy ? RETRY_MS_FIRST : Math.min(RETRY_MS_MAX, retryMs * 2);
     try {

@@ -4,12 +4,14 @@ import type { MemoryTier } from '../cache/index.ts';
 import type { ServiceError } from '../core/index.ts';
 import type { FileIndex, LeafColumn } from '../parquet/index.ts';
 import type { ObjectMeta, ObjectStore } from '../storage/index.ts';
-import { ChunkBlocks, type MetadataOwner } from './chunk-blocks.ts';
+import { ChunkBlocks, type ChunkLayout, type MetadataOwner } from './chunk-blocks.ts';
+import type { StoredFile } from './stored-file.ts';
 
 export class TableFile implements MetadataOwner {
   readonly store: ObjectStore;
   readonly object: ObjectMeta;
   readonly index: FileIndex;
+  readonly stored: StoredFile | undefined;
   readonly #keyColumns: ReadonlySet<string>;
   readonly #tier: MemoryTier;
   #metadataBytes = 0;
@@ -23,8 +25,10 @@ export class TableFile implements MetadataOwner {
     index: FileIndex,
     keyColumns: readonly string[],
     tier: MemoryTier,
+    stored?: StoredFile,
   ) {
     this.store = store;
+    this.stored = stored;
     this.object = object;
     this.index = index;
     this.#keyColumns = new Set(keyColumns);
@@ -51,6 +55,15 @@ export class TableFile implements MetadataOwner {
   /** Key columns are the ones whose page bounds are worth reading. */
   isKey(leaf: LeafColumn): boolean {
     return this.#keyColumns.has(leaf.name);
+  }
+
+  /** Every layout that is known so far, by row group times columns plus column. */
+  layouts(): ReadonlyMap<number, ChunkLayout> {
+    const layouts = new Map<number, ChunkLayout>();
+    for (const [at, chunk] of this.#chunks.entries()) {
+      if (chunk?.layout !== undefined) layouts.set(at, chunk.layout);
+    }
+    return layouts;
   }
 
   chunk(rowGroup: number, column: number): ChunkBlocks {

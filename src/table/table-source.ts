@@ -39,6 +39,11 @@ export class TableSource {
     this.store = stores.storeFor(this.#source);
   }
 
+  /** What its keys are unique in. */
+  get place(): string {
+    return this.#source.bucket === undefined ? 'file' : `s3://${this.#source.bucket}`;
+  }
+
   /** The objects of the source, in bytewise order of key. */
   async list(signal: AbortSignal): Promise<readonly ObjectMeta[]> {
     const source = await resolveSource(this.store, this.#source, { signal });

@@ -5,18 +5,26 @@
  * the old one serving. A table that never had a snapshot answers with the error that kept it from one.
  */
 
-import { type MemoryTier, SingleFlight } from '../cache/index.ts';
+import { type DiskCache, type MemoryTier, SingleFlight } from '../cache/index.ts';
 import { asServiceError, type Clock, ServiceError } from '../core/index.ts';
 import type { ObjectMeta } from '../storage/index.ts';
 import type { TableDefinition } from './definition.ts';
 import { foreignFormatError, foreignFormatOfFooter } from './foreign-format.ts';
-import { openFile } from './open-file.ts';
+import { openFile, openStored } from './open-file.ts';
 import { Snapshot } from './snapshot.ts';
+import { type StoredSnapshot, TableDisk } from './table-disk.ts';
 import type { BrokenFile, TableFile } from './table-file.ts';
 import type { TableSource } from './table-source.ts';
 
 /** Files opened together: their footers are small and S3 is far away. */
 const OPEN_AT_ONCE = 64;
+
+/** Where a table keeps what should outlive the process. */
+export interface DiskPlace {
+  readonly cache: DiskCache;
+  /** Of the S3 server, since buckets of two may have one name. */
+  readonly endpoint: string;
+}
 
 export class Table {
   readonly definition: TableDefinition;
@@ -27,12 +35,20 @@ export class Table {
   readonly #tier: MemoryTier;
   readonly #clock: Clock;
   readonly #flight = new SingleFlight<'refresh', Snapshot>();
+  readonly #disk: TableDisk | undefined;
+  /** The last snapshot of the process before this one, until this one has its own. */
+  #stored: StoredSnapshot | undefined = undefined;
+  #isRestored = false;
 
-  constructor(definition: TableDefinition, source: TableSource, tier: MemoryTier, clock: Clock) {
+  constructor(definition: TableDefinition, source: TableSource, tier: MemoryTier, clock: Clock, disk?: DiskPlace) {
     this.definition = definition;
     this.source = source;
     this.#tier = tier;
     this.#clock = clock;
+    if (disk === undefined) return;
+    const place = `${disk.endpoint} ${source.place}`;
+    this.#disk = new TableDisk(disk.cache, definition.name, source.uri, place, keyNamesInFiles(definition));
+    this.#stored = this.#disk.snapshot();
   }
 
   get name(): string {
@@ -41,6 +57,15 @@ export class Table {
 
   get snapshot(): Snapshot | undefined {
     return this.#snapshot;
+  }
+
+  /** Whether the snapshot is one from disk that no listing has confirmed since the start. */
+  get isRestored(): boolean {
+    return this.#isRestored;
+  }
+
+  get disk(): TableDisk | undefined {
+    return this.#disk;
   }
 
   /** The snapshot to answer from. Throws the table's error where there is none. */
@@ -61,20 +86,55 @@ export class Table {
     try {
       const objects = await this.#list(signal);
       const files = await this.#open(objects, fresh, signal);
-      if (this.#snapshot !== undefined && sameFiles(this.#snapshot, files)) {
+      if (this.#snapshot !== undefined && !this.#lacksFiles() && sameFiles(this.#snapshot, files)) {
         this.#snapshot.confirmedAtMs = this.#clock.nowMs();
       } else {
         const before = this.#snapshot;
         this.#snapshot = this.#publish(files);
         releaseDropped(before, files);
+        this.#disk?.keepSnapshot(this.#snapshot.id, objects, this.#snapshot.createdAtMs);
       }
+      this.#disk?.confirm(this.#snapshot.id, this.#snapshot.confirmedAtMs);
+      this.#stored = undefined;
+      this.#isRestored = false;
       this.error = undefined;
       return this.#snapshot;
     } catch (thrown) {
       for (const file of fresh) file.release();
       signal.throwIfAborted();
       this.error = behindTheServer(asServiceError(thrown), this.source.uri);
+      if (this.#snapshot === undefined && isOutOfReach(this.error)) this.#restore(this.error);
       throw this.error;
+    }
+  }
+
+  /** Whether the snapshot is from disk and has files whose metadata was lost: they may be read now. */
+  #lacksFiles(): boolean {
+    return this.#isRestored && this.#snapshot?.files.some((file) => file.kind === 'broken') === true;
+  }
+
+  /**
+   * Serves the last snapshot that is on disk, by what is on disk of its files. A file whose metadata is lost is one that
+   * cannot be read: its keys are not covered, and never absent.
+   */
+  #restore(error: ServiceError): void {
+    const stored = this.#stored;
+    if (stored === undefined) return;
+    const keyNames = keyNamesInFiles(this.definition);
+    const files = stored.objects.map(
+      (object) => openStored(this.source.store, object, keyNames, this.#tier, this.#disk) ?? { object, error },
+    );
+    const readable = files.filter((file) => 'index' in file);
+    try {
+      if (readable.length === 0) return;
+      const snapshot = new Snapshot(this.definition, files, stored.createdAtMs);
+      snapshot.confirmedAtMs = stored.confirmedAtMs;
+      this.#snapshot = snapshot;
+      this.#isRestored = true;
+      this.#stored = undefined;
+    } catch (thrown) {
+      for (const file of readable) file.release();
+      if (!(thrown instanceof ServiceError)) throw thrown;
     }
   }
 
@@ -127,7 +187,8 @@ export class Table {
   /** A broken file becomes a value; storage that cannot answer fails the whole refresh, since it tells nothing. */
   async #openOne(object: ObjectMeta, fresh: TableFile[], signal: AbortSignal): Promise<TableFile | BrokenFile> {
     try {
-      const file = await openFile(this.source.store, object, keyNamesInFiles(this.definition), this.#tier, signal);
+      const keyNames = keyNamesInFiles(this.definition);
+      const file = await openFile(this.source.store, object, keyNames, this.#tier, signal, this.#disk);
       fresh.push(file);
       const format = this.definition.plainParquet ? undefined : foreignFormatOfFooter(file.index);
       if (format !== undefined) throw foreignFormatError(format, this.source.uri);
@@ -147,6 +208,11 @@ export class Table {
     }
     return new Snapshot(this.definition, files, this.#clock.nowMs());
   }
+}
+
+/** Storage that cannot be reached says nothing of the objects; storage that refuses or has nothing does. */
+function isOutOfReach({ code, kind }: ServiceError): boolean {
+  return kind === 'timeout' || code === 'unavailable' || code === 'request_timeout';
 }
 
 /** Whatever keeps a table from a snapshot is the server's side, however storage called it: a missing file is no 404. */

@@ -31,6 +31,6 @@ if (import.meta.main) {
   for (let page = Number(start); ; page++) {
     cache.blocks.offer(identityOf(page % PAGES), payloadOf(page % PAGES), true);
     if (page % 10 === 0) await cache.blocks.idle();
-    if (page % 50 === 0) void cache.files.write(`file-${page % PAGES}`, payloadOf(page % PAGES));
+    if (page % 20 === 0) void cache.files.write(`file-${page % PAGES}`, payloadOf(page % PAGES));
   }
 }

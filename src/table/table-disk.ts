@@ -1,0 +1,198 @@
+/**
+ * What one table keeps on disk beside blocks: what is known of each of its files, and its last snapshot.
+ *
+ * The metadata of a file is one immutable file, named after the version of the object and the key columns (whose bounds
+ * are kept longer), so that two tables over one object share it. It holds the file's index and the layouts that were
+ * known when it was opened:
+ *
+ *     0  u32  version, bytes of the index, layouts, 0
+ *     16      the index; then for each layout two u32 (chunk, bytes) and its bytes, a multiple of 8
+ *
+ * The snapshot names objects and versions, so that a table whose storage does not answer serves what is on disk.
+ */
+
+import { createHash } from 'node:crypto';
+import { type DiskCache, fileIdentity, identityText } from '../cache/index.ts';
+import { copyBytes, corrupt, ServiceError } from '../core/index.ts';
+import { FileIndex } from '../parquet/index.ts';
+import type { ObjectMeta } from '../storage/index.ts';
+import type { ChunkLayout } from './chunk-blocks.ts';
+import { decodeLayout, encodeLayout } from './layout-record.ts';
+import { StoredFile } from './stored-file.ts';
+
+const METADATA_VERSION = 1;
+const SNAPSHOT_VERSION = 1;
+const HEADER_BYTES = 16;
+const ENTRY_BYTES = 8;
+const FILES_WAITING_MAX = 256;
+
+export interface StoredMetadata {
+  readonly index: FileIndex;
+  /** By chunk: row group times columns plus column. */
+  readonly layouts: ReadonlyMap<number, ChunkLayout>;
+}
+
+export interface StoredSnapshot {
+  readonly objects: readonly ObjectMeta[];
+  readonly createdAtMs: number;
+  /** When a listing last found exactly these objects. */
+  readonly confirmedAtMs: number;
+}
+
+export class TableDisk {
+  readonly #cache: DiskCache;
+  readonly #name: string;
+  readonly #source: string;
+  readonly #place: string;
+  readonly #keyColumns: readonly string[];
+  /** Names of metadata files that the last snapshot needs. */
+  #named = new Set<string>();
+  /** One after another, so that the last one stays. Never rejects. */
+  #settled: Promise<void> = Promise.resolve();
+
+  /** `place` names the storage that the table's keys are of. */
+  constructor(cache: DiskCache, table: string, source: string, place: string, keyColumns: readonly string[]) {
+    this.#cache = cache;
+    this.#name = `table-${hashOf([table])}`;
+    this.#source = source;
+    this.#place = place;
+    this.#keyColumns = keyColumns;
+  }
+
+  file({ key, eTag, sizeBytes }: ObjectMeta): StoredFile {
+    return new StoredFile(fileIdentity(this.#place, key, eTag, sizeBytes), this.#cache.blocks);
+  }
+
+  metadata(object: ObjectMeta): StoredMetadata | undefined {
+    const bytes = this.#cache.files.read(this.#metadataName(object));
+    if (bytes === undefined) return undefined;
+    try {
+      const metadata = decodeMetadata(bytes);
+      return metadata.index.fileLength === object.sizeBytes ? metadata : undefined;
+    } catch (thrown) {
+      if (thrown instanceof ServiceError && thrown.kind === 'corrupt') return undefined;
+      throw thrown;
+    }
+  }
+
+  /** Never rejects. Resolves at once while few files wait to be written, so that syncing them holds up no refresh. */
+  async keepMetadata(object: ObjectMeta, metadata: StoredMetadata): Promise<void> {
+    const writing = this.#cache.files.write(this.#metadataName(object), encodeMetadata(metadata));
+    if (this.#cache.files.waiting > FILES_WAITING_MAX) await writing;
+  }
+
+  /** Names of files that other tables must leave, this table's own snapshot included. */
+  named(): readonly string[] {
+    return [this.#name, `${this.#name}-confirmed`, ...this.#named];
+  }
+
+  /** The snapshot that this table last had, if it was of the same source. */
+  snapshot(): StoredSnapshot | undefined {
+    const stored = parsed(this.#cache.snapshots.read(this.#name));
+    if (!isSnapshot(stored) || stored.source !== this.#source) return undefined;
+    const confirmed = parsed(this.#cache.snapshots.read(`${this.#name}-confirmed`));
+    const { objects, createdAtMs, id } = stored;
+    const isConfirmed = isConfirmation(confirmed) && confirmed.id === id;
+    this.#named = new Set(objects.map((object) => this.#metadataName(object)));
+    return { objects, createdAtMs, confirmedAtMs: isConfirmed ? confirmed.atMs : createdAtMs };
+  }
+
+  /** Keeps the snapshot and forgets the metadata of files that only the one before had. */
+  keepSnapshot(id: string, objects: readonly ObjectMeta[], createdAtMs: number): void {
+    this.#settled = this.#settled.then(() => this.#keepSnapshot(id, objects, createdAtMs));
+  }
+
+  /** A small file, since the list of objects may be long and is the same. */
+  confirm(id: string, atMs: number): void {
+    const bytes = Buffer.from(JSON.stringify({ id, atMs }));
+    this.#settled = this.#settled.then(() => this.#cache.snapshots.write(`${this.#name}-confirmed`, bytes));
+  }
+
+  /** Resolves when what was kept so far is on disk or was given up. */
+  settled(): Promise<void> {
+    return this.#settled;
+  }
+
+  async #keepSnapshot(id: string, objects: readonly ObjectMeta[], createdAtMs: number): Promise<void> {
+    const plain = objects.map(({ key, sizeBytes, eTag }) => ({ key, sizeBytes, eTag }));
+    const snapshot = { version: SNAPSHOT_VERSION, source: this.#source, id, createdAtMs, objects: plain };
+    await this.#cache.snapshots.write(this.#name, Buffer.from(JSON.stringify(snapshot)));
+    const before = this.#named;
+    this.#named = new Set(objects.map((object) => this.#metadataName(object)));
+    for (const name of before) if (!this.#named.has(name)) await this.#cache.files.remove(name);
+  }
+
+  #metadataName({ key, eTag, sizeBytes }: ObjectMeta): string {
+    const identity = identityText(fileIdentity(this.#place, key, eTag, sizeBytes));
+    return `${identity}-${hashOf(this.#keyColumns)}`;
+  }
+}
+
+function encodeMetadata({ index, layouts }: StoredMetadata): Uint8Array {
+  const own = index.serialise();
+  const header = Uint32Array.of(METADATA_VERSION, own.length, layouts.size, 0);
+  const parts: Uint8Array[] = [new Uint8Array(header.buffer), own, new Uint8Array(padding(own.length))];
+  for (const [chunk, layout] of layouts) {
+    const bytes = encodeLayout(layout);
+    parts.push(
+      new Uint8Array(Uint32Array.of(chunk, bytes.length).buffer),
+      bytes,
+      new Uint8Array(padding(bytes.length)),
+    );
+  }
+  return Buffer.concat(parts);
+}
+
+/** Throws `corrupt` where the bytes are of another version or do not fit. */
+function decodeMetadata(stored: Buffer): StoredMetadata {
+  const bytes = copyBytes(stored);
+  const { buffer, byteOffset, length } = bytes;
+  const fault = () => corrupt(`stored metadata do not fit in their ${length} bytes`);
+  if (length < HEADER_BYTES) throw fault();
+  const [version, indexBytes = 0, count = 0] = new Uint32Array(buffer, byteOffset, HEADER_BYTES / 4);
+  let at = HEADER_BYTES + indexBytes;
+  if (version !== METADATA_VERSION || at > length) throw fault();
+  const index = FileIndex.load(copyBytes(bytes, HEADER_BYTES, at));
+  const layouts = new Map<number, ChunkLayout>();
+  for (let layout = 0; layout < count; layout++) {
+    at += padding(at);
+    if (at + ENTRY_BYTES > length) throw fault();
+    const [chunk = 0, layoutBytes = 0] = new Uint32Array(buffer, byteOffset + at, 2);
+    const { leaves } = index.schema;
+    const leaf = leaves[chunk % leaves.length];
+    const rowGroup = Math.trunc(chunk / leaves.length);
+    at += ENTRY_BYTES;
+    if (leaf === undefined || rowGroup >= index.rowGroups || at + layoutBytes > length) throw fault();
+    layouts.set(chunk, decodeLayout(bytes.subarray(at, at + layoutBytes), leaf, index.rowGroupRows(rowGroup)));
+    at += layoutBytes;
+  }
+  return { index, layouts };
+}
+
+function padding(length: number): number {
+  return (8 - (length % 8)) % 8;
+}
+
+interface PlainSnapshot {
+  readonly source: string;
+  readonly id: string;
+  readonly createdAtMs: number;
+  readonly objects: readonly ObjectMeta[];
+}
+
+/** The checksum vouches for what stands in it; only the version is to be looked at. */
+function isSnapshot(stored: unknown): stored is PlainSnapshot {
+  return (stored as { readonly version?: unknown } | undefined)?.version === SNAPSHOT_VERSION;
+}
+
+function isConfirmation(stored: unknown): stored is { readonly id: string; readonly atMs: number } {
+  return typeof (stored as { readonly atMs?: unknown } | undefined)?.atMs === 'number';
+}
+
+function parsed(bytes: Buffer | undefined): unknown {
+  return bytes === undefined ? undefined : JSON.parse(bytes.toString());
+}
+
+function hashOf(parts: readonly string[]): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16);
+}
