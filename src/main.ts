@@ -89,7 +89,13 @@ export function createNode(options: NodeOptions): PointlakeNode {
   const makeTable = (definition: TableDefinition) => {
     const account = new StorageAccount(options.prices);
     const ownStores = tableStores(provider, { account, held, coalesce: options.coalesce });
-    const table = new Table(definition, new TableSource(definition.source, ownStores, account, definition), tier, clock, diskPlace);
+    const table = new Table(
+      definition,
+      new TableSource(definition.source, ownStores, account, definition),
+      tier,
+      clock,
+      diskPlace,
+    );
     tables.push(table);
     return table;
   };
