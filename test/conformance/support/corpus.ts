@@ -60,9 +60,9 @@ export function corpusEntries(): readonly string[] {
   );
 }
 
-/** The JSON texts of the file's columns, or the error that the product refuses it with. */
+/** The JSON texts of a file's columns, or the error that the product refuses it with. */
 async function ourColumns(
-  name: string,
+  path: string,
   options: Partial<NodeOptions>,
 ): Promise<ReadonlyMap<string, readonly string[]>> {
   const read = async (table: OpenedTable) => {
@@ -73,20 +73,20 @@ async function ourColumns(
     }
     return columns;
   };
-  return withTable(pathOf(name), [], read, options);
+  return withTable(path, [], read, options);
 }
 
-export async function measure(name: string, options: Partial<NodeOptions> = {}): Promise<Outcome> {
+export async function measure(path: string, options: Partial<NodeOptions> = {}): Promise<Outcome> {
   let ours: ReadonlyMap<string, readonly string[]>;
   try {
-    ours = await ourColumns(name, options);
+    ours = await ourColumns(path, options);
   } catch (thrown) {
     const { kind, code, message } = asServiceError(thrown);
     return { kind: 'refused', error: kind, code, message };
   }
   const agreements = new Map<OracleName, Agreement>();
   for (const oracle of ORACLES) {
-    const agreement = await agreementWith(oracle, name, ours);
+    const agreement = await agreementWith(oracle, path, ours);
     if (agreement !== undefined) agreements.set(oracle, agreement);
   }
   const [first = []] = ours.values();
@@ -95,12 +95,12 @@ export async function measure(name: string, options: Partial<NodeOptions> = {}):
 
 async function agreementWith(
   oracle: OracleName,
-  name: string,
+  path: string,
   ours: ReadonlyMap<string, readonly string[]>,
 ): Promise<Agreement | undefined> {
   let theirs: ExpectedColumns | undefined;
   try {
-    theirs = await columnsBy(oracle, name, [...ours.keys()]);
+    theirs = await columnsBy(oracle, path, [...ours.keys()]);
   } catch (thrown) {
     return { kind: 'fails', message: String((thrown as Error).message ?? thrown).split('\n')[0] ?? '' };
   }
@@ -133,10 +133,9 @@ function firstDifference(texts: readonly string[], values: readonly Expected[]):
 
 async function columnsBy(
   oracle: OracleName,
-  name: string,
+  path: string,
   columns: readonly string[],
 ): Promise<ExpectedColumns | undefined> {
-  const path = pathOf(name);
   const bytes = new Uint8Array(readFileSync(path));
   switch (oracle) {
     case 'DuckDB':

@@ -9,7 +9,7 @@ export const DOCUMENT = new URL('../../../docs/conformance.md', import.meta.url)
 
 export async function measureAll(): Promise<ReadonlyMap<string, Outcome>> {
   const outcomes = new Map<string, Outcome>();
-  for (const name of corpusEntries()) if (isParquet(name)) outcomes.set(name, await measure(name));
+  for (const name of corpusEntries()) if (isParquet(name)) outcomes.set(name, await measure(pathOf(name)));
   return outcomes;
 }
 

@@ -9,9 +9,8 @@ import * as arrow from 'apache-arrow';
 import { type ColumnSource, parquetWriteBuffer } from 'hyparquet-writer';
 import * as wasm from 'parquet-wasm/node';
 import { compressSync } from 'snappy';
-import { decodePageHeader } from '../../../src/parquet/page-header.ts';
 import { TYPE, writeFooter } from '../../parquet/support/footer-writer.ts';
-import { openIndex, walk } from '../../parquet/support/metadata-files.ts';
+import { openIndex, pageBodyAt, walk } from '../../parquet/support/metadata-files.ts';
 import { v1Header } from '../../parquet/support/pages.ts';
 import { corpusEntries, hasCorpus, isParquet, pathOf } from './corpus.ts';
 import { refusalOf } from './rules.ts';
@@ -56,8 +55,8 @@ function seedOf(name: string, bytes: Uint8Array): FuzzSeed {
       if (locations.dictionaryRange !== undefined) ranges.push(locations.dictionaryRange);
       for (const { start, end } of ranges) {
         pageStarts.push(start);
-        const header = decodePageHeader(bytes, start);
-        if (header !== 'needs_more' && header.crc !== undefined) checkedBodies.push([start + header.headerLength, end]);
+        const body = pageBodyAt(bytes, start);
+        if (body.hasCrc) checkedBodies.push([body.start, end]);
       }
     }
   }

@@ -9,6 +9,7 @@ import type { ColumnChunk, FileIndex } from '../../../src/parquet/file-index.ts'
 import { decodeFooter } from '../../../src/parquet/footer.ts';
 import { keyValueAt } from '../../../src/parquet/key-value.ts';
 import { decodeDataPage, decodeDictionaryPage } from '../../../src/parquet/page-decode.ts';
+import { decodePageHeader } from '../../../src/parquet/page-header.ts';
 import { decodeOffsetIndex, type PageLocations } from '../../../src/parquet/page-locations.ts';
 import { PageWalker } from '../../../src/parquet/page-walker.ts';
 
@@ -101,4 +102,11 @@ export function pageKeys(file: Uint8Array, chunk: ColumnChunk, locations: PageLo
     for (let row = 0; row < block.rows; row += 1) if (!block.isNull(row)) keys.push(keyValueAt(block, chunk.leaf, row));
     return keys;
   });
+}
+
+/** Where the body of the page at `start` begins, and whether a CRC vouches for it. */
+export function pageBodyAt(file: Uint8Array, start: number): { readonly start: number; readonly hasCrc: boolean } {
+  const header = decodePageHeader(file, start);
+  if (header === 'needs_more') throw new Error('a whole file is enough for a page header');
+  return { start: start + header.headerLength, hasCrc: header.crc !== undefined };
 }
