@@ -26,7 +26,7 @@ export class DiskFolder {
 
   /** Undefined where another process owns the folder. Throws where it cannot be made or written. */
   static own(path: string): DiskFolder | undefined {
-    mkdirSync(path, { recursive: true });
+    mkdirSync(path, { recursive: true, mode: 0o700 });
     // Loaded only here: most processes have no disk tier, and some versions of Node warn that the module is young.
     const { DatabaseSync: Database } = createRequire(import.meta.url)('node:sqlite') as typeof import('node:sqlite');
     const lock = new Database(join(path, LOCK_NAME));

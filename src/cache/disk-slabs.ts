@@ -378,7 +378,7 @@ function slabBytesFor(sizeBytes: number): number {
   return Math.min(SLAB_BYTES_MAX, Math.max(SLAB_BYTES_MIN, aim));
 }
 
-export function slabName(number: number): string {
+function slabName(number: number): string {
   return `slab-${String(number).padStart(5, '0')}`;
 }
 

@@ -19,7 +19,7 @@ import { type DiskIo, systemDiskIo } from './disk-io.ts';
 import { ReadPace } from './disk-pace.ts';
 import { DiskSlabs } from './disk-slabs.ts';
 
-export const SLAB_FOLDER = 'blocks';
+const SLAB_FOLDER = 'blocks';
 /** Bytes that wait to be written. */
 const QUEUE_BYTES_MAX = 32 * 2 ** 20;
 /** Bytes of a batch: what is copied and summed in one turn of the event loop. */

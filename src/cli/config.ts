@@ -7,7 +7,7 @@
 
 import { readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import { isMap, isScalar, LineCounter, type Node, parse, parseDocument, visit } from 'yaml';
 import { z } from 'zod';
 import { parseByteSize, parseDuration, ServiceError } from '../core/index.ts';
@@ -27,6 +27,7 @@ export interface NodeConfig {
   readonly coalesce: Partial<CoalesceOptions> | undefined;
   readonly prices: Partial<StoragePrices> | undefined;
   readonly cacheMemoryBytes: number;
+  readonly disk: { readonly path: string; readonly sizeBytes: number } | undefined;
   readonly verifyCrc: boolean;
   readonly limits: { readonly keys: number; readonly body: number };
   readonly tables: readonly TableDefinition[];
@@ -44,7 +45,6 @@ export interface S3Config {
 const LATER: Readonly<Record<string, readonly string[]>> = {
   '': ['cluster'],
   server: ['auth', 'tls'],
-  cache: ['disk'],
   limits: ['gets', 'bytes', 'valueInRow'],
   'tables.*': [
     'latest_by',
@@ -121,6 +121,14 @@ const tableSchema = z.strictObject({
     .prefault({}),
 });
 
+/** Below this a slab of each size of block would not fit. */
+const DISK_BYTES_MIN = 64 * 2 ** 20;
+
+const diskSchema = z.strictObject({
+  path: z.string().min(1),
+  size: byteSize.default(10 * 2 ** 30).refine((bytes) => bytes >= DISK_BYTES_MIN, { error: 'expected at least 64MiB' }),
+});
+
 const configSchema = z.strictObject({
   server: z
     .strictObject({ host: z.string().min(1).default('127.0.0.1'), port: z.int().min(0).max(65_535).default(8080) })
@@ -152,7 +160,7 @@ const configSchema = z.strictObject({
     })
     .prefault({}),
   parquet: z.strictObject({ verifyCrc: z.boolean().default(true) }).prefault({}),
-  cache: z.strictObject({ memory: byteSize.optional() }).prefault({}),
+  cache: z.strictObject({ memory: byteSize.optional(), disk: diskSchema.optional() }).prefault({}),
   limits: z
     .strictObject({ keys: z.int().min(1).max(100_000).default(1000), body: byteSize.default(2 ** 20) })
     .prefault({}),
@@ -205,6 +213,7 @@ function toNodeConfig(parsed: ParsedConfig, folder: string): NodeConfig {
     coalesce: parsed.storage.coalesce,
     prices: parsed.storage.prices,
     cacheMemoryBytes: parsed.cache.memory ?? defaultMemoryBytes(),
+    disk: parsed.cache.disk && { path: inFolder(parsed.cache.disk.path, folder), sizeBytes: parsed.cache.disk.size },
     verifyCrc: parsed.parquet.verifyCrc,
     limits: parsed.limits,
     tables: Object.entries(parsed.tables).map(([name, table]) =>
@@ -247,6 +256,10 @@ function refuseSharedNames(columns: Readonly<Record<string, { from: string[] }>>
   }
 }
 
+function inFolder(path: string, folder: string): string {
+  return isAbsolute(path) ? path : join(folder, path);
+}
+
 function fromFolder(source: string, folder: string): string {
   return source.startsWith('/') || /^[a-z][a-z0-9+.-]*:\/\//i.test(source) ? source : join(folder, source);
 }
@@ -271,12 +284,13 @@ function knownKeys(parent: readonly string[]): readonly string[] {
     if (parent[2] === 'schema') return Object.keys(columnSchema.shape);
     return Object.keys(parent.length > 2 ? { int64: 0, nonfinite: 0 } : tableSchema.shape);
   }
+  if (section === 'cache' && parent[1] === 'disk') return Object.keys(diskSchema.shape);
   if (parent.length > 1) return STORAGE_KEYS[parent[1] ?? ''] ?? [];
   const sections: Readonly<Record<string, readonly string[]>> = {
     server: ['host', 'port'],
     storage: Object.keys(STORAGE_KEYS),
     parquet: ['verifyCrc'],
-    cache: ['memory'],
+    cache: ['memory', 'disk'],
     limits: ['keys', 'body'],
   };
   return (section === undefined ? undefined : sections[section]) ?? Object.keys(configSchema.shape);

@@ -52,7 +52,7 @@ async function runServe(uris: readonly string[], options: ServeOptions): Promise
       'there is nothing to serve: name a file or folder, or give --config; see pointlake serve --help',
     );
   }
-  const node = createNode(config);
+  const node = createNode({ ...config, log });
   const server = await startServer(
     {
       catalog: node.catalog,
@@ -60,6 +60,7 @@ async function runServe(uris: readonly string[], options: ServeOptions): Promise
       loader: node.loader,
       tier: node.tier,
       rows: node.rows,
+      disk: node.disk?.blocks,
       clock: systemClock,
       onInternalError: (error) => log(`internal error: ${error.stack ?? error.message}`),
     },
@@ -77,6 +78,8 @@ async function runServe(uris: readonly string[], options: ServeOptions): Promise
   for (const table of node.catalog.tables()) {
     keepFresh(table, systemClock, { onSnapshot: logSnapshot, onError: logError }, stopping.signal);
   }
+  // Tables that are still in error keep what their last snapshot names.
+  void node.sweepDisk();
   log(`ready on ${server.url}`);
   for (const table of node.catalog.tables()) process.stdout.write(`${await exampleCurl(node, table, server.url)}\n`);
 }

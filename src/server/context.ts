@@ -51,6 +51,21 @@ export interface RowsState {
   };
 }
 
+/** What the node's disk holds. */
+export interface DiskState {
+  readonly state: {
+    readonly budgetBytes: number;
+    readonly bytes: number;
+    readonly blocks: number;
+    readonly hits: number;
+    readonly written: number;
+    readonly evicted: number;
+    readonly dropped: number;
+    readonly invalid: number;
+    readonly faults: number;
+  };
+}
+
 export interface ServerContext {
   readonly catalog: Catalog;
   readonly engine: LookupEngine;
@@ -60,6 +75,8 @@ export interface ServerContext {
   readonly encoders: Encoders;
   readonly tier: MemoryState;
   readonly rows: RowsState;
+  /** Undefined where there is no disk tier. */
+  readonly disk: DiskState | undefined;
   /** Faults of ours, for the log. */
   readonly onInternalError: (error: Error) => void;
   /** True once the server began to close. */

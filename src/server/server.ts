@@ -11,6 +11,7 @@ import { type Clock, ServiceError } from '../core/index.ts';
 import type { LookupEngine, PageLoader } from '../shard/index.ts';
 import type { Catalog } from '../table/index.ts';
 import {
+  type DiskState,
   type MemoryState,
   type RowsState,
   SERVER_DEFAULTS,
@@ -40,6 +41,7 @@ export interface ServerParts {
   readonly clock: Clock;
   readonly tier: MemoryState;
   readonly rows: RowsState;
+  readonly disk?: DiskState | undefined;
   /** Faults of ours, for the log. */
   readonly onInternalError?: (error: Error) => void;
 }
@@ -77,6 +79,7 @@ export class PointlakeServer {
       clock: parts.clock,
       tier: parts.tier,
       rows: parts.rows,
+      disk: parts.disk,
       options: { ...SERVER_DEFAULTS, ...options },
       encoders: new Encoders(),
       onInternalError: parts.onInternalError ?? (() => undefined),

@@ -98,7 +98,7 @@ function summaryOf(context: ServerContext, table: Table): object {
     status: statusOf(table),
     key: definition.key,
     ...(snapshot === undefined ? {} : { rows: snapshot.rows, files: snapshot.files.length }),
-    ...(snapshot === undefined ? {} : { snapshot: snapshotState(context, snapshot) }),
+    ...(snapshot === undefined ? {} : { snapshot: snapshotState(context, table, snapshot) }),
     ...(error === undefined ? {} : { error: { code: error.code, detail: error.message } }),
   };
 }
@@ -108,9 +108,15 @@ function statusOf(table: Table): 'serving' | 'error' | 'loading' {
   return table.error === undefined ? 'loading' : 'error';
 }
 
-function snapshotState(context: ServerContext, snapshot: Snapshot): object {
+/** Stale is one from disk that no listing has confirmed since the start. */
+function snapshotState(context: ServerContext, table: Table, snapshot: Snapshot): object {
   const ageSeconds = Math.max(0, Math.floor((context.clock.nowMs() - snapshot.confirmedAtMs) / 1000));
-  return { id: snapshot.id, created_at: new Date(snapshot.createdAtMs).toISOString(), age_seconds: ageSeconds };
+  return {
+    id: snapshot.id,
+    created_at: new Date(snapshot.createdAtMs).toISOString(),
+    age_seconds: ageSeconds,
+    ...(table.isRestored ? { stale: true } : {}),
+  };
 }
 
 function descriptionOf(context: ServerContext, table: Table): object {
@@ -125,7 +131,16 @@ function descriptionOf(context: ServerContext, table: Table): object {
     // What its reads and listings have cost since the server started.
     storage: table.source.account.bill(),
     index: { kind: 'none', locates_by: ['row group bounds', 'page bounds', 'bloom filters', 'key blocks'] },
-    cache: { memory: memoryState(context) },
+    cache: { memory: memoryState(context), ...diskState(context) },
+  };
+}
+
+/** Of the whole node, as memory is. */
+function diskState({ disk }: ServerContext): object {
+  if (disk === undefined) return {};
+  const { budgetBytes, bytes, blocks, hits, written, evicted, dropped, invalid, faults } = disk.state;
+  return {
+    disk: { budget_bytes: budgetBytes, bytes, blocks, hits, written, evicted, dropped, invalid, faults },
   };
 }
 

@@ -10,7 +10,6 @@
 
 import { CacheEntry, type MemoryTier, WHOLE_PAGE_SHIFT } from '../cache/index.ts';
 import type { Block, BloomFilter, ColumnChunk, PageBounds, PageLocations } from '../parquet/index.ts';
-import type { StoredFile } from './stored-file.ts';
 
 /** The blocks of one page as the decoder returned them, or those of them that were found on disk. */
 export interface LoadedPage {
@@ -74,7 +73,13 @@ export interface ChunkLayout {
 export interface MetadataOwner {
   addMetadata(bytes: number): void;
   /** What is on disk of the file; undefined where there is no disk tier. */
-  readonly stored: StoredFile | undefined;
+  readonly stored: BlockKeeper | undefined;
+}
+
+/** Who takes blocks that should outlive memory. */
+interface BlockKeeper {
+  keepBlock(chunk: ChunkBlocks, page: number, ordinal: number, shift: number, block: Block, wantedAgain: boolean): void;
+  keepDictionary(chunk: ChunkBlocks, dictionary: Block, wantedAgain: boolean): void;
 }
 
 export class ChunkBlocks {

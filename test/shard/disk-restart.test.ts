@@ -1,14 +1,31 @@
 /** With a disk tier a restart is warm: no footer and no page is fetched again, and what is on disk serves alone. */
 
 import assert from 'node:assert/strict';
-import { closeSync, openSync, readdirSync, readSync, rmSync, statSync, writeSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ServiceError } from '../../src/core/index.ts';
 import type { NodeOptions, PointlakeNode } from '../../src/main.ts';
 import type { StoreProvider } from '../../src/storage/index.ts';
+import { FUZZ_SEED, randomFrom } from '../parquet/support/property.ts';
 import { BrokenStorage } from '../support/broken-storage.ts';
 import { IoTrace } from '../support/io-trace.ts';
+import { nestedFile, PLAIN_LAYOUT } from '../support/nested-files.ts';
+import { EXACT_JSON } from '../support/nested-oracles.ts';
+import { nestedSample } from '../support/nested-samples.ts';
 import { keyOf, noDeadline, nodeOf } from '../support/one-node.ts';
 import { type FixtureOptions, scratchFolder, writeParquet } from '../support/scratch.ts';
 
@@ -27,7 +44,7 @@ function rowOf(id: number) {
   };
 }
 
-function writeTable(path: string, ids: readonly number[], options: FixtureOptions = {}): void {
+function writeTable(path: string, ids: number[], options: FixtureOptions = {}): void {
   const rows = ids.map(rowOf);
   writeParquet(
     path,
@@ -54,7 +71,7 @@ interface Place {
   readonly disk: { readonly path: string; readonly sizeBytes: number };
 }
 
-function placeFor(context: TestContext, options: FixtureOptions & { readonly ids?: readonly number[] } = {}): Place {
+function placeFor(context: TestContext, options: FixtureOptions & { readonly ids?: number[] } = {}): Place {
   const folder = scratchFolder(context);
   const source = join(folder, 't.parquet');
   writeTable(source, options.ids ?? sortedIds, options);
@@ -89,7 +106,7 @@ async function askMany(node: PointlakeNode, count: number): Promise<void> {
   assert.equal((await ask(node, 4001)).json, null);
 }
 
-const layouts: readonly (readonly [string, FixtureOptions & { readonly ids?: readonly number[] }])[] = [
+const layouts: readonly (readonly [string, FixtureOptions & { readonly ids?: number[] }])[] = [
   ['pages and an index', {}],
   ['one large page a chunk, no index', { pageIndex: false, pageBytes: 2 ** 24 }],
   ['unsorted keys', { ids: sortedIds.map((_, i) => ((i * 7919) % ROWS) * 2) }],
@@ -280,4 +297,67 @@ test('two nodes, one folder: the second runs without and says so', async (contex
   assert.match(second.lines.join(), /another process owns/);
   await second.node.catalog.get('t').refresh();
   await askMany(second.node, 20);
+});
+
+test('a disk that is full is served past', async (context) => {
+  const place = placeFor(context);
+  const mounted = mkdtempSync(join(tmpdir(), 'pointlake-full-'));
+  context.after(() => rmdirSync(mounted));
+  const { status, stderr } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'none', mounted], {
+    encoding: 'utf8',
+  });
+  if (status !== 0) return context.skip(`a small file system cannot be mounted here: ${stderr ?? 'no mount'}`);
+  try {
+    const disk = { path: mounted, sizeBytes: 64 * 2 ** 20 };
+    const first = start(context, { ...place, disk });
+    await first.node.catalog.get('t').refresh();
+    await askMany(first.node, 1000);
+    await first.node.disk?.idle();
+    const { blocks } = first.node.disk ?? {};
+    assert.ok((blocks?.state.faults ?? 0) > 0, JSON.stringify(blocks?.state));
+    assert.match(first.lines.join('\n'), /disk cache: .*(ENOSPC|bytes were written)/);
+    await first.node.close();
+    const again = start(context, { ...place, disk });
+    await again.node.catalog.get('t').refresh();
+    await askMany(again.node, 1000);
+    await again.node.close();
+  } finally {
+    spawnSync('umount', ['-l', mounted]);
+  }
+});
+
+test('nested columns of every form come back from disk as they were', async (context) => {
+  const folder = scratchFolder(context);
+  let fromDisk = 0;
+  for (let n = 0; n < 30; n++) {
+    const random = randomFrom(FUZZ_SEED * 17 + n);
+    const samples = [nestedSample(random, 'a', 1 + (n % 3)), nestedSample(random, 'b', n % 2)];
+    const records = Array.from({ length: 40 }, (_, id) => [{ raw: id, json: id }, ...samples.map((one) => one.make())]);
+    const fields = [{ name: 'id', repetition: 'required', type: 'INT32' } as const, ...samples.map((one) => one.field)];
+    const layout = { ...PLAIN_LAYOUT, entriesPerPage: 10, dictionaryPages: n % 3, offsetIndex: n % 2 === 0, random };
+    const source = join(folder, `${n}.parquet`);
+    writeFileSync(
+      source,
+      nestedFile(
+        fields,
+        records.map((record) => record.map(({ raw }) => raw)),
+        layout,
+      ),
+    );
+    const place = { source, disk: { path: join(folder, `cache-${n}`), sizeBytes: 2 ** 24 } };
+    for (const round of [0, 1]) {
+      const { node, trace } = start(context, place);
+      const snapshot = await node.catalog.get('t').refresh();
+      const projection = snapshot.projection(undefined, EXACT_JSON);
+      for (const [id, record] of records.entries()) {
+        const { json, tier } = await node.engine.row(snapshot, keyOf(snapshot, String(id)), projection, noDeadline);
+        const expectedRow = Object.fromEntries(record.map((made, i) => [fields[i]?.name, made.json]));
+        assert.deepStrictEqual(JSON.parse(json ?? 'null'), expectedRow, `FUZZ_SEED=${FUZZ_SEED}, file ${n}, row ${id}`);
+        if (tier === 'disk') fromDisk += 1;
+      }
+      if (round === 1) assert.deepEqual(trace.gets, []);
+      await node.close();
+    }
+  }
+  assert.ok(fromDisk >= 30, `${fromDisk} answers came from disk`);
 });

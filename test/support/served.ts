@@ -12,6 +12,7 @@ export function serve(node: PointlakeNode, options: Partial<ServerOptions> = {})
       loader: node.loader,
       tier: node.tier,
       rows: node.rows,
+      disk: node.disk?.blocks,
       clock: systemClock,
     },
     { host: '127.0.0.1', port: 0, ...options },
