@@ -131,7 +131,8 @@ export class DiskTier {
     const slab = location < 0 ? undefined : this.#slabs.slabOf(location);
     if (slab === undefined || this.#isClosed) return undefined;
     const frame = this.#slabs.frameOf(location);
-    const buffer = Buffer.from(new ArrayBuffer(slab.lengths[frame] ?? 0));
+    // Of its own memory, since the block is a view of it; filled by the read or refused by the checksums.
+    const buffer = Buffer.allocUnsafeSlow(slab.lengths[frame] ?? 0);
     const position = slab.frameAt(frame);
     this.#slabs.visit(location);
     if (!this.#pace.mayHoldUp()) return this.#readAside(slab.fd, buffer, position, identity, high, low, location);
