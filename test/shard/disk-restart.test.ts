@@ -228,7 +228,7 @@ test('with storage down, a key in a file whose metadata is lost is not covered',
   for (const id of [5, 1005]) assert.equal((await ask(node, id)).json, expected(id));
 });
 
-test('access refused is no reason to serve what was kept', async (context) => {
+test('a source that is gone is no reason to serve what was kept', async (context) => {
   const place = placeFor(context);
   const first = start(context, place);
   await first.node.catalog.get('t').refresh();
