@@ -13,15 +13,16 @@ import { DISAGREEMENTS, OTHER_ENTRIES, READABLE_BAD, refusalOf } from './support
 /** A checkout may lie elsewhere, CI has the files. */
 const skip = hasCorpus() || process.env.CI === 'true' ? false : NO_CORPUS;
 
-describe('the conformance files', { skip }, () => {
+describe('the conformance files', () => {
   let outcomes: ReadonlyMap<string, Outcome> = new Map();
 
   before(async () => {
+    if (skip !== false) return;
     assert.ok(hasCorpus(), NO_CORPUS);
     outcomes = await measureAll();
   });
 
-  test('every entry of the folders is accounted for', () => {
+  test('every entry of the folders is accounted for', { skip }, () => {
     const entries = corpusEntries();
     assert.ok(entries.length >= 110, `${entries.length} entries`);
     const unknown = entries.filter((name) => !isParquet(name) && OTHER_ENTRIES[name] === undefined);
@@ -34,7 +35,7 @@ describe('the conformance files', { skip }, () => {
     );
   });
 
-  test('what is refused is what the rules say, with a typed error that says why', (context) => {
+  test('what is refused is what the rules say, with a typed error that says why', { skip }, (context) => {
     let refused = 0;
     for (const [name, outcome] of outcomes) {
       const rule = refusalOf(name);
@@ -51,7 +52,7 @@ describe('the conformance files', { skip }, () => {
     assert.ok(refused >= 20);
   });
 
-  test('what is read is what another reader reads, in every value', (context) => {
+  test('what is read is what another reader reads, in every value', { skip }, (context) => {
     const counts = { files: 0, rows: 0, values: 0, comparisons: 0 };
     for (const [name, outcome] of outcomes) {
       if (outcome.kind === 'refused') continue;
@@ -76,7 +77,7 @@ describe('the conformance files', { skip }, () => {
     assert.ok(counts.files >= 70 && counts.values > 300_000, JSON.stringify(counts));
   });
 
-  test('without the check, pages with a wrong CRC read as other readers read them', async () => {
+  test('without the check, pages with a wrong CRC read as other readers read them', { skip }, async () => {
     const wrong = [...outcomes].filter(([name]) => name.includes('corrupt-checksum')).map(([name]) => name);
     assert.equal(wrong.length, 2);
     for (const name of wrong) {
@@ -87,7 +88,7 @@ describe('the conformance files', { skip }, () => {
     }
   });
 
-  test('docs/conformance.md is up to date', () => {
+  test('docs/conformance.md is up to date', { skip }, () => {
     const written = readFileSync(DOCUMENT, 'utf8');
     assert.equal(written, conformanceDocument(outcomes), 'write it anew: node scripts/conformance.ts');
   });
