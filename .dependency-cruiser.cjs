@@ -8,8 +8,9 @@ const mayImport = {
   storage: ['core'],
   parquet: ['core'],
   cache: ['storage', 'core'],
-  table: ['cache', 'parquet', 'storage', 'core'],
-  shard: ['table', 'cache', 'parquet', 'storage', 'core'],
+  keyindex: ['core'],
+  table: ['keyindex', 'cache', 'parquet', 'storage', 'core'],
+  shard: ['table', 'keyindex', 'cache', 'parquet', 'storage', 'core'],
   server: ['shard', 'table', 'core'],
   client: [],
 };
