@@ -1,5 +1,6 @@
 export { copyBytes } from './bytes.ts';
 export { type Clock, type Random, systemClock, systemRandom } from './clock.ts';
+export { DURATION_BOUNDS_MS, DurationHistogram } from './duration-histogram.ts';
 export {
   asServiceError,
   assert,

@@ -14,12 +14,14 @@ import {
   type ListOptions,
   type ObjectMeta,
   type ObjectStore,
+  type RequestAccount,
   type RequestOptions,
 } from './object-store.ts';
 
 interface Wanted {
   readonly range: ByteRange;
   readonly signal: AbortSignal | undefined;
+  readonly account: RequestAccount | undefined;
   readonly resolve: (bytes: Uint8Array) => void;
   readonly reject: (reason: unknown) => void;
 }
@@ -34,10 +36,17 @@ export class CoalescingStore implements ObjectStore {
   readonly cheapReads: boolean;
   readonly #inner: ObjectStore;
   readonly #options: CoalesceOptions;
+  readonly #onJoined: (ranges: number) => void;
   /** What this turn asked for, by object and version. */
   #batches = new Map<string, Batch>();
 
-  constructor(inner: ObjectStore, options: CoalesceOptions = coalescingFor(inner)) {
+  /** `onJoined` is told of ranges that came with the GET of another one. */
+  constructor(
+    inner: ObjectStore,
+    options: CoalesceOptions = coalescingFor(inner),
+    onJoined: (ranges: number) => void = () => undefined,
+  ) {
+    this.#onJoined = onJoined;
     this.kind = inner.kind;
     this.cheapReads = inner.cheapReads;
     this.#inner = inner;
@@ -58,10 +67,10 @@ export class CoalescingStore implements ObjectStore {
 
   getRange(object: ObjectMeta, range: ByteRange, options: RequestOptions = {}): Promise<Uint8Array> {
     assertRangeInside(object, range);
-    const { signal } = options;
+    const { signal, account } = options;
     if (signal?.aborted) return Promise.reject(signal.reason);
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
-    this.#batchOf(object).wanted.push({ range, signal, resolve, reject });
+    this.#batchOf(object).wanted.push({ range, signal, account, resolve, reject });
     return abortable(promise, signal);
   }
 
@@ -91,7 +100,8 @@ export class CoalescingStore implements ObjectStore {
       const sharers = wanted.filter((_, i) => plan.fetchOf[i] === index);
       const one = { fetches: [fetch], fetchOf: sharers.map(() => 0) };
       const ranges = sharers.map(({ range }) => range);
-      this.#inner.getRange(object, fetch, { signal: whenAllLeft(sharers) }).then(
+      this.#onJoined(sharers.length - 1);
+      this.#inner.getRange(object, fetch, { signal: whenAllLeft(sharers), account: accountOf(sharers) }).then(
         (bytes) => {
           for (const [i, slice] of sliceFetched(ranges, one, [bytes]).entries()) sharers[i]?.resolve(slice);
         },
@@ -105,6 +115,13 @@ export class CoalescingStore implements ObjectStore {
 
 function isWaiting(wanted: Wanted): boolean {
   return wanted.signal?.aborted !== true;
+}
+
+/** A GET stands on one account, that of who wanted it first; each other one is told that it shares it. */
+function accountOf(sharers: readonly Wanted[]): RequestAccount | undefined {
+  const [first, ...others] = new Set(sharers.map(({ account }) => account));
+  for (const other of others) other?.shares?.();
+  return first;
 }
 
 /** A signal that aborts when every sharer's has; undefined when one of them cannot leave. */

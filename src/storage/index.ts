@@ -75,6 +75,7 @@ export {
   StorageAccount,
   type StorageBill,
   type StoragePrices,
+  type StorageTotals,
 } from './storage-account.ts';
 export { type StorageDependencies, type StorageSettings, type StoreStatus, Stores } from './stores.ts';
 export { type TableStoresOptions, tableStores } from './table-stores.ts';

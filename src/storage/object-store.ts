@@ -24,10 +24,19 @@ export interface RequestOptions {
   readonly account?: RequestAccount | undefined;
 }
 
-/** Who is told of each HTTP request as it is sent, and of the bytes that came back whole. */
+/**
+ * Who is told of each HTTP request as it is sent, and of the bytes that came back whole. What is asked of a store before
+ * that, files included, is told to those who want to know.
+ */
 export interface RequestAccount {
   sent(priced: 'get' | 'list' | 'free'): void;
   received(bytes: number): void;
+  /** A read of so many bytes begins, neighbouring ranges joined. */
+  reads?(bytes: number): void;
+  /** So many ranges came with the read of another one. */
+  joined?(ranges: number): void;
+  /** What was wanted comes with a read that is somebody else's. */
+  shares?(): void;
 }
 
 export interface ListOptions extends RequestOptions {

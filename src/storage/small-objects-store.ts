@@ -14,6 +14,7 @@ import {
   type ListOptions,
   type ObjectMeta,
   type ObjectStore,
+  type RequestAccount,
   type RequestOptions,
 } from './object-store.ts';
 
@@ -62,6 +63,7 @@ export class HeldObjects {
 interface Flight {
   readonly bytes: Promise<Uint8Array>;
   readonly controller: AbortController;
+  readonly account: RequestAccount | undefined;
   waiting: number;
 }
 
@@ -105,8 +107,10 @@ export class SmallObjectsStore implements ObjectStore {
     return this.#inner.close();
   }
 
-  async #join(id: string, object: ObjectMeta, { signal }: RequestOptions): Promise<Uint8Array> {
-    const flight = this.#flights.get(id) ?? this.#start(id, object);
+  async #join(id: string, object: ObjectMeta, { signal, account }: RequestOptions): Promise<Uint8Array> {
+    const known = this.#flights.get(id);
+    if (known !== undefined && known.account !== account) account?.shares?.();
+    const flight = known ?? this.#start(id, object, account);
     flight.waiting += 1;
     try {
       return await abortable(flight.bytes, signal);
@@ -116,11 +120,11 @@ export class SmallObjectsStore implements ObjectStore {
     }
   }
 
-  #start(id: string, object: ObjectMeta): Flight {
+  #start(id: string, object: ObjectMeta, account: RequestAccount | undefined): Flight {
     const controller = new AbortController();
     const range = { start: 0, end: object.sizeBytes };
-    const bytes = this.#inner.getRange(object, range, { signal: controller.signal });
-    const flight: Flight = { bytes, controller, waiting: 0 };
+    const bytes = this.#inner.getRange(object, range, { signal: controller.signal, account });
+    const flight: Flight = { bytes, controller, account, waiting: 0 };
     this.#flights.set(id, flight);
     bytes.then(
       (whole) => {

@@ -6,6 +6,7 @@
  * called off the bytes that had come are not counted. Local reads cost nothing and are not counted at all.
  */
 
+import { rangeLength } from '../core/index.ts';
 import type { ObjectStore, RequestAccount, RequestOptions } from './object-store.ts';
 
 export interface StoragePrices {
@@ -14,6 +15,21 @@ export interface StoragePrices {
   readonly listUsdPerThousand: number;
   /** For 10^9 bytes: nothing inside the bucket's own region. */
   readonly transferUsdPerGb: number;
+}
+
+/** What was sent, for counters that go on for ever. */
+export interface StorageTotals {
+  /** GETs and HEADs that are charged. */
+  readonly gets: number;
+  readonly lists: number;
+  /** To servers that do not charge a request. */
+  readonly free: number;
+  readonly bytes: number;
+  /** Reads of storage as the table asked for them, local files included, and their bytes. */
+  readonly reads: number;
+  readonly readBytes: number;
+  /** Ranges that needed no read of their own. */
+  readonly joined: number;
 }
 
 export interface StorageBill {
@@ -36,6 +52,9 @@ export class StorageAccount implements RequestAccount {
   /** Of servers that do not charge a request. */
   #free = 0;
   #bytes = 0;
+  #reads = 0;
+  #readBytes = 0;
+  #joined = 0;
 
   constructor(prices: Partial<StoragePrices> = {}) {
     this.#prices = { ...S3_STANDARD_PRICES, ...prices };
@@ -51,24 +70,74 @@ export class StorageAccount implements RequestAccount {
     this.#bytes += bytes;
   }
 
+  reads(bytes: number): void {
+    this.#reads += 1;
+    this.#readBytes += bytes;
+  }
+
+  joined(ranges: number): void {
+    this.#joined += ranges;
+  }
+
+  totals(): StorageTotals {
+    return {
+      gets: this.#gets,
+      lists: this.#lists,
+      free: this.#free,
+      bytes: this.#bytes,
+      reads: this.#reads,
+      readBytes: this.#readBytes,
+      joined: this.#joined,
+    };
+  }
+
   bill(): StorageBill {
-    const { getUsdPerThousand, listUsdPerThousand, transferUsdPerGb } = this.#prices;
-    const requestsUsd = (this.#gets * getUsdPerThousand + this.#lists * listUsdPerThousand) / 1000;
-    // Rounded to a billionth of a dollar, well under what one request costs.
-    const usd = Math.round((requestsUsd + (this.#bytes / 1e9) * transferUsdPerGb) * 1e9) / 1e9;
+    const usd = this.priceUsd(this.#gets, this.#lists, this.#bytes);
     return { requests: this.#gets + this.#lists + this.#free, bytes: this.#bytes, usd };
+  }
+
+  /** What so much costs at this account's prices. */
+  priceUsd(gets: number, lists: number, bytes: number): number {
+    const { getUsdPerThousand, listUsdPerThousand, transferUsdPerGb } = this.#prices;
+    const requestsUsd = (gets * getUsdPerThousand + lists * listUsdPerThousand) / 1000;
+    // Rounded to a billionth of a dollar, well under what one request costs.
+    return Math.round((requestsUsd + (bytes / 1e9) * transferUsdPerGb) * 1e9) / 1e9;
   }
 }
 
-/** The store with every request on this account. */
+/** The store with every request on this account, beside the one that it comes with. */
 export function onAccount(store: ObjectStore, account: RequestAccount): ObjectStore {
-  const withAccount = <T extends RequestOptions>(options: T | undefined) => ({ ...options, account });
+  const withAccount = <T extends RequestOptions>(options: T | undefined) => {
+    const own = options?.account;
+    return { ...options, account: own === undefined ? account : onBoth(account, own) };
+  };
   return {
     kind: store.kind,
     cheapReads: store.cheapReads,
     head: (key, options) => store.head(key, withAccount(options)),
-    getRange: (object, range, options) => store.getRange(object, range, withAccount(options)),
+    getRange: (object, range, options) => {
+      const told = withAccount(options);
+      told.account.reads?.(rangeLength(range));
+      return store.getRange(object, range, told);
+    },
     list: (prefix, options) => store.list(prefix, withAccount(options)),
     close: () => store.close(),
+  };
+}
+
+function onBoth(table: RequestAccount, own: RequestAccount): RequestAccount {
+  return {
+    sent(priced) {
+      table.sent(priced);
+      own.sent(priced);
+    },
+    received(bytes) {
+      table.received(bytes);
+      own.received(bytes);
+    },
+    reads(bytes) {
+      table.reads?.(bytes);
+      own.reads?.(bytes);
+    },
   };
 }

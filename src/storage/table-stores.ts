@@ -28,11 +28,8 @@ export function tableStores(stores: StoreProvider, { account, held, coalesce }: 
       const known = kept.get(inner);
       if (known !== undefined) return known;
       const options = { ...coalescingFor(inner), ...(inner.cheapReads ? {} : coalesce) };
-      const made = new SmallObjectsStore(
-        new CoalescingStore(onAccount(inner, account), options),
-        source.bucket ?? '',
-        held,
-      );
+      const gathering = new CoalescingStore(onAccount(inner, account), options, (ranges) => account.joined?.(ranges));
+      const made = new SmallObjectsStore(gathering, source.bucket ?? '', held);
       kept.set(inner, made);
       return made;
     },
