@@ -1,12 +1,13 @@
-/** `npm run bench -- NAME... [--small]`: runs each named bench of this folder in turn, with the flags given. */
+/** `npm run bench -- NAME... [FLAGS]`: runs each named bench of this folder in turn, with all that follows the names. */
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const args = process.argv.slice(2);
-const names = args.filter((arg) => !arg.startsWith('-'));
-const flags = args.filter((arg) => arg.startsWith('-'));
+const firstFlag = args.findIndex((arg) => arg.startsWith('-'));
+const names = firstFlag < 0 ? args : args.slice(0, firstFlag);
+const flags = args.slice(names.length);
 const pathOf = (name: string) => fileURLToPath(new URL(`./${name}.ts`, import.meta.url));
 const known = readdirSync(new URL('.', import.meta.url))
   .filter((file) => file.endsWith('.ts') && file !== 'run.ts')

@@ -122,11 +122,12 @@ export class ChangingTable {
     for (;;) {
       await this.#answers(Math.floor(ANSWERS_APART_MAX * random() ** 3), over);
       if (over.aborted) return;
-      await this.#write(file);
+      await this.write(file);
     }
   }
 
-  async #write(file: number): Promise<void> {
+  /** The next version of a file, in its manner. */
+  async write(file: number): Promise<void> {
     const { manners, writer } = this.#options;
     const before = this.#begun[file] ?? 0;
     const version = before + 1;
@@ -174,16 +175,22 @@ export class ChangingTable {
 
   /** Asks for rows, values and batches until `over`, holding every answer to what may be. */
   async keepReading(asker: Asker, seed: number, over: AbortSignal): Promise<void> {
+    const read = this.reader(asker, seed);
+    while (!over.aborted) await read();
+  }
+
+  /** Asks once a call: some keys again and again, others all over the table. */
+  reader(asker: Asker, seed: number): () => Promise<void> {
     const random = seeded(seed);
     const hot = Array.from({ length: 30 }, () => Math.floor(random() * this.rows));
     const key = () =>
       random() < 0.4 ? (hot[Math.floor(random() * hot.length)] ?? 0) : Math.floor(random() * this.rows);
-    while (!over.aborted) {
+    return () => {
       const kind = random();
-      if (kind < 0.6) await this.#askRow(asker, key(), pick(COLUMN_SETS, random()));
-      else if (kind < 0.75) await this.#askValue(asker, key());
-      else await this.#askBatch(asker, Array.from({ length: BATCH_KEYS }, key), pick(COLUMN_SETS, random()));
-    }
+      if (kind < 0.6) return this.#askRow(asker, key(), pick(COLUMN_SETS, random()));
+      if (kind < 0.75) return this.#askValue(asker, key());
+      return this.#askBatch(asker, Array.from({ length: BATCH_KEYS }, key), pick(COLUMN_SETS, random()));
+    };
   }
 
   /** Every row once, after the last write and a refresh: all of the last version. */
