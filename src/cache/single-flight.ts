@@ -9,6 +9,8 @@
 interface Flight<V> {
   readonly result: Promise<V>;
   readonly controller: AbortController;
+  /** Who began it. */
+  readonly owner: unknown;
   waiters: number;
 }
 
@@ -20,22 +22,28 @@ export class SingleFlight<K, V> {
     return this.#flights.size;
   }
 
+  /** Whether the key's job runs and somebody else began it. */
+  isOthers(key: K, owner: unknown): boolean {
+    const flight = this.#flights.get(key);
+    return flight !== undefined && flight.owner !== owner;
+  }
+
   /** Joins the key's running job or starts one. Rejects with the signal's reason when this waiter leaves early. */
-  run(key: K, job: (signal: AbortSignal) => Promise<V>, signal?: AbortSignal): Promise<V> {
+  run(key: K, job: (signal: AbortSignal) => Promise<V>, signal?: AbortSignal, owner?: unknown): Promise<V> {
     if (signal?.aborted) return Promise.reject(signal.reason);
-    const flight = this.#flights.get(key) ?? this.#start(key, job);
+    const flight = this.#flights.get(key) ?? this.#start(key, job, owner);
     flight.waiters += 1;
     if (signal === undefined) return flight.result;
     return this.#waitWith(key, flight, signal);
   }
 
-  #start(key: K, job: (signal: AbortSignal) => Promise<V>): Flight<V> {
+  #start(key: K, job: (signal: AbortSignal) => Promise<V>, owner: unknown): Flight<V> {
     const controller = new AbortController();
     const forget = () => {
       if (this.#flights.get(key) === flight) this.#flights.delete(key);
     };
     const result = Promise.resolve().then(() => job(controller.signal));
-    const flight: Flight<V> = { result, controller, waiters: 0 };
+    const flight: Flight<V> = { result, controller, owner, waiters: 0 };
     this.#flights.set(key, flight);
     result.then(forget, forget);
     return flight;

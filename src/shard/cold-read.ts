@@ -15,6 +15,7 @@ import {
   type TableColumn,
 } from '../table/index.ts';
 import { encodeRow, missingPages, type RowPlace, type Tier } from './encode-row.ts';
+import type { LookupTrace } from './lookup-trace.ts';
 import type { PageLoader } from './page-loader.ts';
 import { READ_AHEAD_BYTES_MAX, readAhead } from './read-ahead.ts';
 import { meetStored } from './stored-needs.ts';
@@ -25,11 +26,13 @@ const otherRequests = () => new Promise<void>((resolve) => setImmediate(resolve)
 export class ColdRead {
   readonly pins: Pins = new Map();
   tier: Tier = 'memory';
+  readonly trace: LookupTrace;
   readonly #loader: PageLoader;
   readonly #signal: AbortSignal;
   #aheadBytesLeft = READ_AHEAD_BYTES_MAX;
 
-  constructor(loader: PageLoader, signal: AbortSignal) {
+  constructor(loader: PageLoader, signal: AbortSignal, trace: LookupTrace) {
+    this.trace = trace;
     this.#loader = loader;
     this.#signal = signal;
   }
@@ -60,7 +63,7 @@ export class ColdRead {
   /** Tries until the answer no longer lacks a page, loading the missing ones together. */
   async until<T>(attempt: () => T | undefined, missing: () => readonly Need[]): Promise<T> {
     for (;;) {
-      const answer = attempt();
+      const answer = this.trace.timed('encode', attempt);
       if (answer !== undefined) return answer;
       const needs = missing();
       assert(needs.length > 0, 'what cannot be answered lacks a page');
@@ -70,7 +73,7 @@ export class ColdRead {
 
   async #next(search: KeySearch, columns: readonly TableColumn[]): Promise<RowPlace | null> {
     for (;;) {
-      const step = search.next();
+      const step = this.trace.timed('locate', () => search.next());
       if (step === 'found') return search.match ?? null;
       if (step === 'exhausted') return absence(search);
       if (step === 'paused') {
@@ -81,10 +84,12 @@ export class ColdRead {
       const needs = await this.#fromDisk(search.needs, search.pins ?? this.pins);
       if (needs.length === 0) continue;
       this.tier = 'origin';
-      const [failed] = await Promise.all([
-        this.#loader.load(needs, search.pins ?? this.pins, this.#signal),
-        this.#loadAhead(search, columns),
-      ]);
+      const [failed] = await this.trace.loading(() =>
+        Promise.all([
+          this.#loader.load(needs, search.pins ?? this.pins, this.#signal, this.trace),
+          this.#loadAhead(search, columns),
+        ]),
+      );
       for (const { need, error } of failed) search.fail(need, error);
     }
   }
@@ -96,7 +101,7 @@ export class ColdRead {
     const { needs, bytes } = readAhead(rows, columns, this.#aheadBytesLeft);
     this.#aheadBytesLeft -= bytes;
     try {
-      await this.#loader.load(needs, this.pins, this.#signal);
+      await this.#loader.load(needs, this.pins, this.#signal, this.trace);
     } catch (thrown) {
       if (thrown instanceof ServiceError && thrown.kind !== 'changed') return;
       throw thrown;
@@ -105,9 +110,11 @@ export class ColdRead {
 
   /** What is left for storage. */
   async #fromDisk(needs: readonly Need[], pins: Pins): Promise<readonly Need[]> {
+    const startedMs = performance.now();
     const left = meetStored(needs, pins);
     // A lookup that finds all of it in the page cache waits for nothing.
     const rest = left instanceof Promise ? await left : left;
+    this.trace.asked(performance.now() - startedMs, needs.length - rest.length);
     this.#signal.throwIfAborted();
     if (rest.length < needs.length && this.tier === 'memory') this.tier = 'disk';
     return rest;
@@ -117,7 +124,7 @@ export class ColdRead {
     const needs = await this.#fromDisk(missing, pins);
     if (needs.length === 0) return;
     this.tier = 'origin';
-    const [failed] = await this.#loader.load(needs, pins, this.#signal);
+    const [failed] = await this.trace.loading(() => this.#loader.load(needs, pins, this.#signal, this.trace));
     if (failed !== undefined) throw failed.error;
   }
 }

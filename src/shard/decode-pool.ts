@@ -7,7 +7,7 @@
 
 import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
-import { asServiceError, fromPlainError, ServiceError } from '../core/index.ts';
+import { asServiceError, DurationHistogram, fromPlainError, ServiceError } from '../core/index.ts';
 import { type DecodedPage, decodeCost } from '../parquet/index.ts';
 import { type DecodeResult, type DecodeTask, decodeHere } from './decode-task.ts';
 
@@ -32,8 +32,8 @@ export class DecodePool {
   readonly #inlineCostUsMax: number;
   readonly #worker: URL;
   #pool: Piscina<DecodeTask, DecodeResult> | undefined = undefined;
-  #inline = 0;
-  #pooled = 0;
+  /** Times of pages: decoded inline, and from being handed to the threads until they were back. */
+  readonly times = { inline: new DurationHistogram(), threads: new DurationHistogram() };
 
   constructor(options: DecodePoolOptions = {}) {
     this.#threads = options.threads ?? Math.max(1, availableParallelism() - 1);
@@ -42,16 +42,27 @@ export class DecodePool {
   }
 
   get stats() {
-    return { inline: this.#inline, pooled: this.#pooled, waiting: this.#pool?.queueSize ?? 0 };
+    return {
+      inline: this.times.inline.count,
+      pooled: this.times.threads.count,
+      waiting: this.#pool?.queueSize ?? 0,
+      threads: this.#pool?.threads.length ?? 0,
+      threadsMax: this.#threads,
+    };
   }
 
   async decode(task: DecodeTask, signal?: AbortSignal): Promise<DecodedPage> {
+    const startedMs = performance.now();
     if (decodeCost(task.page, task.context) <= this.#inlineCostUsMax) {
-      this.#inline += 1;
-      return decodeHere(task);
+      try {
+        return decodeHere(task);
+      } finally {
+        this.times.inline.record(performance.now() - startedMs);
+      }
     }
-    this.#pooled += 1;
-    const result = await this.#inThread(task, signal);
+    const result = await this.#inThread(task, signal).finally(() =>
+      this.times.threads.record(performance.now() - startedMs),
+    );
     if (result.ok) return result.decoded;
     throw fromPlainError(result.error);
   }

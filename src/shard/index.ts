@@ -13,6 +13,7 @@ export {
   type RowAnswer,
   withFreshSnapshot,
 } from './lookup.ts';
+export { type LookupTrace, STAGES, type Stage, type StageTimes } from './lookup-trace.ts';
 export { PageLoader, type PageLoaderOptions } from './page-loader.ts';
 export { READ_AHEAD_BYTES_MAX } from './read-ahead.ts';
 export { planBytes, planRow, type RowPlan } from './row-plan.ts';

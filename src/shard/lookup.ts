@@ -32,6 +32,7 @@ import {
   type Tier,
   type ValueAnswer,
 } from './encode-row.ts';
+import { LookupTrace, StageTimes } from './lookup-trace.ts';
 import type { PageLoader } from './page-loader.ts';
 import { RowKeys } from './row-keys.ts';
 
@@ -76,6 +77,8 @@ export class LookupEngine {
   readonly #rows: RowCache;
   readonly #rowKeys = new RowKeys();
   readonly #cold: Gate;
+  /** Of the lookups that waited. */
+  readonly stages: StageTimes = new StageTimes();
 
   constructor(loader: PageLoader, rows: RowCache, options: LookupEngineOptions = LOOKUP_ENGINE_DEFAULTS) {
     this.#loader = loader;
@@ -86,6 +89,11 @@ export class LookupEngine {
       name: 'lookups that read storage',
       code: 'overloaded',
     });
+  }
+
+  /** Lookups that read storage, and those that wait for their turn. */
+  get waiting(): { readonly running: number; readonly queued: number } {
+    return this.#cold;
   }
 
   /** The row's JSON text, null when the key is provably absent, undefined when something is not in memory. */
@@ -114,8 +122,7 @@ export class LookupEngine {
   }
 
   async row(snapshot: Snapshot, key: Key, projection: Projection, signal: AbortSignal): Promise<RowAnswer> {
-    return this.#cold.run(async () => {
-      const read = new ColdRead(this.#loader, signal);
+    return this.#read(signal, async (read) => {
       const place = await read.first(snapshot, key, projection.columns);
       if (place === null) return { json: null, tier: read.tier, snapshot };
       const json = await read.until(
@@ -123,7 +130,7 @@ export class LookupEngine {
         () => missingPages(place, projection.columns, read.pins),
       );
       return { json, tier: read.tier, snapshot };
-    }, signal);
+    });
   }
 
   async value(
@@ -133,15 +140,14 @@ export class LookupEngine {
     writer: ValueWriter | NestedWriter,
     signal: AbortSignal,
   ): Promise<ValueAnswer> {
-    return this.#cold.run(async () => {
-      const read = new ColdRead(this.#loader, signal);
+    return this.#read(signal, async (read) => {
       const place = await read.first(snapshot, key, [column]);
       if (place === null) return { kind: 'absent', tier: read.tier, snapshot };
       return read.until(
         () => encodeValue(place, column, writer, read.pins, read.tier, snapshot),
         () => missingPages(place, [column], read.pins),
       );
-    }, signal);
+    });
   }
 
   /**
@@ -224,10 +230,23 @@ export class LookupEngine {
     if (options.matches === 'first') {
       return this.row(snapshot, key, projection, signal).then(({ json, tier }) => ({ item: itemOfRow(json), tier }));
     }
-    return this.#cold.run(async () => {
-      const read = new ColdRead(this.#loader, signal);
+    return this.#read(signal, async (read) => {
       const rows = await read.all(snapshot, key, projection, options.limit);
       return { item: itemOfAll(rows, options), tier: read.tier };
+    });
+  }
+
+  /** One lookup that may wait, when its turn has come. */
+  #read<T>(signal: AbortSignal, work: (read: ColdRead) => Promise<T>): Promise<T> {
+    const trace = new LookupTrace();
+    const queuedMs = performance.now();
+    return this.#cold.run(async () => {
+      trace.stages.queue = performance.now() - queuedMs;
+      try {
+        return await work(new ColdRead(this.#loader, signal, trace));
+      } finally {
+        this.stages.record(trace);
+      }
     }, signal);
   }
 }

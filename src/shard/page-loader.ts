@@ -12,6 +12,7 @@ import { Block, type PageContext, type PageLocations } from '../parquet/index.ts
 import type { ChunkBlocks, LoadedPage, Need, Pins, TableFile } from '../table/index.ts';
 import { readBloomFilter, readLayout } from '../table/index.ts';
 import type { DecodePool } from './decode-pool.ts';
+import type { LookupTrace } from './lookup-trace.ts';
 import { meetStored, pin } from './stored-needs.ts';
 
 export interface PageLoaderOptions {
@@ -53,22 +54,39 @@ export class PageLoader {
     this.#inFlight = new ByteGate(this.#options.inFlightBytesMax);
   }
 
+  /** What is being fetched and decoded, and how much of it may be. */
+  get inFlight(): { readonly usedBytes: number; readonly capacityBytes: number } {
+    return this.#inFlight;
+  }
+
   /**
    * Meets all needs together and holds the pages in `pins`. Faults of the file itself come back as values, since a
-   * search can go on without that page; anything else (storage, deadline, a changed object) is thrown.
+   * search can go on without that page; anything else (storage, deadline, a changed object) is thrown. The reads that it
+   * begins stand in `trace`.
    */
-  async load(needs: readonly Need[], pins: Pins, signal: AbortSignal): Promise<readonly FailedNeed[]> {
+  async load(
+    needs: readonly Need[],
+    pins: Pins,
+    signal: AbortSignal,
+    trace?: LookupTrace,
+  ): Promise<readonly FailedNeed[]> {
     const left = await meetStored(needs, pins);
-    const outcomes = await Promise.all(left.map((need) => this.#meet(need, pins, signal)));
+    if (trace !== undefined) trace.fromDisk += needs.length - left.length;
+    const outcomes = await Promise.all(left.map((need) => this.#meet(need, pins, signal, trace)));
     return outcomes.filter((outcome) => outcome !== undefined);
   }
 
-  async #meet(need: Need, pins: Pins, signal: AbortSignal): Promise<FailedNeed | undefined> {
+  async #meet(
+    need: Need,
+    pins: Pins,
+    signal: AbortSignal,
+    trace: LookupTrace | undefined,
+  ): Promise<FailedNeed | undefined> {
     try {
       const { file, chunk } = need;
-      if (need.kind === 'page') pin(pins, need, await this.page(file, chunk, need.page, signal));
-      else if (need.kind === 'layout') await this.layout(file, chunk, signal);
-      else await this.#bloomFilter(file, chunk, signal);
+      if (need.kind === 'page') pin(pins, need, await this.page(file, chunk, need.page, signal, trace));
+      else if (need.kind === 'layout') await this.layout(file, chunk, signal, trace);
+      else await this.#bloomFilter(file, chunk, signal, trace);
       return undefined;
     } catch (thrown) {
       signal.throwIfAborted();
@@ -78,52 +96,71 @@ export class PageLoader {
     }
   }
 
-  async layout(file: TableFile, chunk: ChunkBlocks, signal: AbortSignal): Promise<void> {
+  async layout(file: TableFile, chunk: ChunkBlocks, signal: AbortSignal, trace?: LookupTrace): Promise<void> {
     if (chunk.layout !== undefined) return;
-    await this.#layouts.run(
-      chunk,
-      async (flightSignal) => {
-        const layout = await inContext(placeOf(file, chunk), () => readLayout(file, chunk.chunk, flightSignal));
-        chunk.learn(layout);
-        file.stored?.keepLayout(chunk, layout);
-      },
-      signal,
-    );
+    const read = async (flight: AbortSignal) => {
+      const options = { signal: flight, account: trace };
+      const layout = await inContext(placeOf(file, chunk), () => readLayout(file, chunk.chunk, options));
+      chunk.learn(layout);
+      file.stored?.keepLayout(chunk, layout);
+    };
+    await inFlight(this.#layouts, chunk, read, signal, trace);
   }
 
-  async #bloomFilter(file: TableFile, chunk: ChunkBlocks, signal: AbortSignal): Promise<void> {
-    await this.#bloomFilters.run(
-      chunk,
-      async (flightSignal) => {
-        const filter = await readBloomFilter(file, chunk.chunk, flightSignal);
-        chunk.learnBloomFilter(filter);
-        file.stored?.keepBloomFilter(chunk, filter);
-      },
-      signal,
-    );
+  async #bloomFilter(
+    file: TableFile,
+    chunk: ChunkBlocks,
+    signal: AbortSignal,
+    trace: LookupTrace | undefined,
+  ): Promise<void> {
+    const read = async (flight: AbortSignal) => {
+      const filter = await readBloomFilter(file, chunk.chunk, { signal: flight, account: trace });
+      chunk.learnBloomFilter(filter);
+      file.stored?.keepBloomFilter(chunk, filter);
+    };
+    await inFlight(this.#bloomFilters, chunk, read, signal, trace);
   }
 
-  page(file: TableFile, chunk: ChunkBlocks, page: number, signal: AbortSignal): Promise<LoadedPage> {
+  page(
+    file: TableFile,
+    chunk: ChunkBlocks,
+    page: number,
+    signal: AbortSignal,
+    trace?: LookupTrace,
+  ): Promise<LoadedPage> {
     let flights = this.#pages.get(chunk);
     if (flights === undefined) {
       flights = new SingleFlight();
       this.#pages.set(chunk, flights);
     }
-    return flights.run(page, (flightSignal) => this.#loadPage(file, chunk, page, flightSignal), signal);
+    return inFlight(flights, page, (flight) => this.#loadPage(file, chunk, page, flight, trace), signal, trace);
   }
 
-  async #loadPage(file: TableFile, chunk: ChunkBlocks, page: number, signal: AbortSignal): Promise<LoadedPage> {
-    await this.layout(file, chunk, signal);
+  async #loadPage(
+    file: TableFile,
+    chunk: ChunkBlocks,
+    page: number,
+    signal: AbortSignal,
+    trace: LookupTrace | undefined,
+  ): Promise<LoadedPage> {
+    await this.layout(file, chunk, signal, trace);
     const range = locationsOf(chunk).range(page);
-    return this.#inFlight.run(memoryOf(chunk, range), signal, () => this.#readPage(file, chunk, page, signal));
+    return this.#inFlight.run(memoryOf(chunk, range), signal, () => this.#readPage(file, chunk, page, signal, trace));
   }
 
-  async #readPage(file: TableFile, chunk: ChunkBlocks, page: number, signal: AbortSignal): Promise<LoadedPage> {
+  async #readPage(
+    file: TableFile,
+    chunk: ChunkBlocks,
+    page: number,
+    signal: AbortSignal,
+    trace: LookupTrace | undefined,
+  ): Promise<LoadedPage> {
     const locations = locationsOf(chunk);
     const [dictionary, bytes] = await Promise.all([
-      this.#dictionary(file, chunk, locations, signal),
-      file.store.getRange(file.object, locations.range(page), { signal }),
+      this.#dictionary(file, chunk, locations, signal, trace),
+      file.store.getRange(file.object, locations.range(page), { signal, account: trace }),
     ]);
+    trace?.pageCame();
     const firstRow = locations.firstRow(page);
     const context = this.#context(chunk, dictionary, locations.rowEnd(page) - firstRow);
     return inContext(placeOf(file, chunk, page), async () => {
@@ -142,14 +179,23 @@ export class PageLoader {
     chunk: ChunkBlocks,
     locations: PageLocations,
     signal: AbortSignal,
+    trace: LookupTrace | undefined,
   ): Promise<Block | undefined> {
     const range = locations.dictionaryRange;
     if (range === undefined || chunk.dictionary !== undefined) return chunk.dictionary;
-    return this.#dictionaries.run(chunk, (flight) => this.#loadDictionary(file, chunk, range, flight), signal);
+    const read = (flight: AbortSignal) => this.#loadDictionary(file, chunk, range, flight, trace);
+    return inFlight(this.#dictionaries, chunk, read, signal, trace);
   }
 
-  async #loadDictionary(file: TableFile, chunk: ChunkBlocks, range: ByteRange, signal: AbortSignal): Promise<Block> {
-    const page = await file.store.getRange(file.object, range, { signal });
+  async #loadDictionary(
+    file: TableFile,
+    chunk: ChunkBlocks,
+    range: ByteRange,
+    signal: AbortSignal,
+    trace: LookupTrace | undefined,
+  ): Promise<Block> {
+    const page = await file.store.getRange(file.object, range, { signal, account: trace });
+    trace?.pageCame();
     return inContext({ ...placeOf(file, chunk), page: 'dictionary' }, async () => {
       const context = this.#context(chunk, undefined, undefined);
       const { blocks } = await this.#pool.decode({ kind: 'dictionary', page, context }, signal);
@@ -171,6 +217,18 @@ export class PageLoader {
       maxPageBytes: this.#options.pageBytesMax,
     };
   }
+}
+
+/** Begins the key's flight, or joins it and says so in the trace. */
+function inFlight<K, V>(
+  flights: SingleFlight<K, V>,
+  key: K,
+  read: (signal: AbortSignal) => Promise<V>,
+  signal: AbortSignal,
+  trace: LookupTrace | undefined,
+): Promise<V> {
+  if (trace !== undefined && flights.isOthers(key, trace)) trace.shares();
+  return flights.run(key, read, signal, trace);
 }
 
 /** What a page will take while it is loaded: its bytes, and its share of what the chunk says it has when decompressed. */

@@ -19,7 +19,7 @@ import {
   type PageLocations,
   PageWalker,
 } from '../parquet/index.ts';
-import { type ObjectMeta, type ObjectStore, SMALL_OBJECT_BYTES } from '../storage/index.ts';
+import { type ObjectMeta, type ObjectStore, type RequestOptions, SMALL_OBJECT_BYTES } from '../storage/index.ts';
 import type { ChunkLayout } from './chunk-blocks.ts';
 import type { TableDisk } from './table-disk.ts';
 import { TableFile } from './table-file.ts';
@@ -143,28 +143,28 @@ function readKeyLayouts(file: TableFile, { index, bytes }: Tail): void {
 }
 
 /** Where the pages of a chunk lie and, for a key column, what they may hold. */
-export async function readLayout(file: TableFile, chunk: ColumnChunk, signal: AbortSignal): Promise<ChunkLayout> {
+export async function readLayout(file: TableFile, chunk: ColumnChunk, options: RequestOptions): Promise<ChunkLayout> {
   const wanted = indexRanges(file, chunk);
   if (wanted.offsets !== undefined) {
     const [offsets, bounds] = await Promise.all([
-      file.store.getRange(file.object, wanted.offsets, { signal }),
-      wanted.bounds && file.store.getRange(file.object, wanted.bounds, { signal }),
+      file.store.getRange(file.object, wanted.offsets, options),
+      wanted.bounds && file.store.getRange(file.object, wanted.bounds, options),
     ]);
     const layout = decodeLayout(file, chunk, offsets, bounds);
     if (layout !== undefined) return layout;
   }
-  return { locations: await walkPages(file, chunk, signal), bounds: undefined };
+  return { locations: await walkPages(file, chunk, options), bounds: undefined };
 }
 
 /** The chunk's bloom filter, or `none` where it cannot be used: it only ever saves reading, so a broken one is no fault. */
 export async function readBloomFilter(
   file: TableFile,
   chunk: ColumnChunk,
-  signal: AbortSignal,
+  options: RequestOptions,
 ): Promise<BloomFilter | 'none'> {
   let range = chunk.bloomFilterRange;
   for (let round = 0; range !== undefined && round < BLOOM_ROUNDS_MAX; round++) {
-    const bytes = await file.store.getRange(file.object, range, { signal });
+    const bytes = await file.store.getRange(file.object, range, options);
     const decoded = orUndefined(() => decodeBloomFilter(bytes, chunk, file.object.sizeBytes));
     if (decoded?.kind === 'data') return decoded.filter;
     const needed: ByteRange | undefined = decoded?.kind === 'needs' ? decoded.ranges[0] : undefined;
@@ -210,7 +210,7 @@ function orUndefined<T>(decode: () => T): T | undefined {
  * Finds the pages by their headers. Where a read is dear a chunk of modest size is read whole, and a larger one header
  * by header in pieces that hold many small pages; where reads are cheap only the headers are read.
  */
-async function walkPages(file: TableFile, chunk: ColumnChunk, signal: AbortSignal): Promise<PageLocations> {
+async function walkPages(file: TableFile, chunk: ColumnChunk, options: RequestOptions): Promise<PageLocations> {
   const { start, end } = chunk.range;
   const wholeIsCheap = !file.store.cheapReads && end - start <= WALK_WHOLE_BYTES_MAX;
   const pieceBytes = file.store.cheapReads ? WALK_PIECE_BYTES_LOCAL : WALK_PIECE_BYTES_REMOTE;
@@ -220,7 +220,7 @@ async function walkPages(file: TableFile, chunk: ColumnChunk, signal: AbortSigna
     const [needed] = step.ranges;
     if (needed === undefined) throw new ServiceError('internal', 'internal', 'a walk needs nothing and does not end');
     const pieceEnd = wholeIsCheap ? end : Math.min(end, Math.max(needed.end, needed.start + pieceBytes));
-    const bytes = await file.store.getRange(file.object, { start: needed.start, end: pieceEnd }, { signal });
+    const bytes = await file.store.getRange(file.object, { start: needed.start, end: pieceEnd }, options);
     step = walker.next(bytes, needed.start);
   }
   return step.locations;
