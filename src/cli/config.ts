@@ -29,7 +29,7 @@ export interface NodeConfig {
   readonly cacheMemoryBytes: number;
   readonly disk: { readonly path: string; readonly sizeBytes: number } | undefined;
   readonly verifyCrc: boolean;
-  readonly limits: { readonly keys: number; readonly body: number };
+  readonly limits: { readonly keys: number; readonly body: number; readonly valueInRow: number };
   readonly tables: readonly TableDefinition[];
 }
 
@@ -45,7 +45,7 @@ export interface S3Config {
 const LATER: Readonly<Record<string, readonly string[]>> = {
   '': ['cluster'],
   server: ['auth', 'tls'],
-  limits: ['gets', 'bytes', 'valueInRow'],
+  limits: ['gets', 'bytes'],
   'tables.*': [
     'latest_by',
     'partitions',
@@ -124,6 +124,9 @@ const tableSchema = z.strictObject({
 /** Below this a slab of each size of block would not fit. */
 const DISK_BYTES_MIN = 64 * 2 ** 20;
 
+/** What a value on its own may have; a row cannot show more. */
+const VALUE_BYTES_MAX = 32 * 2 ** 20;
+
 const diskSchema = z.strictObject({
   path: z.string().min(1),
   size: byteSize.default(10 * 2 ** 30).refine((bytes) => bytes >= DISK_BYTES_MIN, { error: 'expected at least 64MiB' }),
@@ -162,7 +165,13 @@ const configSchema = z.strictObject({
   parquet: z.strictObject({ verifyCrc: z.boolean().default(true) }).prefault({}),
   cache: z.strictObject({ memory: byteSize.optional(), disk: diskSchema.optional() }).prefault({}),
   limits: z
-    .strictObject({ keys: z.int().min(1).max(100_000).default(1000), body: byteSize.default(2 ** 20) })
+    .strictObject({
+      keys: z.int().min(1).max(100_000).default(1000),
+      body: byteSize.default(2 ** 20),
+      valueInRow: byteSize.default(2 ** 20).refine((bytes) => bytes >= 1 && bytes <= VALUE_BYTES_MAX, {
+        error: 'expected from 1 byte to 32MiB',
+      }),
+    })
     .prefault({}),
   tables: z
     .record(z.string().regex(TABLE_NAME_FORM, 'expected a table name of letters, digits, _ . -'), tableSchema)
@@ -291,7 +300,7 @@ function knownKeys(parent: readonly string[]): readonly string[] {
     storage: Object.keys(STORAGE_KEYS),
     parquet: ['verifyCrc'],
     cache: ['memory', 'disk'],
-    limits: ['keys', 'body'],
+    limits: ['keys', 'body', 'valueInRow'],
   };
   return (section === undefined ? undefined : sections[section]) ?? Object.keys(configSchema.shape);
 }

@@ -17,6 +17,8 @@ const GRACE_MS = 10_000;
 /** An example is a courtesy: a table whose storage is slow gets none. */
 const EXAMPLE_MS_MAX = 2_000;
 
+const LARGE_REPLY_BYTES_MIN = 64 * 2 ** 20;
+
 interface ServeOptions {
   readonly config?: string;
   readonly table?: readonly string[];
@@ -64,7 +66,13 @@ async function runServe(uris: readonly string[], options: ServeOptions): Promise
       clock: systemClock,
       onInternalError: (error) => log(`internal error: ${error.stack ?? error.message}`),
     },
-    { ...config.server, keysMax: config.limits.keys, bodyBytesMax: config.limits.body },
+    {
+      ...config.server,
+      keysMax: config.limits.keys,
+      bodyBytesMax: config.limits.body,
+      valueInRowBytes: config.limits.valueInRow,
+      largeReplyBytesMax: largeReplyBytes(config.cacheMemoryBytes),
+    },
   );
   const stopping = new AbortController();
   stopOnSignals(server, node, stopping);
@@ -82,6 +90,11 @@ async function runServe(uris: readonly string[], options: ServeOptions): Promise
   void node.sweepDisk();
   log(`ready on ${server.url}`);
   for (const table of node.catalog.tables()) process.stdout.write(`${await exampleCurl(node, table, server.url)}\n`);
+}
+
+/** An eighth of the node's memory, as pages on their way have, but room for two of the largest values. */
+function largeReplyBytes(memoryBytes: number): number {
+  return Math.max(LARGE_REPLY_BYTES_MIN, Math.floor(memoryBytes / 8));
 }
 
 /** Flags over the file, bare URIs beside both. */

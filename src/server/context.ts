@@ -4,6 +4,7 @@ import type { Clock } from '../core/index.ts';
 import type { LookupEngine, PageLoader } from '../shard/index.ts';
 import type { Catalog } from '../table/index.ts';
 import type { Encoders } from './encoders.ts';
+import type { LargeReplies } from './large-replies.ts';
 
 export interface ServerOptions {
   /** Milliseconds that a request may take when it does not say less itself. */
@@ -16,6 +17,14 @@ export interface ServerOptions {
   readonly rowsMax: number;
   /** Characters of one lookup's answer. */
   readonly answerCharactersMax: number;
+  /** Bytes of one value that a row may show. */
+  readonly valueInRowBytes: number;
+  /** Bytes of one value on its own. */
+  readonly valueBytesMax: number;
+  /** Bytes of large values being sent at once; more are told to come back. */
+  readonly largeReplyBytesMax: number;
+  /** Milliseconds that a client may take for one slice of a large value. */
+  readonly stallMs: number;
   /** Lookups by body under way at once; more are told to come back. */
   readonly lookupsMax: number;
   /** Milliseconds for a request's headers and body to arrive. */
@@ -30,6 +39,10 @@ export const SERVER_DEFAULTS: ServerOptions = {
   keysMax: 1000,
   rowsMax: 100_000,
   answerCharactersMax: 256 * 2 ** 20,
+  valueInRowBytes: 2 ** 20,
+  valueBytesMax: 32 * 2 ** 20,
+  largeReplyBytesMax: 128 * 2 ** 20,
+  stallMs: 10_000,
   lookupsMax: 64,
   requestTimeoutMs: 60_000,
   graceMs: 8_000,
@@ -73,6 +86,7 @@ export interface ServerContext {
   readonly clock: Clock;
   readonly options: ServerOptions;
   readonly encoders: Encoders;
+  readonly largeReplies: LargeReplies;
   readonly tier: MemoryState;
   readonly rows: RowsState;
   /** Undefined where there is no disk tier. */

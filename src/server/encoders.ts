@@ -33,16 +33,32 @@ export interface ValueEncoder extends Encoder {
   readonly writer: ValueWriter | NestedWriter;
 }
 
+export interface ValueLimits {
+  /** Bytes of one value that a row may show. */
+  readonly valueInRowBytes: number;
+  /** Bytes of one value on its own. */
+  readonly valueBytesMax: number;
+}
+
 export class Encoders {
+  readonly #limits: ValueLimits;
   readonly #rows = new WeakMap<Snapshot, Map<string, RowEncoder>>();
   readonly #values = new WeakMap<Snapshot, Map<string, ValueEncoder>>();
 
+  constructor(limits: ValueLimits) {
+    this.#limits = limits;
+  }
+
   row(snapshot: Snapshot, query: string): RowEncoder {
-    return kept(this.#rows, snapshot, query, () => makeRowEncoder(snapshot, query));
+    const { valueInRowBytes } = this.#limits;
+    return kept(this.#rows, snapshot, query, () => makeRowEncoder(snapshot, query, valueInRowBytes));
   }
 
   value(snapshot: Snapshot, column: string, query: string): ValueEncoder {
-    return kept(this.#values, snapshot, `${query} ${column}`, () => makeValueEncoder(snapshot, column, query));
+    const { valueBytesMax } = this.#limits;
+    return kept(this.#values, snapshot, `${query} ${column}`, () =>
+      makeValueEncoder(snapshot, column, query, valueBytesMax),
+    );
   }
 }
 
@@ -64,16 +80,17 @@ function kept<T>(bySnapshot: WeakMap<Snapshot, Map<string, T>>, snapshot: Snapsh
   return made;
 }
 
-function makeRowEncoder(snapshot: Snapshot, query: string): RowEncoder {
+function makeRowEncoder(snapshot: Snapshot, query: string, bytesMax: number): RowEncoder {
   const parameters = parseQuery(query, ['columns', 'int64', 'nonfinite']);
-  const json = jsonOptions(parameters, snapshot.definition.json);
+  const json = jsonOptions(parameters, snapshot.definition.json, bytesMax);
   const projection = snapshot.projection(columnNames(parameters, snapshot), json);
   return { projection, ...encoderOf(snapshot, projection.id, ['content-type', JSON_TYPE]) };
 }
 
 /** The content type of a value is the value's own and joins its headers later. */
-function makeValueEncoder(snapshot: Snapshot, name: string, query: string): ValueEncoder {
-  const json: JsonOptions = jsonOptions(parseQuery(query, ['int64', 'nonfinite']), snapshot.definition.json);
+function makeValueEncoder(snapshot: Snapshot, name: string, query: string, bytesMax: number): ValueEncoder {
+  const parameters = parseQuery(query, ['int64', 'nonfinite']);
+  const json: JsonOptions = jsonOptions(parameters, snapshot.definition.json, bytesMax);
   const column = snapshot.column(name);
   const { nested, ordinal } = column;
   const writer = nested ? new NestedWriter(ordinal, nested, json) : valueWriter(readableLeaf(column), json);

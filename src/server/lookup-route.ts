@@ -13,6 +13,7 @@ import { checkRequestHeaders, timeoutOf } from './conditions.ts';
 import type { ServerContext } from './context.ts';
 import { underDeadline } from './deadline.ts';
 import { keyFromJson } from './key-parts.ts';
+import { itemWithValueUrl } from './large-value.ts';
 import { type LookupRequest, parseLookup } from './lookup-body.ts';
 import { itemErrorJson } from './problem.ts';
 import { jsonOptions, parseQuery } from './query.ts';
@@ -55,7 +56,7 @@ async function answer(
     );
     const headers = ['content-type', JSON_TYPE, 'vary', 'accept', 'pointlake-snapshot', found.snapshot.id];
     const all = [...headers, 'pointlake-cache', found.tier, ...ageHeader(context, found.snapshot)];
-    respond(reply, 200, all, writeResults(lookup.keys, found.items, context.options.answerCharactersMax));
+    respond(reply, 200, all, writeResults(lookup, found, context.options.answerCharactersMax));
   } catch (thrown) {
     respondError(reply, thrown, context.onInternalError);
   }
@@ -68,7 +69,11 @@ function runLookup(
   query: string,
   signal: AbortSignal,
 ): LookupAnswer | Promise<LookupAnswer> {
-  const json = jsonOptions(parseQuery(query, ['int64', 'nonfinite']), snapshot.definition.json);
+  const json = jsonOptions(
+    parseQuery(query, ['int64', 'nonfinite']),
+    snapshot.definition.json,
+    context.options.valueInRowBytes,
+  );
   if (isEmpty(snapshot)) {
     return { items: lookup.keys.map(() => ({ status: 'not_found' })), tier: 'memory', snapshot };
   }
@@ -85,13 +90,19 @@ function readKey(snapshot: Snapshot, given: unknown): Key | ServiceError {
   }
 }
 
-function writeResults(keys: readonly unknown[], items: readonly LookupItem[], charactersMax: number): string {
+function writeResults({ keys, matches }: LookupRequest, { items, snapshot }: LookupAnswer, charactersMax: number) {
   let json = '{"results":[';
-  for (const [i, item] of items.entries()) {
+  for (const [i, plain] of items.entries()) {
+    const item = matches === 'first' ? withValueUrlOf(plain, snapshot, keys[i]) : plain;
     json += `${i === 0 ? '' : ','}{"key":${echoJson(keys[i])},"status":"${item.status}"${itemJson(item)}}`;
     if (json.length > charactersMax) throw answerTooLarge(charactersMax);
   }
   return `${json}]}`;
+}
+
+/** Keys are read again here only for values too large for their rows, which are few. */
+function withValueUrlOf(item: LookupItem, snapshot: Snapshot, given: unknown): LookupItem {
+  return 'error' in item ? itemWithValueUrl(item, snapshot, readKey(snapshot, given)) : item;
 }
 
 function itemJson(item: LookupItem): string {

@@ -47,10 +47,11 @@ function decodeForm(text: string): string {
 }
 
 /** The table's own JSON options with what the request says instead. */
-export function jsonOptions(parameters: Parameters, defaults: JsonOptions): JsonOptions {
+export function jsonOptions(parameters: Parameters, defaults: JsonOptions, valueBytesMax: number): JsonOptions {
   return {
     int64: choice(parameters, 'int64', ['number', 'string'], defaults.int64),
     nonfinite: choice(parameters, 'nonfinite', ['null', 'string'], defaults.nonfinite),
+    valueBytesMax,
   };
 }
 

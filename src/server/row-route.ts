@@ -8,13 +8,15 @@
 
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ServiceError } from '../core/index.ts';
-import { type ValueAnswer, withFreshSnapshot } from '../shard/index.ts';
-import type { Snapshot, Table } from '../table/index.ts';
+import { type LookupEngine, type ValueAnswer, withFreshSnapshot } from '../shard/index.ts';
+import type { Key, Snapshot, Table } from '../table/index.ts';
 import { checkAccepts, checkRequestHeaders, isNotModified, timeoutOf } from './conditions.ts';
 import type { ServerContext } from './context.ts';
 import { underDeadline } from './deadline.ts';
-import type { CacheTier, Encoder } from './encoders.ts';
+import type { CacheTier, Encoder, RowEncoder } from './encoders.ts';
 import { keyFromPath } from './key-parts.ts';
+import { COPIED_BYTES_MAX } from './large-replies.ts';
+import { withValueUrl } from './large-value.ts';
 import { problemOf } from './problem.ts';
 import { respond, respondEmpty, respondError, respondProblem } from './respond.ts';
 import { decodePart, readTarget, type Target } from './target.ts';
@@ -36,11 +38,26 @@ export function rowHandler(context: ServerContext): Handler {
     const encoder = encoders.row(snapshot, target.query);
     const key = keyFromPath(snapshot, target.parts);
     const timeoutMs = timeoutOf(raw.headers, context.options.deadlineMs);
-    const json = engine.tryRow(snapshot, key, encoder.projection);
+    const json = rowNow(engine, snapshot, key, encoder, target);
     if (json === undefined) return void sendColdRow(context, request, reply, table, snapshot, target, timeoutMs);
     if (json === null) return sendAbsent(context, reply, snapshot, target.parts, 'memory');
     sendFound(context, request, reply, snapshot, encoder, 'memory', json);
   };
+}
+
+/** As `tryRow`, but what is too large for the row is refused with its own URL. */
+function rowNow(
+  engine: LookupEngine,
+  snapshot: Snapshot,
+  key: Key,
+  { projection }: RowEncoder,
+  target: Target,
+): string | null | undefined {
+  try {
+    return engine.tryRow(snapshot, key, projection);
+  } catch (thrown) {
+    throw withValueUrl(thrown, snapshot.definition.name, target.parts.join('/'));
+  }
 }
 
 async function sendColdRow(
@@ -66,7 +83,7 @@ async function sendColdRow(
     if (json === null) sendAbsent(context, reply, snapshot, target.parts, tier);
     else sendFound(context, request, reply, snapshot, encoder, tier, json);
   } catch (thrown) {
-    respondError(reply, thrown, context.onInternalError);
+    respondError(reply, withValueUrl(thrown, table.name, target.parts.join('/')), context.onInternalError);
   }
 }
 
@@ -132,7 +149,10 @@ function sendValue(
   if (answer.kind === 'value') checkAccepts(request.raw.headers, answer.value.contentType);
   if (isNotModified(request.raw.headers['if-none-match'], encoder.etag)) respondEmpty(reply, 304, headers);
   else if (answer.kind === 'value') {
-    respond(reply, 200, [...headers, 'content-type', answer.value.contentType], answer.value.body);
+    const { body, contentType } = answer.value;
+    const all = [...headers, 'content-type', contentType];
+    if (typeof body === 'string' && body.length <= COPIED_BYTES_MAX) respond(reply, 200, all, body);
+    else context.largeReplies.send(reply, all, typeof body === 'string' ? Buffer.from(body) : body);
   } else respondEmpty(reply, 204, headers);
 }
 

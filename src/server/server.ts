@@ -19,6 +19,7 @@ import {
   type ServerOptions,
 } from './context.ts';
 import { Encoders } from './encoders.ts';
+import { LargeReplies } from './large-replies.ts';
 import { receiveBody } from './lookup-body.ts';
 import { lookupHandler } from './lookup-route.ts';
 import { healthHandler, readyHandler } from './operations-route.ts';
@@ -72,6 +73,8 @@ export class PointlakeServer {
   #url = '';
 
   constructor(parts: ServerParts, options: Partial<ServerOptions> = {}) {
+    const settings: ServerOptions = { ...SERVER_DEFAULTS, ...options };
+    const { largeReplyBytesMax: heldBytesMax, stallMs } = settings;
     this.#context = {
       catalog: parts.catalog,
       engine: parts.engine,
@@ -80,8 +83,9 @@ export class PointlakeServer {
       tier: parts.tier,
       rows: parts.rows,
       disk: parts.disk,
-      options: { ...SERVER_DEFAULTS, ...options },
-      encoders: new Encoders(),
+      options: settings,
+      encoders: new Encoders(settings),
+      largeReplies: new LargeReplies({ heldBytesMax, stallMs }, parts.clock),
       onInternalError: parts.onInternalError ?? (() => undefined),
       isDraining: () => this.#draining,
     };

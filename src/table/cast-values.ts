@@ -60,6 +60,10 @@ export class CastValues implements ValueReader {
     return this.#at(row) === true;
   }
 
+  byteLengthAt(row: number): number {
+    return this.bytesAt(row).length;
+  }
+
   bytesAt(row: number): Uint8Array {
     const value = this.#at(row);
     return value instanceof Uint8Array ? value : bytesOfDecimal(BigInt(value as bigint));

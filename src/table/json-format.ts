@@ -13,10 +13,13 @@ import type { Block, LeafColumn, TimeUnit } from '../parquet/index.ts';
 import { formatDate, formatLongTime, formatLongTimestamp, formatTime, formatTimestamp } from './calendar.ts';
 import { formatDecimal, MAX_DECIMAL_PRECISION, unscaledFromBytes } from './decimal.ts';
 import { shortestFloat16, shortestFloat32 } from './short-float.ts';
+import { valueTooLarge } from './value-size.ts';
 
 export interface JsonOptions {
   readonly int64: 'number' | 'string';
   readonly nonfinite: 'null' | 'string';
+  /** Bytes, as they lie in the file, of one value; a larger one is refused before its text is made. */
+  readonly valueBytesMax?: number;
 }
 
 /** What a writer asks of a block; a file of another type than the table's puts a cast between the two. */
@@ -33,6 +36,7 @@ export type ValueReader = Pick<
   | 'float32At'
   | 'float64At'
   | 'booleanAt'
+  | 'byteLengthAt'
   | 'bytesAt'
   | 'utf8At'
 >;
@@ -42,6 +46,7 @@ export type JsonWriter = (block: ValueReader, row: number) => string;
 
 export interface RawValue {
   readonly contentType: string;
+  /** Bytes are a view of the block that the value lies in. */
   readonly body: string | Uint8Array;
 }
 
@@ -62,7 +67,7 @@ export function jsonWriter(leaf: LeafColumn, options: JsonOptions): JsonWriter {
     case 'STRING':
     case 'ENUM':
     case 'JSON':
-      return stringWriter;
+      return stringWriter(leaf, options);
     case 'UUID':
       return textWriter((block, row) => formatUuid(block.bytesAt(row)));
     case 'DATE':
@@ -101,7 +106,7 @@ function physicalWriter(leaf: LeafColumn, options: JsonOptions): JsonWriter {
     case 'DOUBLE':
       return doubleWriter(options);
     default:
-      return textWriter((block, row) => base64(block.bytesAt(row)));
+      return base64Writer(leaf, options);
   }
 }
 
@@ -139,8 +144,29 @@ function fitsPhysicalType({ logicalType: type, physicalType, typeLength }: LeafC
   }
 }
 
-function stringWriter(block: ValueReader, row: number): string {
+function stringWriter({ name }: LeafColumn, { valueBytesMax }: JsonOptions): JsonWriter {
+  if (valueBytesMax === undefined) return plainStringWriter;
+  return (block, row) => {
+    if (block.isNull(row)) return 'null';
+    checkSize(block, row, valueBytesMax, name);
+    return JSON.stringify(block.utf8At(row));
+  };
+}
+
+function plainStringWriter(block: ValueReader, row: number): string {
   return block.isNull(row) ? 'null' : JSON.stringify(block.utf8At(row));
+}
+
+function base64Writer({ name }: LeafColumn, { valueBytesMax = Number.POSITIVE_INFINITY }: JsonOptions): JsonWriter {
+  return textWriter((block, row) => {
+    checkSize(block, row, valueBytesMax, name);
+    return base64(block.bytesAt(row));
+  });
+}
+
+function checkSize(block: ValueReader, row: number, bytesMax: number, column: string): void {
+  const bytes = block.byteLengthAt(row);
+  if (bytes > bytesMax) throw valueTooLarge(column, bytes, bytesMax);
 }
 
 /** For texts of ours, in which nothing needs an escape. */
@@ -251,24 +277,31 @@ const TEXT = 'text/plain; charset=utf-8';
 const JSON_TYPE = 'application/json';
 const BINARY = 'application/octet-stream';
 
+/** Texts and bytes go out as they lie in the file: nothing is decoded, and nothing copied here. */
 export function valueWriter(leaf: LeafColumn, options: JsonOptions): ValueWriter {
   const json = jsonWriter(leaf, options);
   switch (valueForm(leaf)) {
     case 'text':
-      return utf8Value(TEXT);
+      return bytesValue(TEXT, leaf, options);
     case 'json text':
-      return utf8Value(JSON_TYPE);
+      return bytesValue(JSON_TYPE, leaf, options);
     case 'binary':
-      // Copied, since the block's memory is given to other blocks while a slow client still reads.
-      return (block, row) =>
-        block.isNull(row) ? undefined : { contentType: BINARY, body: Uint8Array.from(block.bytesAt(row)) };
+      return bytesValue(BINARY, leaf, options);
     default:
       return (block, row) => (block.isNull(row) ? undefined : { contentType: JSON_TYPE, body: json(block, row) });
   }
 }
 
-function utf8Value(contentType: string): ValueWriter {
-  return (block, row) => (block.isNull(row) ? undefined : { contentType, body: block.utf8At(row) });
+function bytesValue(
+  contentType: string,
+  { name }: LeafColumn,
+  { valueBytesMax = Number.POSITIVE_INFINITY }: JsonOptions,
+): ValueWriter {
+  return (block, row) => {
+    if (block.isNull(row)) return undefined;
+    checkSize(block, row, valueBytesMax, name);
+    return { contentType, body: block.bytesAt(row) };
+  };
 }
 
 /** A JSON column's own text is its bare value, whereas inside a row it is a string. */

@@ -21,6 +21,7 @@ import type { BlockAt } from './chunk-blocks.ts';
 import { type JsonOptions, type JsonWriter, jsonWriter } from './json-format.ts';
 import { goOn, LeafCursor, skip, type Write } from './leaf-cursor.ts';
 import { type NestedType, nestedTypeOf, valueLeaf } from './nested-type.ts';
+import { checkNestedSize } from './value-size.ts';
 import { type LeafCompiler, variantWrite } from './variant-json.ts';
 
 export class NestedAssembly {
@@ -28,6 +29,7 @@ export class NestedAssembly {
   readonly leaves: readonly LeafColumn[];
   readonly #cursors: readonly LeafCursor[];
   readonly #write: Write;
+  readonly #bytesMax: number | undefined;
 
   /** `shape` is the file's, `type` the table's. */
   constructor(shape: Shape, type: NestedType, json: JsonOptions) {
@@ -35,10 +37,12 @@ export class NestedAssembly {
     this.leaves = shape.leaves;
     this.#cursors = [...cursors.values()];
     this.#write = new Compiler(cursors, json).compile(shape, type, 0);
+    this.#bytesMax = json.valueBytesMax;
   }
 
   /** The value of a row of the row group, one block for each leaf; `null` for null. */
   json(blocks: readonly BlockAt[], row: number): string {
+    if (this.#bytesMax !== undefined) checkNestedSize(blocks, row, this.#bytesMax, this.leaves[0]?.path[0] ?? '');
     const cursors = this.#cursors;
     for (let i = 0; i < cursors.length; i++) (cursors[i] as LeafCursor).open(blocks[i] as BlockAt, row);
     const text = this.#write();

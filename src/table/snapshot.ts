@@ -81,7 +81,7 @@ export class Snapshot {
 
   /** The prepared projection of these columns in this order, or of all. Throws `unknown_column` and `unsupported`. */
   projection(names: readonly string[] | undefined, json: JsonOptions = this.definition.json): Projection {
-    const cacheKey = JSON.stringify([names ?? null, json.int64, json.nonfinite]);
+    const cacheKey = JSON.stringify([names ?? null, json.int64, json.nonfinite, json.valueBytesMax ?? null]);
     const known = this.#projections.get(cacheKey);
     if (known !== undefined) return known;
     const made = new Projection(this.#chosen(names), json);

@@ -1,0 +1,104 @@
+/**
+ * Values that are too large to copy: sent in slices of the block's own bytes, as fast as the client reads.
+ *
+ * A slice is written when the one before it has left, so that a slow client makes no second copy of the value grow in the
+ * process; one that takes no slice for a while is cut off. What such replies hold beside the cache is bounded: readers of
+ * one block share it, and beyond the bound a reader is told to come back.
+ */
+
+import type { FastifyReply } from 'fastify';
+import { type Clock, ServiceError } from '../core/index.ts';
+import { respond } from './respond.ts';
+
+/** Up to here a value is copied: it may lie among others, in memory that is given to other blocks. */
+export const COPIED_BYTES_MAX: number = 64 * 1024;
+/** Enough for one write to be worth its call, little enough to come back for soon. */
+const SLICE_BYTES = 256 * 1024;
+
+export interface LargeRepliesOptions {
+  /** Bytes of distinct blocks that replies under way hold. */
+  readonly heldBytesMax: number;
+  /** Milliseconds that a client may take for one slice. */
+  readonly stallMs: number;
+}
+
+export class LargeReplies {
+  readonly #options: LargeRepliesOptions;
+  readonly #clock: Clock;
+  /** How many replies hold each block's memory. */
+  readonly #holders = new Map<ArrayBufferLike, number>();
+  #heldBytes = 0;
+
+  constructor(options: LargeRepliesOptions, clock: Clock) {
+    this.#options = options;
+    this.#clock = clock;
+  }
+
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /** Sends a 200 with these bytes, a view of a block. Throws `overloaded` when too much is on its way already. */
+  send(reply: FastifyReply, headers: readonly string[], bytes: Uint8Array): void {
+    if (bytes.length <= COPIED_BYTES_MAX) {
+      respond(reply, 200, headers, Buffer.from(bytes));
+      return;
+    }
+    const { buffer } = bytes;
+    this.#hold(buffer);
+    reply.hijack();
+    reply.raw.once('close', () => this.#release(buffer));
+    reply.raw.writeHead(200, [...headers, 'content-length', `${bytes.length}`]);
+    if (reply.request.method === 'HEAD') reply.raw.end();
+    else void this.#stream(reply.raw, bytes);
+  }
+
+  #hold(buffer: ArrayBufferLike): void {
+    const holders = this.#holders.get(buffer) ?? 0;
+    const { heldBytesMax } = this.#options;
+    // One alone passes, however large.
+    if (holders === 0 && this.#heldBytes > 0 && this.#heldBytes + buffer.byteLength > heldBytesMax) {
+      const message = `large values of ${this.#heldBytes} bytes are being sent already; come back in a moment`;
+      throw new ServiceError('overloaded', 'overloaded', message, { limit: heldBytesMax });
+    }
+    this.#holders.set(buffer, holders + 1);
+    if (holders === 0) this.#heldBytes += buffer.byteLength;
+  }
+
+  #release(buffer: ArrayBufferLike): void {
+    const holders = this.#holders.get(buffer) ?? 0;
+    if (holders > 1) {
+      this.#holders.set(buffer, holders - 1);
+      return;
+    }
+    this.#holders.delete(buffer);
+    this.#heldBytes -= buffer.byteLength;
+  }
+
+  async #stream(raw: FastifyReply['raw'], bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length && !raw.destroyed; at += SLICE_BYTES) {
+      const isTaken = raw.write(bytes.subarray(at, at + SLICE_BYTES));
+      if (!isTaken && !(await this.#drained(raw))) return;
+    }
+    raw.end();
+  }
+
+  /** False when the client left, or was cut off because it stopped reading. */
+  async #drained(raw: FastifyReply['raw']): Promise<boolean> {
+    const settled = new AbortController();
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const onDrain = () => resolve(true);
+    const onClose = () => resolve(false);
+    raw.once('drain', onDrain);
+    raw.once('close', onClose);
+    this.#clock.sleep(this.#options.stallMs, settled.signal).then(
+      () => raw.destroy(),
+      () => undefined,
+    );
+    const isDrained = await promise;
+    settled.abort();
+    raw.off('drain', onDrain);
+    raw.off('close', onClose);
+    return isDrained;
+  }
+}
