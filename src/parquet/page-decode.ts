@@ -12,6 +12,7 @@ import { corrupt, unsupported } from '../core/index.ts';
 import { Block } from './block.ts';
 import { cutBlocks, type DecodedPage, wholeBlock } from './block-writer.ts';
 import { decompress } from './codecs.ts';
+import { reusedMemory } from './encodings/decode-memory.ts';
 import type { CompressionCodec } from './file-format.ts';
 import { decodeBitPackedValidity, decodeRleValidity, type Validity } from './levels.ts';
 import { decodeNestedPages, isNested } from './nested-decode.ts';
@@ -21,6 +22,9 @@ import { decodedWidth, decodePlain, decodeValues, isDictionaryCoded } from './pa
 import type { LeafColumn } from './schema.ts';
 
 export type { PageContext } from './page-body.ts';
+
+/** The values of a flat page are cut into blocks before the next page is decoded, so all pages share this. */
+const memory = reusedMemory();
 
 /**
  * Header and body of one data page to blocks; for a repeated leaf of a chunk whose rows may go on from page to page, all
@@ -38,7 +42,7 @@ export function decodeDataPage(page: Uint8Array, context: PageContext): DecodedP
     checkRows(header, context);
     const { validity, values } =
       header.type === 'DATA_PAGE' ? openV1(page, header, context) : openV2(page, header, context);
-    const dense = decodeValues(values, header, validity.valid, context);
+    const dense = decodeValues(values, header, validity.valid, context, memory);
     if (dense.kind === 'BYTES') checkDecodedBytes(4 * rows + dense.data.length, context);
     return cutBlocks(dense, validity, rows, context.blockBytes);
   });

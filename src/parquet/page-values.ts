@@ -2,6 +2,7 @@
 
 import { corrupt, type ServiceError } from '../core/index.ts';
 import { decodeByteStreamSplit } from './encodings/byte-stream-split.ts';
+import { freshMemory, type TakeMemory } from './encodings/decode-memory.ts';
 import { decodeDeltaInt32, decodeDeltaInt64 } from './encodings/delta-binary-packed.ts';
 import { decodeDeltaByteArrays, decodeDeltaLengthByteArrays } from './encodings/delta-byte-array.ts';
 import {
@@ -26,28 +27,35 @@ export function isDictionaryCoded(header: PageHeader): boolean {
   return header.encoding === 'RLE_DICTIONARY' || header.encoding === 'PLAIN_DICTIONARY';
 }
 
-export function decodeValues(values: Uint8Array, header: PageHeader, count: number, context: PageContext): DenseValues {
+/** What comes out may lie in the page itself, or in memory of `take`. */
+export function decodeValues(
+  values: Uint8Array,
+  header: PageHeader,
+  count: number,
+  context: PageContext,
+  take: TakeMemory = freshMemory,
+): DenseValues {
   const { leaf } = context;
   // A page of nulls need not hold anything, and its codes would point into an empty dictionary.
   if (count === 0) return emptyValues(leaf);
   switch (header.encoding) {
     case 'PLAIN':
-      return decodePlain(values, leaf, count);
+      return decodePlain(values, leaf, count, take);
     case 'RLE_DICTIONARY':
     case 'PLAIN_DICTIONARY':
-      return decodeCodes(values, count, context);
+      return decodeCodes(values, count, context, take);
     case 'RLE':
       return decodeRleBooleans(values, leaf, count);
     case 'DELTA_BINARY_PACKED':
-      return decodeDelta(values, leaf, count);
+      return decodeDelta(values, leaf, count, take);
     case 'DELTA_LENGTH_BYTE_ARRAY':
       if (leaf.physicalType !== 'BYTE_ARRAY') throw wrongEncoding(header, leaf);
-      return decodeDeltaLengthByteArrays(values, count);
+      return decodeDeltaLengthByteArrays(values, count, take);
     case 'DELTA_BYTE_ARRAY':
-      return decodeDeltaStrings(values, count, header, context);
+      return decodeDeltaStrings(values, count, header, context, take);
     case 'BYTE_STREAM_SPLIT':
       if (!SPLIT_TYPES.has(leaf.physicalType)) throw wrongEncoding(header, leaf);
-      return decodeByteStreamSplit(values, fixedWidth(leaf), count);
+      return decodeByteStreamSplit(values, fixedWidth(leaf), count, take);
     case 'BIT_PACKED':
       throw wrongEncoding(header, leaf);
   }
@@ -87,19 +95,25 @@ function fixedWidth(leaf: LeafColumn): number {
   }
 }
 
-export function decodePlain(values: Uint8Array, leaf: LeafColumn, count: number): FixedValues | BytesValues {
-  if (leaf.physicalType === 'BYTE_ARRAY') return decodePlainByteArrays(values, count);
+export function decodePlain(
+  values: Uint8Array,
+  leaf: LeafColumn,
+  count: number,
+  take: TakeMemory = freshMemory,
+): FixedValues | BytesValues {
+  if (leaf.physicalType === 'BYTE_ARRAY') return decodePlainByteArrays(values, count, take);
   if (leaf.physicalType === 'BOOLEAN') return decodePlainBooleans(values, count);
   return fixedValues(values, fixedWidth(leaf), count);
 }
 
-function decodeCodes(values: Uint8Array, count: number, { dictionaryRows }: PageContext): CodeValues {
+function decodeCodes(values: Uint8Array, count: number, { dictionaryRows }: PageContext, take: TakeMemory): CodeValues {
   if (dictionaryRows === undefined)
     throw corrupt('a page holds dictionary codes but its column chunk has no dictionary');
   const bitWidth = values[0];
   if (bitWidth === undefined) throw corrupt('a page of dictionary codes ends before their bit width');
-  const codes = new Uint32Array(count);
-  if (bitWidth !== 0) decodeRleBitPacked(values, 1, values.length, bitWidth, codes, count);
+  const codes = new Uint32Array(take('values', 4 * count), 0, count);
+  if (bitWidth === 0) codes.fill(0);
+  else decodeRleBitPacked(values, 1, values.length, bitWidth, codes, count);
   let greatest = 0;
   for (let i = 0; i < count; i += 1) if (codes[i]! > greatest) greatest = codes[i]!;
   if (greatest >= dictionaryRows) {
@@ -118,26 +132,32 @@ function decodeRleBooleans(values: Uint8Array, leaf: LeafColumn, count: number):
     : decodePlainBooleans(bitmap, count);
 }
 
-function decodeDelta(values: Uint8Array, leaf: LeafColumn, count: number): FixedValues {
+function decodeDelta(values: Uint8Array, leaf: LeafColumn, count: number, take: TakeMemory): FixedValues {
   if (leaf.physicalType === 'INT32') {
-    const out = new Int32Array(count);
+    const out = new Int32Array(take('values', 4 * count), 0, count);
     decodeDeltaInt32(values, 0, values.length, out, count);
-    return { kind: 'FIXED', count, width: 4, data: new Uint8Array(out.buffer) };
+    return { kind: 'FIXED', count, width: 4, data: new Uint8Array(out.buffer, 0, 4 * count) };
   }
   if (leaf.physicalType === 'INT64') {
-    const out = new Int32Array(2 * count);
+    const out = new Int32Array(take('values', 8 * count), 0, 2 * count);
     decodeDeltaInt64(values, 0, values.length, out, count);
-    return { kind: 'FIXED', count, width: 8, data: new Uint8Array(out.buffer) };
+    return { kind: 'FIXED', count, width: 8, data: new Uint8Array(out.buffer, 0, 8 * count) };
   }
   throw corrupt(`${leaf.physicalType} values cannot be encoded as DELTA_BINARY_PACKED`);
 }
 
-function decodeDeltaStrings(values: Uint8Array, count: number, header: PageHeader, context: PageContext): DenseValues {
+function decodeDeltaStrings(
+  values: Uint8Array,
+  count: number,
+  header: PageHeader,
+  context: PageContext,
+  take: TakeMemory,
+): DenseValues {
   const { leaf } = context;
   if (leaf.physicalType !== 'BYTE_ARRAY' && leaf.physicalType !== 'FIXED_LEN_BYTE_ARRAY')
     throw wrongEncoding(header, leaf);
   const bound = Math.min(context.maxPageBytes, MAX_DECODED_BYTES);
-  const strings = decodeDeltaByteArrays(values, count, bound);
+  const strings = decodeDeltaByteArrays(values, count, bound, take);
   if (leaf.physicalType === 'BYTE_ARRAY') return strings;
   const width = fixedWidth(leaf);
   for (let i = 0; i < count; i += 1) {

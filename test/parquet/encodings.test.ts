@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { ServiceError } from '../../src/core/index.ts';
 import { decodeByteStreamSplit } from '../../src/parquet/encodings/byte-stream-split.ts';
+import { reusedMemory, type TakeMemory } from '../../src/parquet/encodings/decode-memory.ts';
 import { decodeDeltaInt32, decodeDeltaInt64 } from '../../src/parquet/encodings/delta-binary-packed.ts';
 import { decodeDeltaByteArrays, decodeDeltaLengthByteArrays } from '../../src/parquet/encodings/delta-byte-array.ts';
 import type { BytesValues } from '../../src/parquet/encodings/dense-values.ts';
@@ -161,13 +162,20 @@ function stringsOf({ data, offsets, count, gap }: BytesValues): string[] {
   );
 }
 
+/** More than was asked for, full of what another page left. */
+const usedMemory: TakeMemory = (_use, byteLength) => new Uint8Array(byteLength + 100).fill(0xaa).buffer;
+
 test('byte arrays: plain, delta lengths, delta prefixes', () => {
-  const text = fc.array(fc.string({ maxLength: 90 }), { minLength: 1, maxLength: 200 });
+  const short = fc.string({ maxLength: 90 });
+  // Long enough for the engine's own copy, of shared prefixes and of suffixes.
+  const long = fc.tuple(fc.nat(600), short).map(([length, end]) => 'x'.repeat(length) + end);
+  const text = fc.array(fc.oneof({ weight: 9, arbitrary: short }, long), { minLength: 1, maxLength: 200 });
   property(text, (strings) => {
     const values = strings.map((s) => Buffer.from(s));
     const expected = values.map((v) => v.toString('latin1'));
     const plain = Buffer.concat(values.flatMap((v) => [Buffer.from(Uint32Array.of(v.length).buffer), v]));
     assert.deepEqual(stringsOf(decodePlainByteArrays(plain, values.length)), expected);
+    assert.deepEqual(stringsOf(decodePlainByteArrays(plain, values.length, usedMemory)), expected);
 
     const lengths = deltaBinaryPacked(
       values.map((v) => BigInt(v.length)),
@@ -177,6 +185,7 @@ test('byte arrays: plain, delta lengths, delta prefixes', () => {
     );
     const joined = Buffer.concat([lengths, ...values]);
     assert.deepEqual(stringsOf(decodeDeltaLengthByteArrays(joined, values.length)), expected);
+    assert.deepEqual(stringsOf(decodeDeltaLengthByteArrays(joined, values.length, usedMemory)), expected);
 
     const sorted = values.toSorted(Buffer.compare);
     const prefixes = sorted.map((v, i) => (i === 0 ? 0 : sharedPrefix(sorted[i - 1]!, v)));
@@ -191,12 +200,28 @@ test('byte arrays: plain, delta lengths, delta prefixes', () => {
       ),
       ...suffixes,
     ]);
-    const decoded = decodeDeltaByteArrays(incremental, sorted.length, 1 << 20);
-    assert.deepEqual(
-      stringsOf(decoded),
-      sorted.map((v) => v.toString('latin1')),
-    );
+    for (const decoded of [
+      decodeDeltaByteArrays(incremental, sorted.length, 1 << 20),
+      decodeDeltaByteArrays(incremental, sorted.length, 1 << 20, usedMemory),
+    ]) {
+      assert.deepEqual(
+        stringsOf(decoded),
+        sorted.map((v) => v.toString('latin1')),
+      );
+    }
   });
+});
+
+test('memory of one use is given again, and none beyond a bound is kept', () => {
+  const take = reusedMemory();
+  const values = take('values', 10_000);
+  assert.ok(values.byteLength >= 10_000);
+  assert.equal(take('values', 5000), values);
+  assert.notEqual(take('offsets', 5000), values);
+  const large = take('values', 3 * 2 ** 20);
+  assert.equal(large.byteLength, 3 * 2 ** 20);
+  assert.notEqual(take('values', 3 * 2 ** 20), large);
+  assert.equal(take('values', 8000), values);
 });
 
 function sharedPrefix(a: Uint8Array, b: Uint8Array): number {
@@ -213,6 +238,11 @@ test('byte arrays that claim more than the page has are corrupt', () => {
   assert.throws(() => decodeDeltaLengthByteArrays(negative, 1), corrupt);
   const prefix = Buffer.concat([deltaBinaryPacked([3n], 32, 128, 4), deltaBinaryPacked([0n], 32, 128, 4)]);
   assert.throws(() => decodeDeltaByteArrays(prefix, 1, 100), corrupt, 'a prefix of nothing');
+  const deltas = (...numbers: bigint[]) => deltaBinaryPacked(numbers, 32, 128, 4);
+  const suffix = Buffer.concat([deltas(0n, 0n), deltas(2n, 3n), Buffer.from('abcd')]);
+  assert.throws(() => decodeDeltaByteArrays(suffix, 2, 100), corrupt, 'a suffix beyond the page');
+  const backwards = Buffer.concat([deltas(0n, 0n), deltas(2n, -1n), Buffer.from('abcd')]);
+  assert.throws(() => decodeDeltaByteArrays(backwards, 2, 100), corrupt, 'a suffix of less than nothing');
 });
 
 test('a bomb of shared prefixes is refused before it is allocated', () => {
@@ -251,6 +281,7 @@ test('byte stream split of every width', () => {
       const split = new Uint8Array(values.length);
       for (let i = 0; i < values.length; i += 1) split[(i % width) * count + Math.floor(i / width)] = values[i]!;
       assert.deepEqual(decodeByteStreamSplit(split, width, count).data, values);
+      assert.deepEqual(decodeByteStreamSplit(split, width, count, usedMemory).data, values);
     },
   );
   assert.throws(() => decodeByteStreamSplit(new Uint8Array(9), 4, 2), corrupt);

@@ -5,14 +5,20 @@
  */
 
 import { corrupt } from '../../core/index.ts';
+import { freshMemory, type TakeMemory } from './decode-memory.ts';
 import type { FixedValues } from './dense-values.ts';
 
-export function decodeByteStreamSplit(data: Uint8Array, width: number, count: number): FixedValues {
+export function decodeByteStreamSplit(
+  data: Uint8Array,
+  width: number,
+  count: number,
+  take: TakeMemory = freshMemory,
+): FixedValues {
   if (data.length % width !== 0 || data.length / width < count) {
     throw corrupt(`${data.length} bytes cannot be ${width} streams of ${count} values`);
   }
   const stride = data.length / width;
-  const out = new Uint8Array(count * width);
+  const out = new Uint8Array(take('values', count * width), 0, count * width);
   if (width === 4) merge4(data, stride, out, count);
   else if (width === 8) merge8(data, stride, out, count);
   else {

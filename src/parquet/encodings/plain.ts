@@ -5,12 +5,13 @@
  */
 
 import { corrupt } from '../../core/index.ts';
+import { freshMemory, type TakeMemory } from './decode-memory.ts';
 import type { BytesValues, FixedValues } from './dense-values.ts';
 
 /** Finds where each byte array starts; nothing is copied. */
-export function decodePlainByteArrays(data: Uint8Array, count: number): BytesValues {
+export function decodePlainByteArrays(data: Uint8Array, count: number, take: TakeMemory = freshMemory): BytesValues {
   if (count * 4 > data.length) throw corrupt(`${count} byte arrays do not fit in the ${data.length} bytes of the page`);
-  const offsets = new Uint32Array(count + 1);
+  const offsets = new Uint32Array(take('offsets', 4 * (count + 1)), 0, count + 1);
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   const lastLength = data.length - 4;
   let position = 0;
