@@ -15,6 +15,7 @@ import type { CoalesceOptions, HedgePolicy, StoragePrices } from '../storage/ind
 import {
   COLUMN_TYPE_NAMES,
   type ColumnDeclaration,
+  type PartitionChoice,
   parseColumnType,
   TABLE_NAME_FORM,
   type TableDefinition,
@@ -46,19 +47,7 @@ const LATER: Readonly<Record<string, readonly string[]>> = {
   '': ['cluster'],
   server: ['auth', 'tls'],
   limits: ['gets', 'bytes'],
-  'tables.*': [
-    'latest_by',
-    'partitions',
-    'keys',
-    'preload',
-    'projections',
-    'default_columns',
-    'only',
-    'require_success',
-    'index',
-    'max_shrink',
-    'settle',
-  ],
+  'tables.*': ['latest_by', 'keys', 'preload', 'projections', 'default_columns', 'index', 'max_shrink', 'settle'],
 };
 
 const STORAGE_KEYS: Readonly<Record<string, readonly string[]>> = {
@@ -84,23 +73,22 @@ const hedgeSchema = z
   })
   .transform(definedOnly);
 
+const columnType = z.string().transform((text, context) => {
+  const type = parseColumnType(text);
+  if (type !== undefined) return type;
+  context.addIssue({
+    code: 'custom',
+    message: `${JSON.stringify(text)} is no type; expected ${COLUMN_TYPE_NAMES}`,
+  });
+  return z.NEVER;
+});
+
 const columnSchema = z.strictObject({
-  type: z
-    .string()
-    .transform((text, context) => {
-      const type = parseColumnType(text);
-      if (type !== undefined) return type;
-      context.addIssue({
-        code: 'custom',
-        message: `${JSON.stringify(text)} is no type; expected ${COLUMN_TYPE_NAMES}`,
-      });
-      return z.NEVER;
-    })
-    .optional(),
+  type: columnType.optional(),
   from: z.array(z.string().min(1)).max(100).default([]),
 });
 
-const tableSchema = z.strictObject({
+const tableFields = z.strictObject({
   source: z.string().min(1),
   key: z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(16)]),
   duplicates: z
@@ -113,6 +101,11 @@ const tableSchema = z.strictObject({
   immutable: z.boolean().default(false),
   refresh: duration.optional(),
   schema: z.record(z.string().min(1), columnSchema).superRefine(refuseSharedNames).default({}),
+  partitions: z.record(z.string().min(1), columnType).default({}),
+  only: z
+    .record(z.string().min(1), z.union([z.string().min(1), z.number(), z.boolean()]).transform(String))
+    .default({}),
+  require_success: z.boolean().default(false),
   json: z
     .strictObject({
       int64: z.enum(['number', 'string']).default('number'),
@@ -120,6 +113,19 @@ const tableSchema = z.strictObject({
     })
     .prefault({}),
 });
+
+const tableSchema = tableFields.superRefine((table, context) => {
+  const isTwice = Object.keys(table.partitions).find((name) => table.schema[name] !== undefined);
+  if (isTwice !== undefined)
+    refuse(context, ['partitions', isTwice], `${isTwice} is in \`schema\` too; expected it in one of the two`);
+  if (table.require_success && Object.keys(table.only).length === 0) {
+    refuse(context, ['require_success'], 'expected `only` beside it, which says of which folders');
+  }
+});
+
+function refuse(context: z.RefinementCtx, path: string[], message: string): void {
+  context.addIssue({ code: 'custom', path, message });
+}
 
 /** Below this a slab of each size of block would not fit. */
 const DISK_BYTES_MIN = 64 * 2 ** 20;
@@ -237,6 +243,9 @@ function definitionOf(name: string, table: z.infer<typeof tableSchema>): TableDe
     source: table.source,
     key: typeof table.key === 'string' ? [table.key] : table.key,
     schema: declarationsOf(table.schema),
+    partitions: Object.entries(table.partitions).map(([column, type]) => ({ name: column, type })),
+    only: Object.entries(table.only).map(([column, text]) => choiceOf(column, text)),
+    requireSuccess: table.require_success,
     unique: table.unique,
     allowEmpty: table.allow_empty,
     required: table.required,
@@ -245,6 +254,10 @@ function definitionOf(name: string, table: z.infer<typeof tableSchema>): TableDe
     json: table.json,
     refreshMs: table.refresh,
   };
+}
+
+function choiceOf(name: string, text: string): PartitionChoice {
+  return text === 'latest' ? { kind: 'latest', name } : { kind: 'value', name, text };
 }
 
 function declarationsOf(columns: z.infer<typeof tableSchema>['schema']): readonly ColumnDeclaration[] {
@@ -291,7 +304,7 @@ function knownKeys(parent: readonly string[]): readonly string[] {
   const [section] = parent;
   if (section === 'tables') {
     if (parent[2] === 'schema') return Object.keys(columnSchema.shape);
-    return Object.keys(parent.length > 2 ? { int64: 0, nonfinite: 0 } : tableSchema.shape);
+    return Object.keys(parent.length > 2 ? { int64: 0, nonfinite: 0 } : tableFields.shape);
   }
   if (section === 'cache' && parent[1] === 'disk') return Object.keys(diskSchema.shape);
   if (parent.length > 1) return STORAGE_KEYS[parent[1] ?? ''] ?? [];

@@ -32,6 +32,8 @@ export interface ColumnReport {
   readonly name: string;
   readonly type: string;
   readonly isKey: boolean;
+  /** Its values are in the names of folders, so that the files hold no bytes of it. */
+  readonly isPartition?: true;
   readonly codecs: readonly string[];
   readonly encodings: readonly string[];
   readonly compressedBytes: number;
@@ -83,7 +85,7 @@ function fileLines(file: FileReport): readonly string[] {
 function columnCells(column: ColumnReport): readonly string[] {
   const of = (count: number) => (count === column.chunks ? 'all' : `${count}/${column.chunks}`);
   return [
-    column.isKey ? `${column.name} (key)` : column.name,
+    `${column.name}${column.isKey ? ' (key)' : ''}${column.isPartition ? ' (partition)' : ''}`,
     column.type,
     formatBytes(column.compressedBytes),
     column.compressedBytes === 0 ? '-' : (column.uncompressedBytes / column.compressedBytes).toFixed(1),

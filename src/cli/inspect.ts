@@ -97,6 +97,7 @@ function inspectColumn(snapshot: Snapshot, column: TableColumn): ColumnReport {
     name: column.name,
     type: typeName(column),
     isKey: snapshot.keyColumns.some((key) => key.name === column.name),
+    ...(column.partition === undefined ? {} : { isPartition: true }),
     codecs: [...new Set(chunks.map(({ chunk }) => chunk.codec))],
     encodings: [...new Set(chunks.flatMap(({ chunk }) => chunk.encodings))],
     compressedBytes: chunks.reduce((bytes, { chunk }) => bytes + chunk.range.end - chunk.range.start, 0),

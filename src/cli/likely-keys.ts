@@ -28,6 +28,7 @@ function score(snapshot: Snapshot, column: TableColumn, position: number): numbe
   if (position === 0) points += 1;
   if (['float', 'boolean', 'decimal'].includes(keyClassOf(leaf))) points -= 4;
   if (isClustered(snapshot, column)) points += 2;
+  if (column.partition !== undefined) points -= 4;
   return points;
 }
 
@@ -36,6 +37,7 @@ function reason(snapshot: Snapshot, column: TableColumn): string {
   const words: string[] = [leaf.physicalType];
   if (KEY_NAME.test(column.name)) words.push('named like a key');
   if (leaf.maxDefinitionLevel === 0) words.push('never null');
+  if (column.partition !== undefined) words.push('the name of a folder, for a part of a key');
   if (isClustered(snapshot, column)) words.push('the files are clustered by it');
   return words.join(', ');
 }

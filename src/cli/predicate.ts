@@ -4,9 +4,11 @@ import { compareKeys, type KeyValue, type LeafColumn } from '../parquet/index.ts
 import type { Stretch } from '../shard/index.ts';
 import {
   type BlockAt,
+  folderValue,
   parseKeyText,
   readableLeaf,
   type Snapshot,
+  type SnapshotReadableFile,
   type TableColumn,
   tableValueAt,
 } from '../table/index.ts';
@@ -35,7 +37,16 @@ export function parsePredicates(snapshot: Snapshot, texts: readonly string[]): r
   });
 }
 
-/** The rows of the stretch for which all hold; `blocks` are the predicates' own columns. */
+/** Whether the predicates on partition columns leave a file anything, so that the rest need not be opened. */
+export function folderMayHold(file: SnapshotReadableFile, predicates: readonly Predicate[]): boolean {
+  return predicates.every(({ column, leaf, operator, value }) => {
+    if (column.partition === undefined) return true;
+    const inFolder = folderValue(file, column);
+    return inFolder !== undefined && satisfies(compareKeys(leaf, inFolder.key, value), operator);
+  });
+}
+
+/** The rows of a stretch of a file that `folderMayHold` for which all hold; `blocks` are the predicates' own columns. */
 export function* rowsThatMatch(
   stretch: Stretch,
   predicates: readonly Predicate[],
@@ -52,9 +63,14 @@ function holds(
   at: BlockAt | undefined,
   row: number,
 ): boolean {
+  // Files whose folder has another value were passed over whole.
+  if (column.partition !== undefined) return true;
   if (at === undefined || at.block.isNull(row - at.firstRow)) return false;
   const found = tableValueAt(file.mapping, file.file.index.schema, column, at.block, row - at.firstRow);
-  const order = compareKeys(leaf, found, value);
+  return satisfies(compareKeys(leaf, found, value), operator);
+}
+
+function satisfies(order: number, operator: Operator): boolean {
   switch (operator) {
     case '=':
       return order === 0;

@@ -3,9 +3,15 @@
 import { Command, InvalidArgumentError } from 'commander';
 import type { Stretch } from '../shard/index.ts';
 import { scan } from '../shard/index.ts';
-import { type BlockWriter, castFaultIn, type Projection } from '../table/index.ts';
+import {
+  type BlockWriter,
+  castFaultIn,
+  folderValue,
+  type Projection,
+  type SnapshotReadableFile,
+} from '../table/index.ts';
 import { withOneTable, writeOut } from './one-table.ts';
-import { type Predicate, parsePredicates, rowsThatMatch } from './predicate.ts';
+import { folderMayHold, type Predicate, parsePredicates, rowsThatMatch } from './predicate.ts';
 import { asUsage, collectNames } from './usage.ts';
 
 /** Rows joined before they are written: large writes are cheaper than many. */
@@ -38,7 +44,8 @@ function runScan(uri: string, options: ScanOptions): Promise<void> {
     const columns = [...projection.columns, ...predicates.map(({ column }) => column)];
     let left = options.limit ?? Number.POSITIVE_INFINITY;
     if (left === 0) return;
-    for await (const stretch of scan(node.loader, snapshot, columns, new AbortController().signal)) {
+    const wanted = (file: SnapshotReadableFile) => folderMayHold(file, predicates);
+    for await (const stretch of scan(node.loader, snapshot, columns, new AbortController().signal, wanted)) {
       try {
         left -= await printStretch(stretch, projection, predicates, left);
       } catch (thrown) {
@@ -74,7 +81,7 @@ async function printStretch(
 
 function rowText(
   stretch: Stretch,
-  { fragments, nested, closing }: Projection,
+  { fragments, columns, nested, closing, writers: ofFolders }: Projection,
   writers: readonly BlockWriter[],
   row: number,
 ): string {
@@ -84,7 +91,11 @@ function rowText(
     const leaves = stretch.nested[i];
     if (leaves !== undefined)
       json += fragments[i] + (nested[i]?.assemblyFor(stretch.file.mapping)?.json(leaves, row) ?? 'null');
-    else json += fragments[i] + (at === undefined ? 'null' : writer(at.block, row - at.firstRow));
+    else if (at !== undefined) json += fragments[i] + writer(at.block, row - at.firstRow);
+    else {
+      const inFolder = folderValue(stretch.file, columns[i]);
+      json += fragments[i] + ((inFolder && ofFolders[i]?.(inFolder, row)) ?? 'null');
+    }
   }
   return json + closing;
 }

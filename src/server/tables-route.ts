@@ -166,6 +166,7 @@ function columnsOf(snapshot: Snapshot): readonly object[] {
     type: typeName(column),
     ...(column.unsupported === undefined ? { nullable: column.isNullable } : { readable: false }),
     ...(snapshot.keyColumns.includes(column) ? { key: true } : {}),
+    ...(column.partition === undefined ? {} : { partition: true }),
   }));
 }
 

@@ -10,6 +10,8 @@ import {
   type BlockWriter,
   CastValues,
   castFaultIn,
+  folderValue,
+  type JsonWriter,
   NESTED,
   type Need,
   NestedWriter,
@@ -56,7 +58,7 @@ export function encodeRow(place: RowPlace, projection: Projection, pins: Pins | 
 
 function writeRow(
   place: RowPlace,
-  { fragments, columns, nested, closing }: Projection,
+  { fragments, columns, nested, closing, writers: ofFolders }: Projection,
   writers: readonly BlockWriter[],
   pins: Pins | undefined,
 ): string | undefined {
@@ -64,7 +66,8 @@ function writeRow(
   for (let i = 0; i < columns.length; i++) {
     const position = place.file.leafPositions[columns[i]?.ordinal ?? -1] ?? -1;
     if (position < 0) {
-      const text = position === NESTED ? nestedText(place, nested[i], pins) : 'null';
+      const text =
+        position === NESTED ? nestedText(place, nested[i], pins) : folderText(place, columns[i], ofFolders[i]);
       if (text === undefined) return undefined;
       json += fragments[i] + text;
       continue;
@@ -74,6 +77,12 @@ function writeRow(
     json += fragments[i] + (writers[i] as (typeof writers)[number])(at.block, place.row - at.firstRow);
   }
   return json + closing;
+}
+
+/** The value of a column that is not in the file: its folder's, else null. */
+function folderText({ file }: RowPlace, column: TableColumn | undefined, writer: JsonWriter | undefined): string {
+  const value = folderValue(file, column);
+  return value === undefined || writer === undefined ? 'null' : writer(value, 0);
 }
 
 /** The value of a nested column, or undefined when a page of one of its leaves is missing. */
@@ -109,7 +118,11 @@ export function encodeValue(
     return { kind: 'value', value: { contentType: 'application/json', body }, tier, snapshot };
   }
   const position = place.file.leafPositions[column.ordinal] ?? -1;
-  if (position < 0) return { kind: 'null', tier, snapshot };
+  if (position < 0) {
+    const inFolder = folderValue(place.file, column);
+    const value = inFolder && writer(inFolder, 0);
+    return value === undefined ? { kind: 'null', tier, snapshot } : { kind: 'value', value, tier, snapshot };
+  }
   const at: BlockAt | undefined = place.file.file.chunk(place.rowGroup, position).at(place.row, pins);
   if (at === undefined) return undefined;
   const value = writeValue(place, column, writer, at);

@@ -1,6 +1,7 @@
 /** Real keys of a table, for the `curl` lines and examples that people copy. */
 
 import {
+  folderValue,
   type Key,
   type Need,
   type Pins,
@@ -45,6 +46,12 @@ async function keyAt(
   const pins: Pins = new Map();
   const key: Key[number][] = [];
   for (const column of keyColumns) {
+    if (column.partition !== undefined) {
+      const inFolder = folderValue(file, column);
+      if (inFolder === undefined) return undefined;
+      key.push(inFolder.key);
+      continue;
+    }
     const chunk = file.file.chunk(rowGroup, file.leafPositions[column.ordinal] ?? -1);
     await loader.layout(file.file, chunk, signal);
     if (chunk.layout === undefined) return undefined;

@@ -24,7 +24,7 @@ export interface Stretch {
   readonly rowGroup: number;
   readonly start: number;
   readonly end: number;
-  /** Undefined where the file lacks the column, and where it is nested. */
+  /** Undefined where the file lacks the column, where it is nested, and where it is a partition's. */
   readonly blocks: readonly (BlockAt | undefined)[];
   /** For each nested column that the file has, a block of each of its leaves. */
   readonly nested: readonly (readonly BlockAt[] | undefined)[];
@@ -35,15 +35,20 @@ interface ColumnBlocks {
   readonly nested: readonly (readonly BlockAt[] | undefined)[];
 }
 
-/** Every row of the snapshot, for these columns. Throws the fault of the first file or page that cannot be read. */
+/**
+ * Every row of the snapshot's files that are wanted, for these columns. Throws the fault of the first file or page that
+ * cannot be read.
+ */
 export async function* scan(
   loader: PageLoader,
   snapshot: Snapshot,
   columns: readonly TableColumn[],
   signal: AbortSignal,
+  wanted: (file: SnapshotReadableFile) => boolean = () => true,
 ): AsyncGenerator<Stretch, void> {
   for (const file of snapshot.files) {
     if (file.kind === 'broken') throw file.error;
+    if (!wanted(file)) continue;
     for (let rowGroup = 0; rowGroup < file.file.index.rowGroups; rowGroup++) {
       yield* scanRowGroup(loader, file, rowGroup, columns, signal);
     }

@@ -15,6 +15,8 @@ import { type ObjectSource, type PrefixSource, parseSourceUri, type Source } fro
 export interface ListSourceOptions extends RequestOptions {
   /** More objects than this are refused, since every one costs memory and a footer. */
   readonly maxObjects?: number;
+  /** Told the folder, with its slash, of each `_SUCCESS` below the source: its writer says so that it is complete. */
+  readonly onSuccessMarker?: ((folder: string) => void) | undefined;
 }
 
 export interface OpenedSource {
@@ -30,6 +32,7 @@ export interface StoreProvider {
 const MAX_OBJECTS = 1_000_000;
 /** A glob may look at more than it takes; this many times more, and its literal start is too short. */
 const LISTED_PER_OBJECT = 10;
+const SUCCESS_MARKER = '/_SUCCESS';
 
 /** Parses the URI, finds its store, and looks whether an undecided name is an object or a folder. */
 export async function openSource(
@@ -60,7 +63,7 @@ export async function* listSource(
   source: Source,
   options: ListSourceOptions = {},
 ): AsyncIterable<ObjectMeta> {
-  const { signal, maxObjects = MAX_OBJECTS } = options;
+  const { signal, maxObjects = MAX_OBJECTS, onSuccessMarker } = options;
   if (source.kind === 'object') {
     yield await store.head(source.key, { signal });
     return;
@@ -69,6 +72,7 @@ export async function* listSource(
   let taken = 0;
   for await (const object of store.list(source.prefix, { signal })) {
     listed += 1;
+    if (object.key.endsWith(SUCCESS_MARKER)) onSuccessMarker?.(object.key.slice(0, object.key.lastIndexOf('/') + 1));
     const belongs = belongsTo(source, object);
     if (belongs) taken += 1;
     if (taken > maxObjects || listed > maxObjects * LISTED_PER_OBJECT) throw tooMany(source, maxObjects, listed);

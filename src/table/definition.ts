@@ -13,6 +13,17 @@ export interface ColumnDeclaration {
   readonly from: readonly string[];
 }
 
+/** A column whose values are in the names of folders, and its type there. */
+export interface PartitionDeclaration {
+  readonly name: string;
+  readonly type: ColumnType;
+}
+
+/** Which value of a partition column is served: the greatest, or the one of this text. */
+export type PartitionChoice =
+  | { readonly kind: 'latest'; readonly name: string }
+  | { readonly kind: 'value'; readonly name: string; readonly text: string };
+
 export interface TableDefinition {
   readonly name: string;
   /** URI of a file, folder, prefix or glob. */
@@ -21,6 +32,12 @@ export interface TableDefinition {
   readonly key: readonly string[];
   /** No two of them share a name, older ones included. */
   readonly schema: readonly ColumnDeclaration[];
+  /** Partition columns whose type is not string. */
+  readonly partitions: readonly PartitionDeclaration[];
+  /** What is left out of the source, column by column; empty: nothing. */
+  readonly only: readonly PartitionChoice[];
+  /** Of those folders that `only` chooses from, the ones without a `_SUCCESS` in them do not count. */
+  readonly requireSuccess: boolean;
   /** At most one row has a given key, so a search stops at the first match. */
   readonly unique: boolean;
   /** A source with nothing in it is an empty table, not an error. */
@@ -48,6 +65,9 @@ export function tableDefinition(name: string, source: string, key: readonly stri
     source,
     key,
     schema: [],
+    partitions: [],
+    only: [],
+    requireSuccess: false,
     unique: false,
     allowEmpty: false,
     required: true,

@@ -20,16 +20,20 @@ import { isScalar, nodesByColumn, readableShape, type TableColumn, type TableSch
 /** In place of a leaf's position: the file lacks the column, or the column is nested and has leaves of its own. */
 const ABSENT = -1;
 export const NESTED = -2;
+/** Likewise: every row of the file has the value of the folder that the file lies in. */
+export const PARTITION = -3;
 
 export interface FileMapping {
-  /** By table column: the leaf's position in the file, -1 where it has none, `NESTED` where it has several. */
+  /** By table column: the leaf's position in the file, -1 where it has none, else `NESTED` or `PARTITION`. */
   readonly leafPositions: Int32Array;
   /** By table column, where it is nested and the file has it; undefined where it has none such. */
   readonly nested: readonly (Shape | undefined)[] | undefined;
   /** By table column, where the types differ; undefined where they differ nowhere. */
   readonly casts: readonly (Cast | undefined)[] | undefined;
-  /** By key column: the leaf's position; undefined where the file lacks one and so holds no key at all. */
+  /** By key column of the files: the leaf's position; undefined where the file lacks one and so holds no key at all. */
   readonly keyPositions: readonly number[] | undefined;
+  /** Which parts of a key those columns are; undefined where they are all. */
+  readonly keyParts: readonly number[] | undefined;
   /** By key column, where the types differ; undefined where they differ nowhere. */
   readonly keyCasts: readonly (Cast | undefined)[] | undefined;
 }
@@ -37,9 +41,11 @@ export interface FileMapping {
 export function mapFile(table: TableSchema, file: FileSchema, keyColumns: readonly TableColumn[]): FileMapping {
   const leafPositions = new Int32Array(table.columns.length).fill(ABSENT);
   const casts: (Cast | undefined)[] = new Array(table.columns.length).fill(undefined);
+  for (const { ordinal, partition } of table.columns) if (partition !== undefined) leafPositions[ordinal] = PARTITION;
   const nested: (Shape | undefined)[] = new Array(table.columns.length).fill(undefined);
   for (const [name, node] of nodesByColumn(file, table.names)) {
     const column = table.byName.get(name);
+    if (column?.partition !== undefined) continue;
     if (column?.nested !== undefined) {
       const shape = isScalar(node) ? undefined : readableShape(node);
       nested[column.ordinal] = shape;
@@ -53,12 +59,14 @@ export function mapFile(table: TableSchema, file: FileSchema, keyColumns: readon
     leafPositions[column.ordinal] = node.leaf.ordinal;
     if (cast !== 'same') casts[column.ordinal] = cast;
   }
-  const keyPositions = keyColumns.map((column) => leafPositions[column.ordinal] ?? ABSENT);
+  const inFiles = keyColumns.filter(({ partition }) => partition === undefined);
+  const keyPositions = inFiles.map((column) => leafPositions[column.ordinal] ?? ABSENT);
   return {
     leafPositions,
     nested: unlessEmpty(nested),
     casts: unlessEmpty(casts),
     keyPositions: keyPositions.includes(ABSENT) ? undefined : keyPositions,
+    keyParts: inFiles.length < keyColumns.length ? inFiles.map((column) => keyColumns.indexOf(column)) : undefined,
     keyCasts: unlessEmpty(keyColumns.map((column) => casts[column.ordinal])),
   };
 }
@@ -92,12 +100,19 @@ function nodeId(node: SchemaNode): string {
   return `${own} ${node.annotation}(${node.children.map(nodeId).join()})`;
 }
 
-/** The key by the file's own types; undefined where one of its parts is no value that the file can hold. */
-export function keyInFile({ keyCasts }: FileMapping, key: readonly KeyValue[]): readonly KeyValue[] | undefined {
-  if (keyCasts === undefined) return key;
+/**
+ * The parts of the key that are columns of the file, by the file's own types; undefined where one of them is no value
+ * that the file can hold.
+ */
+export function keyInFile(
+  { keyCasts, keyParts }: FileMapping,
+  key: readonly KeyValue[],
+): readonly KeyValue[] | undefined {
+  if (keyCasts === undefined && keyParts === undefined) return key;
   const converted: KeyValue[] = [];
   for (const [i, value] of key.entries()) {
-    const cast = keyCasts[i];
+    if (keyParts?.includes(i) === false) continue;
+    const cast = keyCasts?.[i];
     const inFile = cast === undefined ? value : cast.backward(value);
     if (inFile === undefined) return undefined;
     converted.push(inFile);

@@ -4,7 +4,13 @@ export { CastValues } from './cast-values.ts';
 export { Catalog } from './catalog.ts';
 export { type BlockAt, ChunkBlocks, type ChunkLayout, type LoadedPage, type Pins } from './chunk-blocks.ts';
 export { COLUMN_TYPE_NAMES, type ColumnType, parseColumnType } from './column-type.ts';
-export { type ColumnDeclaration, TABLE_NAME_FORM, type TableDefinition, tableDefinition } from './definition.ts';
+export {
+  type ColumnDeclaration,
+  type PartitionChoice,
+  TABLE_NAME_FORM,
+  type TableDefinition,
+  tableDefinition,
+} from './definition.ts';
 export { castFaultIn, type FileMapping, NESTED, positionsOf, tableValueAt } from './file-mapping.ts';
 export {
   type JsonOptions,
@@ -19,6 +25,7 @@ export { type CandidateRows, type Key, KeySearch, type Need, type SearchStep } f
 export type { NestedAssembly } from './nested-json.ts';
 export { NestedWriter } from './nested-writer.ts';
 export { readBloomFilter, readLayout } from './open-file.ts';
+export { folderValue } from './partition.ts';
 export { type BlockWriter, Projection } from './projection.ts';
 export { keepFresh, type RefreshEvents } from './refresher.ts';
 export { readableLeaf, type TableColumn, type TableSchema, typeName } from './schema.ts';

@@ -1,7 +1,8 @@
 /**
  * Where the rows of a key are: a search that only ever narrows, and stops to say what it needs.
  *
- *     files -> row groups (chunk bounds) -> row ranges (page bounds of every key column, intersected) -> rows
+ *     files (partition folders, bounds) -> row groups (chunk bounds)
+ *           -> row ranges (page bounds of every key column, intersected) -> rows
  *
  * Bounds decide by three values: a range is passed over only when it provably lacks the key. Inside a range the key
  * columns leapfrog: each in turn moves the row forward to its own next match until all agree on one row.
@@ -16,7 +17,8 @@ import { rangeLength, type ServiceError } from '../core/index.ts';
 import { findRow, type KeyValue } from '../parquet/index.ts';
 import type { ChunkBlocks, Pins } from './chunk-blocks.ts';
 import { type FileMapping, keyInFile } from './file-mapping.ts';
-import type { Snapshot, SnapshotReadableFile } from './snapshot.ts';
+import type { CandidateFiles } from './key-files.ts';
+import type { Snapshot, SnapshotFile, SnapshotReadableFile } from './snapshot.ts';
 import type { TableFile } from './table-file.ts';
 
 /** One value a key column, in the order of the table's key. */
@@ -62,10 +64,11 @@ export class KeySearch {
   /** Faults of files or ranges that might have held the key. */
   readonly uncovered: ServiceError[] = [];
 
-  #file = 0;
+  readonly #candidates: CandidateFiles;
+  #file: number;
   /** The key by the current file's own types. */
   #keyInFile: Key;
-  /** By mapping of files whose types are not the table's; an undefined key is no value of theirs. */
+  /** By mapping of files that lack a column of the key or have it of another type; an undefined key is none of theirs. */
   #castKeys: Map<FileMapping, Key | undefined> | undefined = undefined;
   #rowGroup = 0;
   /** The candidate ranges of the current row group, [start, end) in turn; undefined until they are planned. */
@@ -83,25 +86,33 @@ export class KeySearch {
     this.key = key;
     this.#keyInFile = key;
     this.pins = pins;
+    this.#candidates = snapshot.keyFiles.candidates(key);
+    this.#file = this.#candidates.next(0);
   }
 
   /** Goes on to the next match, or to what is missing, or to the end. */
   next(): SearchStep {
     this.#blocksLeft = BLOCKS_A_STEP_MAX;
     const files = this.snapshot.files;
-    for (; this.#file < files.length; this.#file++, this.#rowGroup = 0) {
-      const file = files[this.#file];
-      if (file === undefined) break;
-      if (file.kind === 'broken') {
-        this.uncovered.push(file.error.with({ file: file.object.key }));
-        continue;
-      }
-      if (file.keyPositions === undefined || !this.#takeKey(file.mapping)) continue;
-      while (this.#toCandidate(file.file, file.keyPositions)) {
-        const step = this.#searchRowGroup(file, file.keyPositions);
-        if (step !== 'exhausted') return step;
-        this.#nextRowGroup();
-      }
+    for (let file = files[this.#file]; file !== undefined; file = files[this.#file]) {
+      const step = this.#searchFile(file);
+      if (step !== 'exhausted') return step;
+      this.#file = this.#candidates.next(this.#file + 1);
+      this.#rowGroup = 0;
+    }
+    return 'exhausted';
+  }
+
+  #searchFile(file: SnapshotFile): SearchStep {
+    if (file.kind === 'broken') {
+      this.uncovered.push(file.error.with({ file: file.object.key }));
+      return 'exhausted';
+    }
+    if (file.keyPositions === undefined || !this.#takeKey(file.mapping)) return 'exhausted';
+    while (this.#toCandidate(file.file, file.keyPositions)) {
+      const step = this.#searchRowGroup(file, file.keyPositions);
+      if (step !== 'exhausted') return step;
+      this.#nextRowGroup();
     }
     return 'exhausted';
   }
@@ -133,7 +144,7 @@ export class KeySearch {
 
   /** False where the key is provably no value of the file's types. */
   #takeKey(mapping: FileMapping): boolean {
-    if (mapping.keyCasts === undefined) {
+    if (mapping.keyCasts === undefined && mapping.keyParts === undefined) {
       this.#keyInFile = this.key;
       return true;
     }
@@ -225,6 +236,8 @@ export class KeySearch {
   /** Moves to the next row before `end` where every key column has its value. */
   #leapfrog(file: SnapshotReadableFile, positions: readonly number[], end: number): SearchStep {
     const leaves = file.file.index.schema.leaves;
+    // The file was found by its folder, which has the whole key: every row is a match.
+    if (positions.length === 0 && this.#row < end) return this.#found(file);
     let agreed = 0;
     for (let i = 0; this.#row < end; i = (i + 1) % positions.length) {
       const position = positions[i] ?? 0;
@@ -248,13 +261,15 @@ export class KeySearch {
       }
       agreed = at.firstRow + hit === this.#row ? agreed + 1 : 1;
       this.#row = at.firstRow + hit;
-      if (agreed === positions.length) {
-        this.match = { file, rowGroup: this.#rowGroup, row: this.#row };
-        this.#row += 1;
-        return 'found';
-      }
+      if (agreed === positions.length) return this.#found(file);
     }
     return 'exhausted';
+  }
+
+  #found(file: SnapshotReadableFile): SearchStep {
+    this.match = { file, rowGroup: this.#rowGroup, row: this.#row };
+    this.#row += 1;
+    return 'found';
   }
 
   /** Moves past the current row's page of this chunk if it is known to be broken. */

@@ -66,6 +66,11 @@ export function keyText(leaf: LeafColumn, value: KeyValue): string {
   return formOf(leaf).format(value);
 }
 
+/** The value that a text says; undefined where it says none. */
+export function valueOfText(leaf: LeafColumn, text: string): KeyValue | undefined {
+  return formOf(leaf).parse(text);
+}
+
 /** The value whose text this is; undefined where there is none, or where the same value is written otherwise. */
 export function canonicalKey(leaf: LeafColumn, text: string): KeyValue | undefined {
   const form = formOf(leaf);

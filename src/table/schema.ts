@@ -1,5 +1,5 @@
 /**
- * The columns of a table: the union by name of its files' top-level columns.
+ * The columns of a table: the union by name of its files' top-level columns, and then those of its partition folders.
  *
  * A column that a file lacks reads null there. Where files give one name several types the table has the one that holds
  * them all (`widening.ts`), or the one that the operator declared (`cast.ts` says which values that takes); else they
@@ -32,6 +32,8 @@ export interface TableColumn {
   /** The feature that is missing where this version can read the column in neither way. */
   readonly unsupported: string | undefined;
   readonly isNullable: boolean;
+  /** Its position among the partition columns; undefined where it is a column of the files. */
+  readonly partition: number | undefined;
 }
 
 export interface TableSchema {
@@ -46,14 +48,24 @@ export interface NamedFileSchema {
   readonly schema: FileSchema;
 }
 
+/** A column that lies in the names of folders: it comes after those of the files, and wins over one of its name. */
+export interface SchemaPartition {
+  readonly name: string;
+  readonly type: ColumnType;
+  readonly isNullable: boolean;
+}
+
 export function uniteSchemas(
   files: readonly NamedFileSchema[],
   declarations: readonly ColumnDeclaration[] = [],
+  partitions: readonly SchemaPartition[] = [],
 ): TableSchema {
   const names = new ColumnNames(declarations);
+  const inFolders = new Set(partitions.map(({ name }) => name));
   const unions = new Map<string, ColumnUnion>();
   for (const file of files) {
     for (const [name, node] of nodesByColumn(file.schema, names)) {
+      if (inFolders.has(name)) continue;
       let union = unions.get(name);
       if (union === undefined) {
         union = new ColumnUnion(name, names.typeOf(name));
@@ -64,10 +76,16 @@ export function uniteSchemas(
   }
   // A column that was declared with a type and is in no file yet reads null, as one does that some files lack.
   for (const { name, type } of declarations) {
-    if (type !== undefined && !unions.has(name)) unions.set(name, new ColumnUnion(name, type));
+    if (type !== undefined && !unions.has(name) && !inFolders.has(name)) unions.set(name, new ColumnUnion(name, type));
   }
-  const columns = [...unions.values()].map((union, ordinal) => union.column(ordinal, files.length));
+  const ofFiles = [...unions.values()].map((union, ordinal) => union.column(ordinal, files.length));
+  const columns = [...ofFiles, ...partitions.map((column, i) => partitionColumn(column, ofFiles.length + i, i))];
   return { columns, byName: new Map(columns.map((column) => [column.name, column])), names };
+}
+
+function partitionColumn({ name, type, isNullable }: SchemaPartition, ordinal: number, at: number): TableColumn {
+  const leaf = leafOf(name, ordinal, type, isNullable);
+  return { ordinal, name, leaf, nested: undefined, unsupported: undefined, isNullable, partition: at };
 }
 
 /** The leaf of a column of one value a row; `unsupported` naming the column and the feature for any other. */
@@ -168,7 +186,8 @@ class ColumnUnion {
     const name = this.#name;
     const isNullable = this.#isOptional || this.#files < files;
     const leaf = this.#type && leafOf(name, ordinal, this.#type, isNullable);
-    return { ordinal, name, leaf, nested: this.#nested, unsupported: this.#unsupported, isNullable };
+    const kinds = { leaf, nested: this.#nested, unsupported: this.#unsupported };
+    return { ordinal, name, ...kinds, isNullable, partition: undefined };
   }
 
   /** What was seen before was nothing but nulls. */

@@ -12,6 +12,8 @@ import type { ObjectMeta } from '../storage/index.ts';
 import type { TableDefinition } from './definition.ts';
 import { type FileMapping, mapFile, schemaId } from './file-mapping.ts';
 import type { JsonOptions } from './json-format.ts';
+import { KeyFiles } from './key-files.ts';
+import { type Partition, TablePartitions } from './partition.ts';
 import { Projection } from './projection.ts';
 import { type NamedFileSchema, readableLeaf, type TableColumn, type TableSchema, uniteSchemas } from './schema.ts';
 import type { BrokenFile, TableFile } from './table-file.ts';
@@ -30,10 +32,13 @@ export interface SnapshotReadableFile {
   readonly leafPositions: Int32Array;
   /** By key column: the leaf's position; undefined where the file lacks one and so holds no key at all. */
   readonly keyPositions: readonly number[] | undefined;
+  /** By partition column, as `TableColumn` counts them; shared by all files of one folder. */
+  readonly partition: Partition;
 }
 
 export interface SnapshotBrokenFile extends BrokenFile {
   readonly kind: 'broken';
+  readonly partition: Partition;
 }
 
 export class Snapshot {
@@ -45,6 +50,7 @@ export class Snapshot {
   readonly keyColumns: readonly TableColumn[];
   readonly keyLeaves: readonly LeafColumn[];
   readonly files: readonly SnapshotFile[];
+  readonly keyFiles: KeyFiles;
   /** Rows of the readable files. */
   readonly rows: number;
   readonly #projections = new Map<string, Projection>();
@@ -54,11 +60,16 @@ export class Snapshot {
     this.createdAtMs = createdAtMs;
     this.confirmedAtMs = createdAtMs;
     const readable = files.filter(isReadable);
-    this.schema = uniteSchemas(distinctSchemas(readable), definition.schema);
+    const partitions = new TablePartitions(
+      definition,
+      files.map(({ object }) => object.key),
+    );
+    this.schema = uniteSchemas(distinctSchemas(readable), definition.schema, partitions.schema());
     this.keyColumns = readable.length === 0 ? [] : definition.key.map((name) => keyColumn(this.schema, name));
     this.keyLeaves = this.keyColumns.map(readableLeaf);
     const mappings = new Map<string, FileMapping>();
-    this.files = files.map((file) => this.#snapshotFile(file, mappings));
+    this.files = files.map((file) => this.#snapshotFile(file, partitions.of(file.object.key), mappings));
+    this.keyFiles = new KeyFiles(this.files, this.keyColumns);
     this.rows = readable.reduce((rows, file) => rows + file.index.rows, 0);
     this.id = snapshotId(
       definition,
@@ -97,14 +108,14 @@ export class Snapshot {
     return names === undefined ? this.schema.columns : [...new Set(names)].map((name) => this.column(name));
   }
 
-  #snapshotFile(file: TableFile | BrokenFile, mappings: Map<string, FileMapping>): SnapshotFile {
-    if (!isReadable(file)) return { kind: 'broken', object: file.object, error: file.error };
+  #snapshotFile(file: TableFile | BrokenFile, partition: Partition, mappings: Map<string, FileMapping>): SnapshotFile {
+    if (!isReadable(file)) return { kind: 'broken', object: file.object, error: file.error, partition };
     const { schema } = file.index;
     const id = schemaId(schema);
     const mapping = mappings.get(id) ?? mapFile(this.schema, schema, this.keyColumns);
     mappings.set(id, mapping);
     const { leafPositions, keyPositions } = mapping;
-    return { kind: 'readable', file, mapping, leafPositions, keyPositions };
+    return { kind: 'readable', file, mapping, leafPositions, keyPositions, partition };
   }
 }
 
@@ -156,7 +167,7 @@ function unknownColumn(name: string, schema: TableSchema): ServiceError {
 
 function snapshotId(definition: TableDefinition, objects: readonly ObjectMeta[]): string {
   const hash = createHash('sha256');
-  hash.update(JSON.stringify([definition.name, definition.key, definition.schema]));
+  hash.update(JSON.stringify([definition.name, definition.key, definition.schema, definition.partitions]));
   for (const object of objects) hash.update(JSON.stringify([object.key, object.eTag, object.sizeBytes]));
   return hash.digest('hex').slice(0, 16);
 }

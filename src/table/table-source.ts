@@ -12,10 +12,18 @@ import {
   StorageAccount,
   type StoreProvider,
 } from '../storage/index.ts';
+import type { PartitionChoice, TableDefinition } from './definition.ts';
 import { type ForeignFormat, foreignFormatOfKey, markerPrefixes } from './foreign-format.ts';
+import { TablePartitions } from './partition.ts';
+import { chosenObjects } from './partition-choice.ts';
 
 /** Keys looked at below a marker's prefix: a `metadata/` folder of something else may be large. */
 const MARKER_KEYS_MAX = 1000;
+
+/** What of the source is served, and how its folders are read. */
+type SourceOptions = Partial<
+  Pick<TableDefinition, 'immutable' | 'partitions' | 'schema' | 'only' | 'requireSuccess' | 'allowEmpty'>
+>;
 
 export class TableSource {
   readonly uri: string;
@@ -23,17 +31,17 @@ export class TableSource {
   /** What reading the table has cost so far. */
   readonly account: StorageAccount;
   readonly #source: Source;
-  readonly #immutable: boolean;
+  readonly #options: SourceOptions;
 
   /** Throws `invalid` on a URI that is none. */
   constructor(
     uri: string,
     stores: StoreProvider,
     account: StorageAccount = new StorageAccount(),
-    { immutable = false } = {},
+    options: SourceOptions = {},
   ) {
     this.uri = uri;
-    this.#immutable = immutable;
+    this.#options = options;
     this.account = account;
     this.#source = parseSourceUri(uri);
     this.store = stores.storeFor(this.#source);
@@ -48,9 +56,26 @@ export class TableSource {
   async list(signal: AbortSignal): Promise<readonly ObjectMeta[]> {
     const source = await resolveSource(this.store, this.#source, { signal });
     const objects: ObjectMeta[] = [];
-    for await (const object of listSource(this.store, source, { signal })) objects.push(object);
-    if (!this.#immutable && objects.some(({ eTag }) => eTag === NO_VERSION)) throw unversioned(this.uri);
-    return objects;
+    const succeeded = this.#options.requireSuccess ? new Set<string>() : undefined;
+    const onSuccessMarker = succeeded && ((folder: string) => void succeeded.add(folder));
+    for await (const object of listSource(this.store, source, { signal, onSuccessMarker })) objects.push(object);
+    const chosen = this.#chosen(objects, succeeded);
+    if (!this.#options.immutable && chosen.some(({ eTag }) => eTag === NO_VERSION)) throw unversioned(this.uri);
+    return chosen;
+  }
+
+  /** What `only` leaves. Folders that are not as declared are refused here, before any file is opened. */
+  #chosen(objects: readonly ObjectMeta[], succeeded: ReadonlySet<string> | undefined): readonly ObjectMeta[] {
+    const { partitions: declared = [], schema = [], only = [], allowEmpty = false } = this.#options;
+    if (objects.length === 0) return objects;
+    const keys = objects.map(({ key }) => key);
+    const partitions = new TablePartitions({ source: this.uri, partitions: declared, schema }, keys);
+    const names = [...declared, ...only].map(({ name }) => name);
+    const missing = names.find((name) => !partitions.hasFolder(name));
+    if (missing !== undefined) throw noFolder(this.uri, missing);
+    const chosen = chosenObjects(objects, only, partitions, succeeded);
+    if (chosen.length === 0 && !allowEmpty) throw nothingChosen(this.uri, only, succeeded !== undefined);
+    return chosen;
   }
 
   /**
@@ -82,6 +107,20 @@ function unversioned(uri: string): ServiceError {
   const { origin, pathname } = new URL(uri);
   const message = `${origin}${pathname} is served with neither a strong ETag nor Last-Modified, so a change would go unseen; if it never changes say \`immutable: true\` for this table`;
   return new ServiceError('unavailable', 'no_version', message, { source: `${origin}${pathname}` });
+}
+
+function noFolder(source: string, name: string): ServiceError {
+  const message = `no file of ${source} lies in a folder ${name}=...; name a source whose folders are partitions by ${name}, or take it out of \`partitions\` and \`only\``;
+  return new ServiceError('unavailable', 'no_partition_folder', message, { source, column: name });
+}
+
+function nothingChosen(source: string, only: readonly PartitionChoice[], needsSuccess: boolean): ServiceError {
+  const wanted = only
+    .map((choice) => `${choice.name}: ${choice.kind === 'latest' ? 'latest' : choice.text}`)
+    .join(', ');
+  const marked = needsSuccess ? ' with a _SUCCESS in it' : '';
+  const message = `there are files in ${source}, but none in a folder of \`only: {${wanted}}\`${marked}; write one, or say \`allow_empty: true\` for this table`;
+  return new ServiceError('unavailable', 'no_files', message, { source });
 }
 
 function unlessRefused(thrown: unknown): undefined {

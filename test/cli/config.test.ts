@@ -32,6 +32,9 @@ tables:
     source: 's3://lake/prod/',
     key: ['user_id'],
     schema: [],
+    partitions: [],
+    only: [],
+    requireSuccess: false,
     unique: true,
     allowEmpty: false,
     required: true,
@@ -45,6 +48,32 @@ tables:
   assert.deepEqual(
     [docs?.allowEmpty, docs?.required, docs?.plainParquet, docs?.json.int64],
     [true, false, true, 'string'],
+  );
+});
+
+test('partitions of a table, and which of them are served', () => {
+  const [table] = parse(`
+tables:
+  t: { source: a, key: id, partitions: { dt: date, hour: int64 }, only: { dt: latest, hour: 7 }, require_success: true }
+`).tables;
+  assert.deepEqual(
+    table?.partitions.map(({ name, type }) => [name, type.physicalType]),
+    [
+      ['dt', 'INT32'],
+      ['hour', 'INT64'],
+    ],
+  );
+  assert.deepEqual(table?.only, [
+    { kind: 'latest', name: 'dt' },
+    { kind: 'value', name: 'hour', text: '7' },
+  ]);
+  assert.equal(table?.requireSuccess, true);
+  const wrong = (keys: string) => () => parse(`tables:\n  t: { source: a, key: id, ${keys} }`);
+  assert.throws(wrong('partitions: { dt: day }'), /partitions\.dt: "day" is no type; expected boolean/);
+  assert.throws(wrong('require_success: true'), /require_success: expected `only` beside it/);
+  assert.throws(
+    wrong('partitions: { dt: date }, schema: { dt: { type: date } }'),
+    /partitions\.dt: dt is in `schema` too/,
   );
 });
 
@@ -83,7 +112,7 @@ test('a mistake names its line and what would be right', () => {
   const cases: readonly [string, RegExp][] = [
     ['server: { prot: 80 }', /:1: server\.prot: unknown key; expected one of host, port/],
     ['server:\n  port: eighty', /:2: server\.port: .*number/],
-    ['tables:\n  t:\n    source: a\n    key: id\n    partitions: {}', /:5: tables\.t\.partitions: not in this version/],
+    ['tables:\n  t:\n    source: a\n    key: id\n    preload: []', /:5: tables\.t\.preload: not in this version/],
     ['server:\n  auth: { apiKeys: [] }', /:2: server\.auth: not in this version/],
     ['cluster: {}', /:1: cluster: not in this version/],
     ['cache: { disk: { size: 1GiB } }', /:1: cache\.disk.*string/],
