@@ -1,77 +1,71 @@
 /**
- * The bytes of one frame of a slab, little-endian:
+ * The bytes of one frame of a slab: a payload cut into sectors of 4 KiB, each read and believed by itself.
  *
- *      0  u32  magic 0x46444c50 ("PLDF")
- *      4  u32  version
- *      8  u32  bytes of this header, a multiple of 8
- *     12  u32  CRC-32 of the header, these four bytes left out
- *     16       the identity: file (4 words), row group, column, page, ordinal, shift
- *     52  u32  bytes of the payload
- *     56  u32  0, twice
- *     64       a CRC-32 for each 4 KiB of the payload; padding to 8
- *     then     the payload
+ *        0       the next 4,080 bytes of the payload; zeros behind its end
+ *     4080  u32  which sector of the frame it is
+ *     4084  u32  a random number, the same in all sectors that were written together
+ *     4088  u32  a hash of the block's identity
+ *     4092  u32  CRC-32 of all that, begun with another hash of the identity, the payload's length and its form
  *
- * A frame counts only when all of it agrees: a write that a crash cut short leaves checksums that do not, whichever of
- * its sectors arrived.
+ * So a lookup reads the one sector that holds its value, and a sector of another block, another place or another write
+ * never passes for it, whatever a crash left in the frame. 4,080 is a multiple of 8: no number lies in two sectors.
  */
 
 import { crc32 } from 'node:zlib';
-import type { BlockIdentity } from './disk-identity.ts';
 
-const FRAME_MAGIC = 0x4644_4c50;
-const FRAME_VERSION = 1;
-const FIXED_BYTES = 64;
 export const SECTOR_BYTES = 4096;
+export const SECTOR_PAYLOAD_BYTES = 4080;
+const NUMBER_AT = SECTOR_PAYLOAD_BYTES;
+const STAMP_AT = 4084;
+const TAG_AT = 4088;
+const CHECKSUM_AT = 4092;
+
+/** What the sectors of a block are known by. */
+export interface FrameMarks {
+  /** What their checksums begin with. */
+  readonly seed: number;
+  readonly tag: number;
+}
+
+/** A frame that seems to hold a block. */
+export interface FoundFrame {
+  readonly location: number;
+  readonly high: number;
+  readonly low: number;
+  readonly fd: number;
+  readonly position: number;
+  readonly byteLength: number;
+  readonly form: number;
+  readonly marks: FrameMarks;
+  /** Of the first sector that was read; the others must have the same. */
+  stamp: number | undefined;
+}
+
+/** Even an empty payload has a sector, which says that it is one. */
+export function sectorsOf(payloadBytes: number): number {
+  return Math.max(1, Math.ceil(payloadBytes / SECTOR_PAYLOAD_BYTES));
+}
 
 export function frameBytesOf(payloadBytes: number): number {
-  return headerBytesOf(payloadBytes) + payloadBytes;
+  return sectorsOf(payloadBytes) * SECTOR_BYTES;
 }
 
-function headerBytesOf(payloadBytes: number): number {
-  return Math.ceil((FIXED_BYTES + 4 * Math.ceil(payloadBytes / SECTOR_BYTES)) / 8) * 8;
-}
-
-/** Writes header and payload to the start of `target`; returns their length. */
-export function encodeFrame(target: Buffer, identity: BlockIdentity, payload: Uint8Array): number {
-  const headerBytes = headerBytesOf(payload.length);
-  target.fill(0, 0, headerBytes);
-  const { file, rowGroup, column, page, ordinal, shift } = identity;
-  const words = [FRAME_MAGIC, FRAME_VERSION, headerBytes, 0, ...file, rowGroup, column, page, ordinal, shift];
-  for (const [at, word] of [...words, payload.length].entries()) target.writeUInt32LE(word, 4 * at);
-  for (let start = 0, at = FIXED_BYTES; start < payload.length; start += SECTOR_BYTES, at += 4) {
-    target.writeUInt32LE(crc32(payload.subarray(start, start + SECTOR_BYTES)), at);
+/** Fills `target`, which has `frameBytesOf` the payload. `stamp` tells this write from others. */
+export function encodeFrame(target: Buffer, marks: FrameMarks, payload: Uint8Array, stamp: number): void {
+  for (let sector = 0, at = 0; at < target.length; sector++, at += SECTOR_BYTES) {
+    const part = payload.subarray(sector * SECTOR_PAYLOAD_BYTES, (sector + 1) * SECTOR_PAYLOAD_BYTES);
+    target.set(part, at);
+    target.fill(0, at + part.length, at + NUMBER_AT);
+    target.writeUInt32LE(sector, at + NUMBER_AT);
+    target.writeUInt32LE(stamp, at + STAMP_AT);
+    target.writeUInt32LE(marks.tag, at + TAG_AT);
+    target.writeUInt32LE(crc32(target.subarray(at, at + CHECKSUM_AT), marks.seed), at + CHECKSUM_AT);
   }
-  target.writeUInt32LE(headerChecksum(target, headerBytes), 12);
-  target.set(payload, headerBytes);
-  return headerBytes + payload.length;
 }
 
-/** The payload, a view of `frame`, where every checksum and the identity are right; undefined otherwise. */
-export function openFrame(frame: Buffer, identity: BlockIdentity): Uint8Array | undefined {
-  if (frame.length < FIXED_BYTES || frame.readUInt32LE(0) !== FRAME_MAGIC) return undefined;
-  if (frame.readUInt32LE(4) !== FRAME_VERSION) return undefined;
-  const headerBytes = frame.readUInt32LE(8);
-  const payloadBytes = frame.readUInt32LE(52);
-  if (headerBytes !== headerBytesOf(payloadBytes) || headerBytes + payloadBytes > frame.length) return undefined;
-  if (headerChecksum(frame, headerBytes) !== frame.readUInt32LE(12) || !isOf(frame, identity)) return undefined;
-  const payload = frame.subarray(headerBytes, headerBytes + payloadBytes);
-  for (let start = 0, at = FIXED_BYTES; start < payloadBytes; start += SECTOR_BYTES, at += 4) {
-    if (crc32(payload.subarray(start, start + SECTOR_BYTES)) !== frame.readUInt32LE(at)) return undefined;
-  }
-  return payload;
-}
-
-function isOf(frame: Buffer, { file, rowGroup, column, page, ordinal, shift }: BlockIdentity): boolean {
-  for (let word = 0; word < 4; word++) if (frame.readUInt32LE(16 + 4 * word) !== file[word]) return false;
-  return (
-    frame.readUInt32LE(32) === rowGroup &&
-    frame.readUInt32LE(36) === column &&
-    frame.readUInt32LE(40) === page &&
-    frame.readUInt32LE(44) === ordinal &&
-    frame.readUInt32LE(48) === shift
-  );
-}
-
-function headerChecksum(frame: Buffer, headerBytes: number): number {
-  return crc32(frame.subarray(16, headerBytes), crc32(frame.subarray(0, 12)));
+/** The stamp of the sector at byte `at`, if that is the given sector of the block; else undefined. */
+export function sectorStamp(bytes: Buffer, at: number, sector: number, { seed, tag }: FrameMarks): number | undefined {
+  if (bytes.readUInt32LE(at + NUMBER_AT) !== sector || bytes.readUInt32LE(at + TAG_AT) !== tag) return undefined;
+  const checksum = crc32(bytes.subarray(at, at + CHECKSUM_AT), seed);
+  return checksum === bytes.readUInt32LE(at + CHECKSUM_AT) ? bytes.readUInt32LE(at + STAMP_AT) : undefined;
 }

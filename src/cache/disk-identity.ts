@@ -1,11 +1,12 @@
 /**
  * What a stored block is of: the version of a file, and the place in it.
  *
- * Blocks are found by 64 bits of hash, which two blocks may share; so each frame on disk carries its whole identity, and
- * what is read counts only when that is the one asked for.
+ * Blocks are found by 64 bits of hash, which two blocks may share; so each sector on disk carries 64 more, made of other
+ * words of the file's digest, and what is read counts only when those are of the block that was asked for.
  */
 
 import { createHash } from 'node:crypto';
+import type { FrameMarks } from './disk-frame.ts';
 
 /**
  * Part of every identity: to be raised whenever decoding the same page gives other bytes than before, since what an
@@ -61,6 +62,17 @@ export function lowHash({ file, rowGroup, column, page, ordinal, shift }: BlockI
   hash = mix(hash, shift);
   hash = mix(hash, column);
   return finish(mix(hash, rowGroup));
+}
+
+/** By what the sectors of a block are known, if it has so many bytes of this form. */
+export function marksOf(identity: BlockIdentity, byteLength: number, form: number): FrameMarks {
+  const { file, rowGroup, column, page, ordinal, shift } = identity;
+  let seed = mix(mix(file[2] ?? 0, byteLength), form);
+  seed = mix(mix(mix(seed, column), ordinal), rowGroup);
+  seed = finish(mix(mix(seed, page), shift));
+  let tag = mix(mix(file[3] ?? 0, page), column);
+  tag = finish(mix(mix(mix(tag, rowGroup), shift), ordinal));
+  return { seed, tag };
 }
 
 /** The steps of MurmurHash3 (Austin Appleby, public domain). */

@@ -1,9 +1,12 @@
 /**
- * Whether the next read of the disk tier may hold up the event loop.
+ * Whether the next read of the disk tier may hold up the event loop, and whose turn it is.
  *
  * Bytes in the page cache come in microseconds, and a thread hop costs more than they do; bytes that a device must fetch
  * take too long to wait for. Nothing says beforehand which it will be, so the last reads tell: a synchronous one that was
  * slow sends the next ones to threads, then one is tried again, and as long as that is slow, ever more seldom.
+ *
+ * What may be read at once is still bounded for each turn of the event loop: whoever comes later has the next turn, after
+ * the sockets were looked at, since fast reads in threads would cost all requests more than the wait costs one.
  */
 
 /** Slower than any read from the page cache, faster than most devices. */
@@ -19,24 +22,27 @@ export class ReadPace {
   #nextAside = ASIDE_MIN;
   #turnMs = 0;
   #isTurnKnown = false;
+  /** Lookups that have the next turns, one entry each; the limit on lookups that wait bounds it. */
+  readonly #waiting: (() => void)[] = [];
 
-  /** Asks for one read: true to read at once, false to wait for it. */
+  /** Asks for one read: true to read at once, false to wait for a thread. */
   mayHoldUp(): boolean {
-    if (this.#aside > 0) {
-      this.#aside -= 1;
-      return false;
-    }
-    return this.#turnMs < TURN_MS_MAX;
+    if (this.#aside === 0) return true;
+    this.#aside -= 1;
+    return false;
+  }
+
+  /** Undefined where reading may go on now; else resolves in a turn where it may. */
+  turn(): Promise<void> | undefined {
+    if (this.#turnMs < TURN_MS_MAX || this.#aside > 0) return undefined;
+    return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
   tookAtOnce(ms: number): void {
     this.#turnMs += ms;
     if (!this.#isTurnKnown) {
       this.#isTurnKnown = true;
-      setImmediate(() => {
-        this.#turnMs = 0;
-        this.#isTurnKnown = false;
-      });
+      setImmediate(() => this.#endTurn());
     }
     if (ms <= SLOW_MS) {
       this.#nextAside = ASIDE_MIN;
@@ -44,5 +50,22 @@ export class ReadPace {
     }
     this.#aside = this.#nextAside;
     this.#nextAside = Math.min(ASIDE_MAX, this.#nextAside * 2);
+  }
+
+  #endTurn(): void {
+    this.#turnMs = 0;
+    this.#isTurnKnown = false;
+    this.#wake();
+  }
+
+  /** One after another, as long as what they read leaves time; the rest when this turn has ended as well. */
+  #wake(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) return;
+    next();
+    // What `next` set going runs before this.
+    queueMicrotask(() => {
+      if (this.#turnMs < TURN_MS_MAX) this.#wake();
+    });
   }
 }

@@ -2,8 +2,8 @@
  * One slab file: frames of one size, and a table that says which blocks they hold.
  *
  *     0            header: magic, version, slab bytes, frame bytes, generation, checksum; 4 KiB
- *     4 KiB        table: pages of 4 KiB, each a header (checksum, page, generation) and 340 entries of
- *                  hash (high, low) and length, all zero where the frame is free
+ *     4 KiB        table: pages of 4 KiB, each a header (checksum, page, generation) and 255 entries of
+ *                  hash (high, low), payload length and form + 1, all zero where the frame is free
  *     then         frames
  *
  * A frame's place follows from its number. The table is written after the frames it tells of and only to find them again
@@ -14,14 +14,20 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, ftruncateSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
-import { SECTOR_BYTES } from './disk-frame.ts';
+import { frameBytesOf, SECTOR_BYTES } from './disk-frame.ts';
 
 const SLAB_MAGIC = 0x4253_4c50;
-const SLAB_VERSION = 1;
+/** 1 had frames that could only be believed whole. */
+const SLAB_VERSION = 2;
 const HEADER_WORDS = 6;
-const ENTRY_BYTES = 12;
+const ENTRY_BYTES = 16;
 const TABLE_HEADER_BYTES = 16;
 const ENTRIES_A_PAGE = Math.floor((SECTOR_BYTES - TABLE_HEADER_BYTES) / ENTRY_BYTES);
+
+const FORM_MAX = 254;
+
+/** Bytes of memory that a frame takes. */
+export const FRAME_MEMORY_BYTES = 14;
 
 /** A frame holds nothing, a block, a block read since the hand passed, or is being written. */
 export const FREE = 0;
@@ -40,8 +46,10 @@ export class Slab {
   readonly states: Uint8Array;
   readonly highs: Uint32Array;
   readonly lows: Uint32Array;
-  /** Bytes of header and payload in each frame. */
+  /** Bytes of the payload in each frame. */
   readonly lengths: Uint32Array;
+  /** What its owner wants to know of a payload before it reads any of it; less than 255. */
+  readonly forms: Uint8Array;
   /** Frames from here on were never used. */
   fresh = 0;
   /** Reads since slabs were last compared. */
@@ -59,6 +67,7 @@ export class Slab {
     this.highs = new Uint32Array(this.frames);
     this.lows = new Uint32Array(this.frames);
     this.lengths = new Uint32Array(this.frames);
+    this.forms = new Uint8Array(this.frames);
   }
 
   /** A new file. Throws what the system throws. */
@@ -121,6 +130,7 @@ export class Slab {
       bytes.writeUInt32LE(this.highs[frame] ?? 0, at);
       bytes.writeUInt32LE(this.lows[frame] ?? 0, at + 4);
       bytes.writeUInt32LE(this.lengths[frame] ?? 0, at + 8);
+      bytes.writeUInt32LE(1 + (this.forms[frame] ?? 0), at + 12);
     }
     bytes.writeUInt32LE(crc32(bytes.subarray(4)), 0);
     return bytes;
@@ -156,10 +166,12 @@ export class Slab {
     const end = Math.min(this.frames, first + ENTRIES_A_PAGE);
     for (let frame = first, at = TABLE_HEADER_BYTES; frame < end; frame++, at += ENTRY_BYTES) {
       const length = bytes.readUInt32LE(at + 8);
-      if (length === 0 || length > this.frameBytes) continue;
+      const form = bytes.readUInt32LE(at + 12) - 1;
+      if (form < 0 || form > FORM_MAX || frameBytesOf(length) > this.frameBytes) continue;
       this.highs[frame] = bytes.readUInt32LE(at);
       this.lows[frame] = bytes.readUInt32LE(at + 4);
       this.lengths[frame] = length;
+      this.forms[frame] = form;
       this.states[frame] = USED;
       this.fresh = frame + 1;
     }

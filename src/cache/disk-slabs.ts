@@ -3,7 +3,7 @@
  *
  *     hash --(open addressing)--> location = slab x 2^18 + frame --> place in the file
  *
- * A slab's frames are of one size, and sizes grow by at most a quarter, so that little is wasted. Within a size
+ * A slab's frames are of one size, and sizes grow by at most an eighth, so that little is wasted. Within a size
  * blocks leave by CLOCK: the hand spares one that was read since it last passed. Slabs move between sizes: one that
  * has no slab takes the least read one, and one that turned over a whole slab's worth takes from a size that is read less
  * than half as much.
@@ -12,7 +12,7 @@
 import { unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { SECTOR_BYTES } from './disk-frame.ts';
-import { FREE, framesOf, Slab, USED, VISITED, WRITING } from './disk-slab.ts';
+import { FRAME_MEMORY_BYTES, FREE, framesOf, Slab, USED, VISITED, WRITING } from './disk-slab.ts';
 
 const FRAME_BITS = 18;
 const SLABS_MAX = 2 ** 14 - 1;
@@ -72,7 +72,9 @@ export class DiskSlabs {
 
   /** Bytes of memory that finding blocks takes. */
   get byteSize(): number {
-    return this.#slots.byteLength + this.#slabs.reduce((bytes, slab) => bytes + (slab?.frames ?? 0) * 13, 0);
+    return (
+      this.#slots.byteLength + this.#slabs.reduce((bytes, slab) => bytes + (slab?.frames ?? 0) * FRAME_MEMORY_BYTES, 0)
+    );
   }
 
   /** The greatest frame there can be. */
@@ -128,8 +130,8 @@ export class DiskSlabs {
     return location;
   }
 
-  /** The frame now holds the block of this hash, in place of any other that did. */
-  commit(location: number, high: number, low: number, length: number): void {
+  /** The frame now holds the block of this hash, in place of any other that did; `length` is its payload's. */
+  commit(location: number, high: number, low: number, length: number, form: number): void {
     const before = this.find(high, low);
     if (before >= 0) this.forget(before);
     const slab = this.slabOf(location);
@@ -140,6 +142,7 @@ export class DiskSlabs {
     slab.highs[frame] = high;
     slab.lows[frame] = low;
     slab.lengths[frame] = length;
+    slab.forms[frame] = form;
     this.#insert(location, low);
     this.#blocks += 1;
   }
@@ -219,10 +222,10 @@ export class DiskSlabs {
     return size;
   }
 
-  /** 1 to 8 sectors, then four sizes to each doubling, and last a slab of one frame. */
+  /** 1 to 16 sectors, then eight sizes to each doubling, and last a slab of one frame. */
   #classBytes(bytes: number): number {
     const sectors = Math.max(1, Math.ceil(bytes / SECTOR_BYTES));
-    const step = 2 ** Math.max(0, Math.ceil(Math.log2(sectors)) - 3);
+    const step = 2 ** Math.max(0, Math.ceil(Math.log2(sectors)) - 4);
     return Math.min(this.frameBytesMax, Math.ceil(sectors / step) * step * SECTOR_BYTES);
   }
 

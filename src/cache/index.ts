@@ -13,6 +13,7 @@ export {
   WHOLE_PAGE_SHIFT,
 } from './disk-identity.ts';
 export type { DiskIo } from './disk-io.ts';
+export type { DiskParts } from './disk-parts.ts';
 export type { DiskTier, DiskTierState } from './disk-tier.ts';
 export { CacheEntry, MemoryTier, type MemoryTierStats } from './memory-tier.ts';
 export { RowCache, type RowCacheStats } from './row-cache.ts';

@@ -41,15 +41,15 @@ const BLOCK_VERSION = 1;
 export const FLAG_NULLS = 1;
 const FLAG_SEALED = 2;
 export const FLAG_ASCII = 4;
-const FLAG_REPEATED = 8;
+export const FLAG_REPEATED = 8;
 const KNOWN_FLAGS = FLAG_NULLS | FLAG_SEALED | FLAG_ASCII;
 const KNOWN_NESTED_FLAGS = FLAG_SEALED | FLAG_REPEATED;
 
 export type BlockKind = 'FIXED' | 'BYTES' | 'CODES';
-const NESTED_CODE = 4;
+export const NESTED_CODE = 4;
 
 const KIND_CODES: Readonly<Record<BlockKind, number>> = { FIXED: 1, BYTES: 2, CODES: 3 };
-const KINDS: readonly (BlockKind | undefined)[] = [undefined, 'FIXED', 'BYTES', 'CODES'];
+export const KINDS: readonly (BlockKind | undefined)[] = [undefined, 'FIXED', 'BYTES', 'CODES'];
 
 assert(new Uint8Array(new Uint32Array([1]).buffer)[0] === 1, 'blocks need a little-endian machine');
 
@@ -121,7 +121,7 @@ export function allocateNestedBlock(rows: number, isRepeated: boolean, entries: 
   return { buffer, ...places };
 }
 
-function nestedPlaces(rows: number, isRepeated: boolean, entries: number) {
+export function nestedPlaces(rows: number, isRepeated: boolean, entries: number) {
   const repetitionStart = BLOCK_HEADER_BYTES + (isRepeated ? 4 * (rows + 1) : 0);
   const definitionStart = repetitionStart + (isRepeated ? entries : 0);
   return { repetitionStart, definitionStart, valuesStart: padTo8(definitionStart + entries) };

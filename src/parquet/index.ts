@@ -27,6 +27,7 @@ export { decodePageHeader, type PageHeader } from './page-header.ts';
 export { decodeColumnIndex, PageBounds } from './page-index.ts';
 export { decodeOffsetIndex, PageLocations } from './page-locations.ts';
 export { PageWalker, type WalkStep } from './page-walker.ts';
+export { formOf, type RowOfBlock, rowOfBlock, rowOfDictionary } from './row-block.ts';
 export type {
   FileSchema,
   LeafColumn,

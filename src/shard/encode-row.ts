@@ -151,7 +151,7 @@ export function missingPages(place: RowPlace, columns: readonly TableColumn[], p
       if (chunk.layout === undefined) needs.push({ kind: 'layout', file, chunk });
       else if (chunk.at(place.row, pins) === undefined) {
         const { row } = place;
-        needs.push({ kind: 'page', file, chunk, page: chunk.layout.locations.pageOf(row), row });
+        needs.push({ kind: 'page', file, chunk, page: chunk.layout.locations.pageOf(row), row, only: 'row' });
       }
     }
   }

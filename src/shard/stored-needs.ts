@@ -1,8 +1,8 @@
 /**
  * The tier between memory and storage: what a lookup lacks and the disk has.
  *
- * A page is met by the one block that holds the row. While the disk answers from the page cache all of it happens at
- * once, without a promise.
+ * A page is met by the one block that holds the row, or by that row alone. While the disk answers from the page cache all
+ * of it happens at once, without a promise; when this turn of the event loop has read enough, the rest waits for the next.
  */
 
 import type { LoadedPage, Need, Pins } from '../table/index.ts';
@@ -11,15 +11,33 @@ import type { LoadedPage, Need, Pins } from '../table/index.ts';
 export function meetStored(needs: readonly Need[], pins: Pins): readonly Need[] | Promise<readonly Need[]> {
   const left: Need[] = [];
   const waiting: Promise<void>[] = [];
-  const settle = (need: Need, isMet: boolean) => {
-    if (!isMet) left.push(need);
-  };
-  for (const need of needs) {
+  const done = meetFrom(0, needs, pins, left, waiting);
+  if (done === undefined && waiting.length === 0) return left;
+  return (done ?? Promise.resolve()).then(() => Promise.all(waiting)).then(() => left);
+}
+
+function meetFrom(
+  first: number,
+  needs: readonly Need[],
+  pins: Pins,
+  left: Need[],
+  waiting: Promise<void>[],
+): Promise<void> | undefined {
+  for (let at = first; at < needs.length; at++) {
+    const need = needs[at];
+    if (need === undefined) break;
+    const turn = need.file.stored?.turn();
+    if (turn !== undefined) return turn.then(() => meetFrom(at, needs, pins, left, waiting));
     const isMet = meetOne(need, pins);
-    if (isMet instanceof Promise) waiting.push(isMet.then((met) => settle(need, met)));
-    else settle(need, isMet);
+    if (isMet instanceof Promise) {
+      waiting.push(
+        isMet.then((met) => {
+          if (!met) left.push(need);
+        }),
+      );
+    } else if (!isMet) left.push(need);
   }
-  return waiting.length === 0 ? left : Promise.all(waiting).then(() => left);
+  return undefined;
 }
 
 function meetOne(need: Need, pins: Pins): boolean | Promise<boolean> {
@@ -29,9 +47,10 @@ function meetOne(need: Need, pins: Pins): boolean | Promise<boolean> {
   if (need.kind === 'page') {
     if (chunk.layout === undefined) return false;
     const row = need.row ?? chunk.layout.locations.firstRow(need.page);
-    return taken(stored.page(chunk, need.page, row), (loaded) => {
-      chunk.admit(need.page, loaded);
-      pin(pins, need, loaded);
+    const found = need.only === 'row' ? stored.row(chunk, need.page, row) : stored.block(chunk, need.page, row);
+    return taken(found, ({ kind, page }) => {
+      if (kind === 'block') chunk.admit(need.page, page);
+      pin(pins, need, page);
     });
   }
   if (need.kind === 'layout') {

@@ -34,6 +34,8 @@ export type Need =
       readonly page: number;
       /** The row of it that is wanted first; of what is only likely to be wanted, none. */
       readonly row?: number;
+      /** Where nothing but that row will be read. */
+      readonly only?: 'row';
     };
 
 /** Rows of one row group, [firstRow, endRow), that may hold the key. */

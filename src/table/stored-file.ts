@@ -4,27 +4,39 @@
  * A block is asked for by its row. How many rows the blocks of a page hold is not known beforehand; there are few powers
  * of two, and asking whether a block is there costs no read. What comes back was checked against its checksums; whatever
  * does not fit is treated as missing.
+ *
+ * Where one row is all that is wanted, only its bytes are read, and made a block of their own that memory does not keep.
+ * A block that is wanted in that way again within a while is read whole, to be kept.
  */
 
 import {
   BLOOM_FILTER_RECORD,
   type BlockIdentity,
   DICTIONARY_PAGE,
+  type DiskParts,
   type DiskTier,
   type FileIdentity,
   LAYOUT_RECORD,
   WHOLE_PAGE_SHIFT,
 } from '../cache/index.ts';
 import { ServiceError } from '../core/index.ts';
-import { Block, BloomFilter } from '../parquet/index.ts';
+import { Block, BloomFilter, formOf, type RowOfBlock, rowOfBlock, rowOfDictionary } from '../parquet/index.ts';
 import type { ChunkBlocks, ChunkLayout, LoadedPage } from './chunk-blocks.ts';
 import { decodeLayout, encodeLayout } from './layout-record.ts';
 
 type Stored<T> = T | undefined | Promise<T | undefined>;
 
+/** What was found of a page: a block of it, for memory to keep, or one row for whoever asked. */
+export interface StoredPage {
+  readonly kind: 'block' | 'row';
+  readonly page: LoadedPage;
+}
+
 export class StoredFile {
   readonly identity: FileIdentity;
   readonly #tier: DiskTier;
+  /** By which shift the blocks of a chunk were last found: those of its pages are mostly alike. */
+  readonly #shifts = new WeakMap<ChunkBlocks, number>();
   /** Blocks that are being read by a thread. */
   readonly #reading = new Map<string, Promise<Uint8Array | undefined>>();
 
@@ -33,16 +45,31 @@ export class StoredFile {
     this.#tier = tier;
   }
 
+  /** Undefined where reading may go on in this turn of the event loop; else resolves in one where it may. */
+  turn(): Promise<void> | undefined {
+    return this.#tier.turn();
+  }
+
   /** The page with the block that holds the row, and no other; undefined where that is not on disk. */
-  page(chunk: ChunkBlocks, page: number, row: number): Stored<LoadedPage> {
-    const locations = chunk.layout?.locations;
-    if (locations === undefined) return undefined;
-    const firstRow = locations.firstRow(page);
-    const rows = locations.rowEnd(page) - firstRow;
-    const identity = this.#find(chunk, page, row - firstRow, rows);
-    if (identity === undefined) return undefined;
-    const place: BlockPlace = { firstRow, rows, shift: identity.shift, ordinal: identity.ordinal };
-    return then(this.#read(identity), (bytes) => this.#pageOf(chunk, bytes, place));
+  block(chunk: ChunkBlocks, page: number, row: number): Stored<StoredPage> {
+    const found = this.#find(chunk, page, row);
+    return found && this.#blockAt(chunk, found);
+  }
+
+  /** The same where nothing but the row is wanted, of which then no more may come. */
+  row(chunk: ChunkBlocks, page: number, row: number): Stored<StoredPage> {
+    const found = this.#find(chunk, page, row);
+    if (found === undefined) return undefined;
+    if (this.#tier.touch(found.identity)) return this.#blockAt(chunk, found);
+    const rowInBlock = row - found.firstRow - found.rowsBefore;
+    return then(this.#rowOf(found.identity, found.blockRows, rowInBlock), (got) => {
+      if (got.kind === 'row') return onlyRow(got.block, row);
+      // The rows of a nested leaf may have many codes.
+      if (got.kind !== 'code') return this.#blockAt(chunk, found);
+      return then(this.#valueOf(chunk, got.code), (value) =>
+        value.kind === 'row' ? onlyRow(value.block, row) : undefined,
+      );
+    });
   }
 
   /** Offers all blocks of a page that was decoded. */
@@ -63,7 +90,8 @@ export class StoredFile {
     block: Block,
     wantedAgain?: boolean,
   ): void {
-    this.#tier.offer({ ...this.#placeOf(chunk), page, ordinal, shift }, bytesOf(block), wantedAgain);
+    const identity = { ...this.#placeOf(chunk), page, ordinal, shift };
+    this.#tier.offer(identity, bytesOf(block), wantedAgain, formOf(block));
   }
 
   keepDictionary(chunk: ChunkBlocks, dictionary: Block, wantedAgain?: boolean): void {
@@ -101,16 +129,40 @@ export class StoredFile {
     return { ...this.#placeOf(chunk), page, ordinal: 0, shift: 0 };
   }
 
-  /** The block of the page that holds the row, counted from the page's first, by whichever shift it is there. */
-  #find(chunk: ChunkBlocks, page: number, row: number, rows: number): BlockIdentity | undefined {
-    const place = { ...this.#placeOf(chunk), page };
-    const whole = { ...place, ordinal: 0, shift: WHOLE_PAGE_SHIFT };
-    if (this.#tier.has(whole)) return whole;
-    for (let shift = 0; 2 ** shift < rows; shift++) {
-      const identity = { ...place, ordinal: row >>> shift, shift };
-      if (this.#tier.has(identity)) return identity;
+  /** The block of the page that holds the row, by whichever shift it is there. */
+  #find(chunk: ChunkBlocks, page: number, row: number): FoundBlock | undefined {
+    const locations = chunk.layout?.locations;
+    if (locations === undefined) return undefined;
+    const firstRow = locations.firstRow(page);
+    const rows = locations.rowEnd(page) - firstRow;
+    const at = (shift: number) => this.#foundAt(chunk, page, row, firstRow, rows, shift);
+    const known = this.#shifts.get(chunk);
+    const found = known === undefined ? undefined : at(known);
+    if (found !== undefined) return found;
+    for (let shift = 0; shift <= WHOLE_PAGE_SHIFT; shift++) {
+      const isPossible = 2 ** shift < rows || shift === WHOLE_PAGE_SHIFT;
+      const other = isPossible ? at(shift) : undefined;
+      if (other === undefined) continue;
+      this.#shifts.set(chunk, shift);
+      return other;
     }
     return undefined;
+  }
+
+  #foundAt(
+    chunk: ChunkBlocks,
+    page: number,
+    row: number,
+    firstRow: number,
+    rows: number,
+    shift: number,
+  ): FoundBlock | undefined {
+    const ordinal = shift === WHOLE_PAGE_SHIFT ? 0 : (row - firstRow) >>> shift;
+    const identity = { ...this.#placeOf(chunk), page, ordinal, shift };
+    if (!this.#tier.has(identity)) return undefined;
+    const rowsBefore = shift === WHOLE_PAGE_SHIFT ? 0 : ordinal * 2 ** shift;
+    const blockRows = Math.min(shift === WHOLE_PAGE_SHIFT ? rows : 2 ** shift, rows - rowsBefore);
+    return { identity, firstRow, rows, rowsBefore, blockRows };
   }
 
   /** One read for all who wait for the same block. */
@@ -128,23 +180,37 @@ export class StoredFile {
     return reading;
   }
 
-  #pageOf(chunk: ChunkBlocks, bytes: Uint8Array, place: BlockPlace): Stored<LoadedPage> {
-    const block = unlessCorrupt(() => Block.open(bytes.buffer, bytes.byteOffset, bytes.length));
-    const rowsBefore = place.shift === WHOLE_PAGE_SHIFT ? 0 : place.ordinal * 2 ** place.shift;
-    const expected = Math.min(
-      place.shift === WHOLE_PAGE_SHIFT ? place.rows : 2 ** place.shift,
-      place.rows - rowsBefore,
-    );
-    if (block === undefined || block.rows !== expected) return undefined;
-    const { firstRow, rows, shift } = place;
-    const blocks: Block[] = [];
-    blocks[place.ordinal] = block;
-    const loaded = { firstRow, rows, shift, blocks };
-    if (block.kind !== 'CODES') return loaded;
-    return then(chunk.dictionary ?? this.#dictionary(chunk), (dictionary) => {
-      block.dictionary = dictionary;
-      return loaded;
+  #blockAt(chunk: ChunkBlocks, found: FoundBlock): Stored<StoredPage> {
+    return then(this.#read(found.identity), (bytes) => {
+      const block = unlessCorrupt(() => Block.open(bytes.buffer, bytes.byteOffset, bytes.length));
+      if (block === undefined || block.rows !== found.blockRows) return undefined;
+      const blocks: Block[] = [];
+      blocks[found.identity.ordinal] = block;
+      const { firstRow, rows, identity } = found;
+      const whole: StoredPage = { kind: 'block', page: { firstRow, rows, shift: identity.shift, blocks } };
+      if (block.kind !== 'CODES') return whole;
+      return then(chunk.dictionary ?? this.#dictionary(chunk), (dictionary) => {
+        block.dictionary = dictionary;
+        return whole;
+      });
     });
+  }
+
+  /** One row of a block, of which no more than that is read; `rows` is what the block holds, where that is known. */
+  #rowOf(identity: BlockIdentity, rows: number | undefined, row: number): Stored<RowOfBlock> {
+    const parts = this.#tier.parts(identity);
+    if (parts === undefined) return undefined;
+    const got = readRow(parts, rows, row);
+    if (got instanceof Promise) return got.finally(() => parts.release());
+    parts.release();
+    return got;
+  }
+
+  /** What a code stands for. */
+  #valueOf(chunk: ChunkBlocks, code: number): Stored<RowOfBlock> {
+    const { dictionary } = chunk;
+    if (dictionary !== undefined) return unlessCorrupt(() => rowOfDictionary(dictionary, code));
+    return this.#rowOf(this.#record(chunk, DICTIONARY_PAGE), undefined, code);
   }
 
   #dictionary(chunk: ChunkBlocks): Stored<Block> {
@@ -154,11 +220,30 @@ export class StoredFile {
   }
 }
 
-interface BlockPlace {
+interface FoundBlock {
+  readonly identity: BlockIdentity;
+  /** Of the page. */
   readonly firstRow: number;
   readonly rows: number;
-  readonly shift: number;
-  readonly ordinal: number;
+  /** Of the page, before the block; and of the block. */
+  readonly rowsBefore: number;
+  readonly blockRows: number;
+}
+
+/** Reads what the row takes, step by step: each step is at most one more read of sectors that are not there yet. */
+function readRow(parts: DiskParts, rows: number | undefined, row: number): Stored<RowOfBlock> {
+  for (;;) {
+    const got = unlessCorrupt(() => rowOfBlock(parts, parts.form, rows, row));
+    if (got?.kind !== 'wants') return got;
+    const isRead = parts.read();
+    if (isRead instanceof Promise) return isRead.then((settled) => (settled ? readRow(parts, rows, row) : undefined));
+    if (!isRead) return undefined;
+  }
+}
+
+/** A page that seems to hold nothing but the row. */
+function onlyRow(block: ArrayBuffer, row: number): StoredPage {
+  return { kind: 'row', page: { firstRow: row, rows: 1, shift: 0, blocks: [Block.open(block)] } };
 }
 
 /** At once where the value is there already: a hop through a promise costs more than reading cached bytes. */

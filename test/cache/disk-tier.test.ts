@@ -207,7 +207,7 @@ test('writes that fail are counted and logged once; what was stored is still rea
   const { cache, lines } = open(folder, { io });
   await put(cache, 200);
   const { written, faults, dropped } = cache.blocks.state;
-  assert.ok(written > 50 && written < 100 && faults >= 1 && dropped > 50, JSON.stringify(cache.blocks.state));
+  assert.ok(written > 40 && written < 100 && faults >= 1 && dropped > 50, JSON.stringify(cache.blocks.state));
   assert.equal(lines.length, 1);
   assert.match(lines[0] ?? '', /ENOSPC/);
   assert.equal(await countRight(cache, 200), written);

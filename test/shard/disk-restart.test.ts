@@ -128,6 +128,8 @@ for (const [name, options] of layouts) {
       const answer = await ask(second.node, ASKED);
       context.diagnostic(`first answer ${(performance.now() - started).toFixed(1)} ms after the start`);
       assert.deepEqual([answer.json, answer.tier], [expected(ASKED), 'disk']);
+      // What is read again rises to memory.
+      assert.equal((await ask(second.node, ASKED)).tier, 'disk');
       assert.equal((await ask(second.node, ASKED)).tier, 'memory');
       await askMany(second.node, 1000);
       assert.deepEqual(second.trace.gets, []);
