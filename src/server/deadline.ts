@@ -35,6 +35,8 @@ export async function underDeadline<T>(
   } finally {
     timer.abort();
     reply.raw.off('close', onClose);
+    // A request that failed by one of its reads has no use for the others.
+    deadline.abort(requestOver());
   }
 }
 
@@ -53,6 +55,10 @@ function aborted(signal: AbortSignal, running: Promise<unknown>): Promise<never>
 function timedOut(timeoutMs: number): ServiceError {
   const message = `there was no answer within ${timeoutMs} ms; ask again, since what was fetched is kept, or allow more time`;
   return new ServiceError('timeout', 'timeout', message, { timeout_ms: timeoutMs });
+}
+
+function requestOver(): ServiceError {
+  return new ServiceError('timeout', 'timeout', 'the request was answered before this read was done');
 }
 
 function clientGone(): ServiceError {

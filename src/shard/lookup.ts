@@ -63,11 +63,11 @@ export interface LookupAnswer {
 }
 
 export interface LookupEngineOptions {
-  /** Lookups that may wait for storage at once; four times as many may queue. */
+  /** Lookups that may wait for storage at once, those of one table alone half of them; four times as many may queue. */
   readonly coldLookupsMax: number;
 }
 
-const LOOKUP_ENGINE_DEFAULTS: LookupEngineOptions = { coldLookupsMax: 256 };
+const LOOKUP_ENGINE_DEFAULTS: LookupEngineOptions = { coldLookupsMax: 512 };
 
 /** Keys of one batch that wait for storage at once. */
 const BATCH_COLD_MAX = 64;
@@ -122,7 +122,7 @@ export class LookupEngine {
   }
 
   async row(snapshot: Snapshot, key: Key, projection: Projection, signal: AbortSignal): Promise<RowAnswer> {
-    return this.#read(signal, async (read) => {
+    return this.#read(snapshot, signal, async (read) => {
       const place = await read.first(snapshot, key, projection.columns);
       if (place === null) return { json: null, tier: read.tier, snapshot };
       const json = await read.until(
@@ -140,7 +140,7 @@ export class LookupEngine {
     writer: ValueWriter | NestedWriter,
     signal: AbortSignal,
   ): Promise<ValueAnswer> {
-    return this.#read(signal, async (read) => {
+    return this.#read(snapshot, signal, async (read) => {
       const place = await read.first(snapshot, key, [column]);
       if (place === null) return { kind: 'absent', tier: read.tier, snapshot };
       return read.until(
@@ -230,24 +230,28 @@ export class LookupEngine {
     if (options.matches === 'first') {
       return this.row(snapshot, key, projection, signal).then(({ json, tier }) => ({ item: itemOfRow(json), tier }));
     }
-    return this.#read(signal, async (read) => {
+    return this.#read(snapshot, signal, async (read) => {
       const rows = await read.all(snapshot, key, projection, options.limit);
       return { item: itemOfAll(rows, options), tier: read.tier };
     });
   }
 
   /** One lookup that may wait, when its turn has come. */
-  #read<T>(signal: AbortSignal, work: (read: ColdRead) => Promise<T>): Promise<T> {
+  #read<T>(snapshot: Snapshot, signal: AbortSignal, work: (read: ColdRead) => Promise<T>): Promise<T> {
     const trace = new LookupTrace();
     const queuedMs = performance.now();
-    return this.#cold.run(async () => {
-      trace.stages.queue = performance.now() - queuedMs;
-      try {
-        return await work(new ColdRead(this.#loader, signal, trace));
-      } finally {
-        this.stages.record(trace);
-      }
-    }, signal);
+    return this.#cold.run(
+      async () => {
+        trace.stages.queue = performance.now() - queuedMs;
+        try {
+          return await work(new ColdRead(this.#loader, signal, trace));
+        } finally {
+          this.stages.record(trace);
+        }
+      },
+      signal,
+      snapshot.definition.name,
+    );
   }
 }
 

@@ -145,7 +145,12 @@ export class PageLoader {
   ): Promise<LoadedPage> {
     await this.layout(file, chunk, signal, trace);
     const range = locationsOf(chunk).range(page);
-    return this.#inFlight.run(memoryOf(chunk, range), signal, () => this.#readPage(file, chunk, page, signal, trace));
+    return this.#inFlight.run(
+      memoryOf(chunk, range),
+      signal,
+      () => this.#readPage(file, chunk, page, signal, trace),
+      file.store,
+    );
   }
 
   async #readPage(

@@ -3,6 +3,10 @@
  *
  * Without the second bound a slow store would collect waiters until memory ends; with it the caller learns at once that
  * it should come back later. A waiter whose signal aborts leaves the queue and takes no turn.
+ *
+ * Work may belong to a group: a bucket, a table. A group takes another turn, or another place in the queue, only while
+ * it has fewer than are free. So one alone has half of all, n that hang leave an (n + 1)th of it free between them, and
+ * whoever comes next finds room however many hang already (the dynamic threshold of Choudhury and Hahne, ToN 1998).
  */
 
 import { ServiceError } from '../core/index.ts';
@@ -16,10 +20,19 @@ export interface GateOptions {
   readonly code?: string;
 }
 
+/** Where there are no groups all work is one, and may have everything. */
+interface Group {
+  readonly isBounded: boolean;
+  running: number;
+  readonly waiters: Set<() => void>;
+}
+
 export class Gate {
   readonly #options: GateOptions;
-  readonly #waiters = new Set<() => void>();
+  /** Those that run or wait, the one that has had its turn longest ago first. */
+  readonly #groups = new Map<unknown, Group>();
   #running = 0;
+  #queued = 0;
 
   constructor(options: GateOptions) {
     this.#options = options;
@@ -30,54 +43,103 @@ export class Gate {
   }
 
   get queued(): number {
-    return this.#waiters.size;
+    return this.#queued;
   }
 
   /** Runs `work` when its turn comes; throws `overloaded` when the queue is full. */
-  async run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async run<T>(work: () => Promise<T>, signal?: AbortSignal, groupId?: unknown): Promise<T> {
     signal?.throwIfAborted();
-    if (this.#running < this.#options.maxConcurrent) this.#running += 1;
-    else await this.#wait(signal);
+    const group = this.#groupOf(groupId);
+    if (this.#mayRun(group)) this.#enter(group);
+    else await this.#wait(groupId, group, signal);
     try {
       return await work();
     } finally {
-      this.#leave();
+      this.#leave(groupId, group);
     }
   }
 
   /** Runs `work` if there is a turn for it now; undefined when it would have to wait. */
-  tryRun<T>(work: () => Promise<T>): Promise<T> | undefined {
-    return this.#running < this.#options.maxConcurrent ? this.run(work) : undefined;
+  tryRun<T>(work: () => Promise<T>, groupId?: unknown): Promise<T> | undefined {
+    const group = this.#groups.get(groupId);
+    const mayRun = group === undefined ? this.#running < this.#options.maxConcurrent : this.#mayRun(group);
+    return mayRun ? this.run(work, undefined, groupId) : undefined;
   }
 
-  /** The turn is handed over by `#leave`, which keeps it counted, so that nobody slips in between. */
-  #wait(signal: AbortSignal | undefined): Promise<void> {
-    const { maxConcurrent, maxQueued, name, code = 'storage_overloaded' } = this.#options;
-    if (this.#waiters.size >= maxQueued) {
-      const message = `${maxConcurrent} ${name} run and ${maxQueued} wait already; come back later or raise the limit`;
-      throw new ServiceError('overloaded', code, message, { maxConcurrent, maxQueued });
+  #groupOf(id: unknown): Group {
+    let group = this.#groups.get(id);
+    if (group === undefined) {
+      group = { isBounded: id !== undefined, running: 0, waiters: new Set() };
+      this.#groups.set(id, group);
     }
+    return group;
+  }
+
+  #mayRun(group: Group): boolean {
+    const free = this.#options.maxConcurrent - this.#running;
+    return free > (group.isBounded ? group.running : 0);
+  }
+
+  #enter(group: Group): void {
+    group.running += 1;
+    this.#running += 1;
+  }
+
+  /** The turn is taken by `#handOver`, which counts it at once, so that nobody slips in between. */
+  #wait(id: unknown, group: Group, signal: AbortSignal | undefined): Promise<void> {
+    this.#checkQueue(id, group);
     return new Promise<void>((resolve, reject) => {
       const onTurn = () => {
         signal?.removeEventListener('abort', onAbort);
         resolve();
       };
       const onAbort = () => {
-        this.#waiters.delete(onTurn);
+        group.waiters.delete(onTurn);
+        this.#queued -= 1;
+        this.#forget(id, group);
         reject(signal?.reason);
       };
-      this.#waiters.add(onTurn);
+      group.waiters.add(onTurn);
+      this.#queued += 1;
       signal?.addEventListener('abort', onAbort, { once: true });
     });
   }
 
-  #leave(): void {
-    const [next] = this.#waiters;
-    if (next === undefined) {
-      this.#running -= 1;
-      return;
+  #checkQueue(id: unknown, group: Group): void {
+    const { maxConcurrent, maxQueued, name, code = 'storage_overloaded' } = this.#options;
+    const free = maxQueued - this.#queued;
+    if (free > (group.isBounded ? group.waiters.size : 0)) return;
+    this.#forget(id, group);
+    const [running, queued] = [this.#running, this.#queued];
+    const message = `${running} ${name} run and ${queued} wait already; come back later or raise the limit`;
+    throw new ServiceError('overloaded', code, message, { maxConcurrent, maxQueued });
+  }
+
+  #leave(id: unknown, group: Group): void {
+    group.running -= 1;
+    this.#running -= 1;
+    this.#forget(id, group);
+    while (this.#handOver());
+  }
+
+  /** Whoever waits in a group that may run takes a turn, and its group is then the last to be asked; false where nobody may. */
+  #handOver(): boolean {
+    for (const [id, group] of this.#groups) {
+      if (group.waiters.size === 0 || !this.#mayRun(group)) continue;
+      const [next] = group.waiters;
+      if (next === undefined) continue;
+      group.waiters.delete(next);
+      this.#queued -= 1;
+      this.#enter(group);
+      this.#groups.delete(id);
+      this.#groups.set(id, group);
+      next();
+      return true;
     }
-    this.#waiters.delete(next);
-    next();
+    return false;
+  }
+
+  #forget(id: unknown, group: Group): void {
+    if (group.running === 0 && group.waiters.size === 0) this.#groups.delete(id);
   }
 }

@@ -25,7 +25,7 @@ export interface StorageSettings {
   readonly retry?: Partial<RetryPolicy>;
   /** When slow GETs to S3 are asked a second time; false: never. */
   readonly hedge?: Partial<HedgePolicy> | false;
-  /** GETs and HEADs to S3 at once; also the size of its pool of sockets unless that is set itself. */
+  /** GETs and HEADs to S3 at once, a bucket alone half of them; also the size of its pool of sockets unless that is set itself. */
   readonly maxConcurrent?: number;
   /** Requests that may wait for their turn. */
   readonly maxQueued?: number;
@@ -45,8 +45,8 @@ export interface StoreStatus extends StorageCounts, HedgeCounts {
   readonly retries: number;
 }
 
-const MAX_CONCURRENT = 64;
-const MAX_QUEUED = 4_096;
+const MAX_CONCURRENT = 128;
+const MAX_QUEUED = 8_192;
 /** Each bucket is named by a table's definition; more than this is a mistake in a loop somewhere. */
 const MAX_STORES = 1_024;
 
@@ -81,8 +81,8 @@ export class Stores implements StoreProvider {
     }
     const sent = { httpRequests: 0, retries: 0 };
     const plain = this.#plain(name, source.bucket);
-    const hedging = plain.cheapReads ? undefined : this.#hedging(plain);
-    const limited = plain.cheapReads ? plain : new LimitedStore(hedging ?? plain, this.#gate);
+    const hedging = plain.cheapReads ? undefined : this.#hedging(plain, name);
+    const limited = plain.cheapReads ? plain : new LimitedStore(hedging ?? plain, this.#gate, name);
     const retrying = this.#retrying(limited, sent);
     const store = new InstrumentedStore(retrying, name, (request) => this.#dependencies.onRequest?.(name, request));
     this.#kept.set(name, { store, sent, hedging });
@@ -119,11 +119,11 @@ export class Stores implements StoreProvider {
   }
 
   /** Inside the limit, so that its clock runs from when a GET is sent; a second GET takes a turn of its own. */
-  #hedging(plain: ObjectStore): HedgingStore | undefined {
+  #hedging(plain: ObjectStore, group: string): HedgingStore | undefined {
     const { hedge = {} } = this.#settings;
     if (hedge === false) return undefined;
     const { clock = systemClock } = this.#dependencies;
-    const spareTurn = <T>(work: () => Promise<T>) => this.#gate.tryRun(work);
+    const spareTurn = <T>(work: () => Promise<T>) => this.#gate.tryRun(work, group);
     return new HedgingStore(plain, { ...hedge, clock, spareTurn });
   }
 

@@ -84,13 +84,39 @@ describe('a gate', () => {
     assert.equal(gate.running, 0);
   });
 
+  it('gives a group turns and places only while it has fewer than are free, however many others hang', async () => {
+    const gate = new Gate({ maxConcurrent: 12, maxQueued: 12, name: 'tests' });
+    const forever = new Promise<void>(() => undefined);
+    const hang = (group: string, count: number) =>
+      Array.from({ length: count }, () => gate.run(() => forever, undefined, group).catch(() => 'refused'));
+    hang('first', 20);
+    assert.deepEqual([gate.running, gate.queued], [6, 6], 'one alone has half of all');
+    hang('second', 20);
+    assert.deepEqual([gate.running, gate.queued], [9, 9], 'the next half of what it left');
+    hang('third', 20);
+    const answered = await Promise.all(
+      Array.from({ length: 50 }, async (_, i) => {
+        for (let wait = 0; wait < i; wait++) await tick();
+        return gate.run(tick, undefined, 'fourth').then(() => 'answered');
+      }),
+    );
+    assert.equal(answered.length, 50);
+    assert.equal(
+      gate.tryRun(async () => 'spare', 'first'),
+      undefined,
+      'a group that has its share gets no spare turn',
+    );
+    assert.equal(await gate.tryRun(async () => 'spare', 'fourth'), 'spare');
+  });
+
   it('never exceeds its bounds and never forgets anyone', async () => {
-    const step = fc.record({ leaves: fc.boolean(), fails: fc.boolean(), turns: fc.nat(4) });
+    const group = fc.constantFrom('a', 'b', 'c', undefined);
+    const step = fc.record({ leaves: fc.boolean(), fails: fc.boolean(), turns: fc.nat(4), group });
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 1, max: 3 }), fc.array(step, { maxLength: 30 }), async (max, steps) => {
         const gate = new Gate({ maxConcurrent: max, maxQueued: 8, name: 'tests' });
         let running = 0;
-        const runs = steps.map(async ({ leaves, fails, turns }) => {
+        const runs = steps.map(async ({ leaves, fails, turns, group: of }) => {
           const leaving = new AbortController();
           if (leaves) setImmediate(() => leaving.abort(new Error('left')));
           const work = async () => {
@@ -100,7 +126,7 @@ describe('a gate', () => {
             running -= 1;
             if (fails) throw new Error('failed');
           };
-          await gate.run(work, leaving.signal);
+          await gate.run(work, leaving.signal, of);
         });
         await Promise.allSettled(runs);
         assert.deepEqual({ running: gate.running, queued: gate.queued }, { running: 0, queued: 0 });
@@ -133,7 +159,7 @@ describe('a limited store', () => {
       close: async () => undefined,
     };
     const gate = new Gate({ maxConcurrent: 3, maxQueued: 100, name: 'tests' });
-    const stores = [new LimitedStore(slow, gate), new LimitedStore(slow, gate)];
+    const stores = [new LimitedStore(slow, gate, 'a'), new LimitedStore(slow, gate, 'b')];
     await Promise.all(
       stores.flatMap((store) => Array.from({ length: 20 }, () => store.getRange(meta, { start: 0, end: 1 }))),
     );

@@ -55,6 +55,8 @@ export class FaultyS3 {
   /** Keys a page of a listing. */
   pageSize: number;
   connections = 0;
+  /** Asked at every request that no queued fault meets: what goes wrong with it, for as long as this stands. */
+  faultOf: (request: RecordedRequest) => Fault | undefined = () => undefined;
   readonly #buckets = new Map<string, Map<string, StoredObject>>();
   readonly #faults = new Map<Op, Fault[]>();
   readonly #sockets = new Set<Socket>();
@@ -107,6 +109,7 @@ export class FaultyS3 {
   /** Forgets faults and requests, keeps objects. */
   reset(): void {
     this.#faults.clear();
+    this.faultOf = () => undefined;
     this.requests.length = 0;
     this.bodyBytesSent = 0;
   }
@@ -130,15 +133,16 @@ export class FaultyS3 {
     const op = opOf(request.method, key, url);
     if (op === undefined) return answerError(response, 501, 'NotImplemented');
     const prefix = url.searchParams.get('prefix') ?? '';
-    this.requests.push({
+    const recorded: RecordedRequest = {
       op,
       bucket: bucketName,
       key: op === 'list' ? prefix : key,
       range: request.headers.range,
       ifMatch: request.headers['if-match'],
       signed: request.headers.authorization !== undefined,
-    });
-    const fault = this.#faults.get(op)?.shift();
+    };
+    this.requests.push(recorded);
+    const fault = this.#faults.get(op)?.shift() ?? this.faultOf(recorded);
     if (fault !== undefined && (await this.#failed(fault, response))) return;
     const bucket = this.#buckets.get(bucketName);
     if (bucket === undefined) return answerError(response, 404, 'NoSuchBucket', request.method === 'HEAD');
