@@ -8,7 +8,7 @@ const mayImport = {
   storage: ['core'],
   parquet: ['core'],
   cache: ['storage', 'core'],
-  keyindex: ['core'],
+  keyindex: ['parquet', 'core'],
   table: ['keyindex', 'cache', 'parquet', 'storage', 'core'],
   shard: ['table', 'keyindex', 'cache', 'parquet', 'storage', 'core'],
   server: ['shard', 'table', 'core'],

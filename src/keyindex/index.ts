@@ -1,8 +1,10 @@
-/** The key index room: fingerprints of keys to rows, in sorted immutable runs. Knows no files, no Parquet, no I/O. */
+/** The key index room: fingerprints of keys to rows, in sorted immutable runs. Knows no table and does no I/O. */
 
+export { type Fingerprints, fingerprintKey, fingerprintRows } from './fingerprint.ts';
 export { KeyHash } from './key-hash.ts';
 export { KeyRun } from './key-run.ts';
 export { BUILD_BYTES_A_KEY, RunBuilder } from './run-builder.ts';
+export { runInMemory } from './run-bytes.ts';
 export { PAGE_BYTES, PAGE_ENTRIES, ROWS_MAX, type RunFile } from './run-layout.ts';
 export { mergeRuns } from './run-merge.ts';
 export type { RunSink } from './run-writer.ts';

@@ -25,11 +25,12 @@ export class KeyRun {
   readonly pages: number;
   /** Position of the first row of each file, and one more for the end of the last. */
   readonly firstPositions: Float64Array;
+  /** The whole run, as it is written. */
+  readonly bytes: Uint8Array;
   /** What the run keeps in memory. */
   readonly byteLength: number;
   readonly #firsts: Uint32Array;
   readonly #words: Uint32Array;
-  readonly #bytes: Uint8Array;
 
   private constructor({ files, entries, pages, firsts }: RunDirectory, run: Uint8Array) {
     this.files = files;
@@ -38,7 +39,7 @@ export class KeyRun {
     this.#firsts = firsts;
     this.firstPositions = new Float64Array(files.length + 1);
     for (const [at, { rows }] of files.entries()) this.firstPositions[at + 1] = this.firstPositions[at]! + rows;
-    this.#bytes = run;
+    this.bytes = run;
     this.#words = new Uint32Array(run.buffer, run.byteOffset, pages * PAGE_WORDS);
     this.byteLength = run.byteLength + firsts.byteLength + this.firstPositions.byteLength;
   }
@@ -72,7 +73,7 @@ export class KeyRun {
       const lows = page * PAGE_BYTES + LOW_BYTE;
       const count = this.#entriesIn(page);
       for (let at = this.#lowerBound(page, high, count); at < count && this.#words[words + at] === high; at += 1) {
-        if (this.#bytes[lows + at] !== low) continue;
+        if (this.bytes[lows + at] !== low) continue;
         if (left === 0) return false;
         left -= 1;
         found.push(this.#words[words - HIGH_WORD + POSITION_WORD + at]!);
@@ -93,13 +94,18 @@ export class KeyRun {
     return first;
   }
 
+  /** The row, within its file, that a position stands for; `file` is what `fileOf` said. */
+  rowAt(file: number, position: number): number {
+    return position - this.firstPositions[file]! + (this.files[file]?.firstRow ?? 0);
+  }
+
   /** The parts of an entry, by its place in the order of the run. */
   highOf(entry: number): number {
     return this.#words[wordOf(entry) + HIGH_WORD]!;
   }
 
   lowOf(entry: number): number {
-    return this.#bytes[Math.trunc(entry / PAGE_ENTRIES) * PAGE_BYTES + LOW_BYTE + (entry % PAGE_ENTRIES)]!;
+    return this.bytes[Math.trunc(entry / PAGE_ENTRIES) * PAGE_BYTES + LOW_BYTE + (entry % PAGE_ENTRIES)]!;
   }
 
   positionOf(entry: number): number {

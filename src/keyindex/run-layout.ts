@@ -3,7 +3,7 @@
  *
  *     pages         4 KiB each, full but for the last one; entries sorted by fingerprint, then position
  *     directory     u32 [pages]: the upper 32 bits of the first fingerprint of each page
- *     file table    JSON: [[id of the object's version, rows], ...]
+ *     file table    JSON: [[id of the object's version, first row, rows], ...]
  *     trailer       48 bytes
  *          0  u32  magic 0x314b4c50 ("PLK1")
  *          4  u32  version
@@ -38,10 +38,11 @@ const TRAILER_CRC_AT = 44;
 const MAGIC = 0x314b4c50;
 const VERSION = 1;
 
-/** A file whose rows are in a run. */
+/** A file whose rows are in a run, or a stretch of a large one. */
 export interface RunFile {
   /** Tells this version of this object from every other. */
   readonly id: string;
+  readonly firstRow: number;
   readonly rows: number;
 }
 
@@ -56,7 +57,7 @@ export interface RunDirectory {
 /** What stands behind the pages. */
 export function encodeTail({ entries, pages, files, firsts }: RunDirectory): Uint8Array {
   const directory = Buffer.from(firsts.buffer, firsts.byteOffset, 4 * pages);
-  const table = Buffer.from(JSON.stringify(files.map(({ id, rows }) => [id, rows])));
+  const table = Buffer.from(JSON.stringify(files.map(({ id, firstRow, rows }) => [id, firstRow, rows])));
   const trailer = Buffer.alloc(TRAILER_BYTES);
   const words = [MAGIC, VERSION, entries, pages, table.length, crc32(directory), crc32(table)];
   for (const [at, word] of words.entries()) trailer.writeUInt32LE(word, 4 * at);
@@ -81,7 +82,8 @@ export function decodeTail(run: Uint8Array): RunDirectory {
   const directory = run.slice(directoryAt, tableAt);
   const table = run.subarray(tableAt, tableAt + tableBytes);
   if (crc32(directory) !== word(20) || crc32(table) !== word(24)) throw fault('has a damaged directory');
-  const files = (JSON.parse(Buffer.from(table).toString()) as [string, number][]).map(([id, rows]) => ({ id, rows }));
+  const plain = JSON.parse(Buffer.from(table).toString()) as [string, number, number][];
+  const files = plain.map(([id, firstRow, rows]) => ({ id, firstRow, rows }));
   return { entries, pages, files, firsts: new Uint32Array(directory.buffer, directory.byteOffset, pages) };
 }
 

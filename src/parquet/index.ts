@@ -5,7 +5,7 @@ export type { BlockKind } from './block-layout.ts';
 export type { DecodedPage } from './block-writer.ts';
 export { BloomFilter, type DecodedBloomFilter, decodeBloomFilter } from './bloom-filter.ts';
 export { type Bounds, canContain } from './bounds.ts';
-export { compareKeys, type KeyClass, type KeyValue, keyClassOf } from './compare.ts';
+export { compareKeys, isUnsigned, type KeyClass, type KeyValue, keyClassOf } from './compare.ts';
 export type { BoundaryOrder, ColumnOrder, CompressionCodec, Encoding, PageType } from './file-format.ts';
 export { type ColumnChunk, FileIndex, type FileIndexOptions } from './file-index.ts';
 export { type DecodedFooter, decodeFooter } from './footer.ts';

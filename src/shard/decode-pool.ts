@@ -8,8 +8,10 @@
 import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
 import { asServiceError, DurationHistogram, fromPlainError, ServiceError } from '../core/index.ts';
+import type { Fingerprints } from '../keyindex/index.ts';
 import { type DecodedPage, decodeCost } from '../parquet/index.ts';
-import { type DecodeResult, type DecodeTask, decodeHere } from './decode-task.ts';
+import { type DecodeTask, decodeHere, type PoolTask, type TaskOutcome, type TaskResult } from './decode-task.ts';
+import type { KeyTask } from './key-task.ts';
 
 /** Estimated microseconds up to which decoding here beats two thread hops and two copies. */
 const INLINE_COST_US_MAX = 300;
@@ -31,7 +33,7 @@ export class DecodePool {
   readonly #threads: number;
   readonly #inlineCostUsMax: number;
   readonly #worker: URL;
-  #pool: Piscina<DecodeTask, DecodeResult> | undefined = undefined;
+  #pool: Piscina<PoolTask, TaskResult> | undefined = undefined;
   /** Times of pages: decoded inline, and from being handed to the threads until they were back. */
   readonly times = { inline: new DurationHistogram(), threads: new DurationHistogram() };
 
@@ -60,11 +62,19 @@ export class DecodePool {
         this.times.inline.record(performance.now() - startedMs);
       }
     }
-    const result = await this.#inThread(task, signal).finally(() =>
+    const decoded = await this.#inThread(task, signal).finally(() =>
       this.times.threads.record(performance.now() - startedMs),
     );
-    if (result.ok) return result.decoded;
-    throw fromPlainError(result.error);
+    return decoded as DecodedPage;
+  }
+
+  /** Steps of building a key index, always in a thread: they take long. */
+  async fingerprints(task: KeyTask & { readonly kind: 'fingerprints' }, signal?: AbortSignal): Promise<Fingerprints> {
+    return (await this.#inThread(task, signal)) as Fingerprints;
+  }
+
+  async keyRun(task: KeyTask & { readonly kind: 'run' | 'merge' }, signal?: AbortSignal): Promise<Uint8Array> {
+    return (await this.#inThread(task, signal)) as Uint8Array;
   }
 
   async close(): Promise<void> {
@@ -72,8 +82,14 @@ export class DecodePool {
     this.#pool = undefined;
   }
 
-  /** A thread that dies takes its task with it; the page is tried once more in another thread. */
-  async #inThread(task: DecodeTask, signal: AbortSignal | undefined): Promise<DecodeResult> {
+  /** A thread that dies takes its task with it; it is tried once more in another thread. */
+  async #inThread(task: PoolTask, signal: AbortSignal | undefined): Promise<TaskOutcome> {
+    const result = await this.#runTwice(task, signal);
+    if (result.ok) return result.outcome;
+    throw fromPlainError(result.error);
+  }
+
+  async #runTwice(task: PoolTask, signal: AbortSignal | undefined): Promise<TaskResult> {
     try {
       return await this.#run(task, signal);
     } catch (thrown) {
@@ -84,7 +100,7 @@ export class DecodePool {
     }
   }
 
-  async #run(task: DecodeTask, signal: AbortSignal | undefined): Promise<DecodeResult> {
+  async #run(task: PoolTask, signal: AbortSignal | undefined): Promise<TaskResult> {
     this.#pool ??= this.#start();
     if (this.#pool.queueSize >= QUEUE_MAX) {
       throw new ServiceError('overloaded', 'overloaded', 'too many pages wait to be decoded; try again shortly');
@@ -92,7 +108,7 @@ export class DecodePool {
     return await this.#pool.run(task, signal === undefined ? {} : { signal });
   }
 
-  #start(): Piscina<DecodeTask, DecodeResult> {
+  #start(): Piscina<PoolTask, TaskResult> {
     return new Piscina({
       filename: this.#worker.href,
       minThreads: 0,

@@ -1,7 +1,9 @@
-/** What crosses to a decode thread and back: plain data and transferred buffers, errors as plain objects. */
+/** What crosses to a thread of the pool and back: plain data and transferred buffers, errors as plain objects. */
 
 import { asServiceError, type PlainError } from '../core/index.ts';
+import type { Fingerprints } from '../keyindex/index.ts';
 import { type DecodedPage, decodeDataPage, decodeDictionaryPage, type PageContext } from '../parquet/index.ts';
+import { fingerprintsOf, type KeyTask, runOf } from './key-task.ts';
 
 export interface DecodeTask {
   readonly kind: 'data' | 'dictionary';
@@ -10,8 +12,13 @@ export interface DecodeTask {
   readonly context: PageContext;
 }
 
-export type DecodeResult =
-  | { readonly ok: true; readonly decoded: DecodedPage }
+export type PoolTask = DecodeTask | KeyTask;
+
+/** By the kind of task: a page, the fingerprints of rows, the bytes of a run. */
+export type TaskOutcome = DecodedPage | Fingerprints | Uint8Array;
+
+export type TaskResult =
+  | { readonly ok: true; readonly outcome: TaskOutcome }
   | { readonly ok: false; readonly error: PlainError };
 
 /** Decodes a page where it is called. A dictionary comes back as a page of one block. */
@@ -21,11 +28,31 @@ export function decodeHere(task: DecodeTask): DecodedPage {
   return { rows: task.context.dictionaryRows ?? 0, shift: 31, blocks: [block] };
 }
 
-/** The same with faults as data, for the far side of a thread boundary. */
-export function decodeToResult(task: DecodeTask): DecodeResult {
+/** Does the task with faults as data, for the far side of a thread boundary. */
+export function resultOf(task: PoolTask): TaskResult {
   try {
-    return { ok: true, decoded: decodeHere(task) };
+    return { ok: true, outcome: outcomeOf(task) };
   } catch (thrown) {
     return { ok: false, error: asServiceError(thrown).toPlain() };
+  }
+}
+
+/** The memory that is moved to the asking thread and not copied. A run is in memory that both share. */
+export function movedWith(outcome: TaskOutcome): readonly ArrayBufferLike[] {
+  if ('blocks' in outcome) return outcome.blocks;
+  if ('high' in outcome) return [outcome.high.buffer, outcome.low.buffer, outcome.row.buffer];
+  return [];
+}
+
+function outcomeOf(task: PoolTask): TaskOutcome {
+  switch (task.kind) {
+    case 'data':
+    case 'dictionary':
+      return decodeHere(task);
+    case 'fingerprints':
+      return fingerprintsOf(task);
+    case 'run':
+    case 'merge':
+      return runOf(task);
   }
 }

@@ -1,14 +1,10 @@
-/** The entry of a decode thread: pages in, blocks out, nothing kept between. No I/O happens here. */
+/** The entry of a thread of the pool: pages in, blocks or fingerprints out, nothing kept between. No I/O happens here. */
 
 import { move, transferableSymbol, valueSymbol } from 'piscina';
-import { type DecodeTask, decodeToResult } from './decode-task.ts';
+import { movedWith, type PoolTask, resultOf } from './decode-task.ts';
 
-export default function decode(task: DecodeTask): unknown {
-  const result = decodeToResult(task);
+export default function work(task: PoolTask): unknown {
+  const result = resultOf(task);
   if (!result.ok) return result;
-  // The blocks are moved to the asking thread, not copied.
-  return move({
-    [transferableSymbol]: result.decoded.blocks,
-    [valueSymbol]: result,
-  } as never);
+  return move({ [transferableSymbol]: movedWith(result.outcome), [valueSymbol]: result } as never);
 }

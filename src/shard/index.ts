@@ -18,3 +18,4 @@ export { PageLoader, type PageLoaderOptions } from './page-loader.ts';
 export { READ_AHEAD_BYTES_MAX } from './read-ahead.ts';
 export { planBytes, planRow, type RowPlan } from './row-plan.ts';
 export { type Stretch, scan } from './scan.ts';
+export { type IndexProgress, KeyIndexer, type KeyIndexerOptions, type RunKeeper } from './key-indexer.ts';

@@ -21,6 +21,7 @@ export {
   valueWriter,
 } from './json-format.ts';
 export { ExactNumber, keyJson, keyPath, parseExactJson, parseKeyJson, parseKeyText } from './key.ts';
+export { formOf, indexedFileId, KeyIndex, KeyIndexView } from './key-index.ts';
 export { type CandidateRows, type Key, KeySearch, type Need, type SearchStep } from './key-search.ts';
 export type { NestedAssembly } from './nested-json.ts';
 export { NestedWriter } from './nested-writer.ts';

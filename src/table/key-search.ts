@@ -18,6 +18,7 @@ import { findRow, type KeyValue } from '../parquet/index.ts';
 import type { ChunkBlocks, Pins } from './chunk-blocks.ts';
 import { type FileMapping, keyInFile } from './file-mapping.ts';
 import type { CandidateFiles } from './key-files.ts';
+import type { IndexedRows } from './key-index.ts';
 import type { Snapshot, SnapshotFile, SnapshotReadableFile } from './snapshot.ts';
 import type { TableFile } from './table-file.ts';
 
@@ -66,8 +67,13 @@ export class KeySearch {
   /** Faults of files or ranges that might have held the key. */
   readonly uncovered: ServiceError[] = [];
 
+  /** What a key index says of the key; undefined where there is none, or none of use. */
+  readonly #indexed: IndexedRows | undefined;
   readonly #candidates: CandidateFiles;
   #file: number;
+  /** Of the rows that the key index has in the current file: the one being looked at, and one that cannot be. */
+  #place = 0;
+  #placeFailed = -1;
   /** The key by the current file's own types. */
   #keyInFile: Key;
   /** By mapping of files that lack a column of the key or have it of another type; an undefined key is none of theirs. */
@@ -88,7 +94,9 @@ export class KeySearch {
     this.key = key;
     this.#keyInFile = key;
     this.pins = pins;
-    this.#candidates = snapshot.keyFiles.candidates(key);
+    this.#indexed = snapshot.keyIndex?.find(key);
+    const admitted = snapshot.keyFiles.candidates(key);
+    this.#candidates = this.#indexed?.over(admitted) ?? admitted;
     this.#file = this.#candidates.next(0);
   }
 
@@ -101,6 +109,8 @@ export class KeySearch {
       if (step !== 'exhausted') return step;
       this.#file = this.#candidates.next(this.#file + 1);
       this.#rowGroup = 0;
+      this.#place = 0;
+      this.#placeFailed = -1;
     }
     return 'exhausted';
   }
@@ -111,6 +121,8 @@ export class KeySearch {
       return 'exhausted';
     }
     if (file.keyPositions === undefined || !this.#takeKey(file.mapping)) return 'exhausted';
+    const rows = this.#indexed?.rowsIn(this.#file);
+    if (rows !== undefined) return this.#searchRows(file, file.keyPositions, rows);
     while (this.#toCandidate(file.file, file.keyPositions)) {
       const step = this.#searchRowGroup(file, file.keyPositions);
       if (step !== 'exhausted') return step;
@@ -126,6 +138,7 @@ export class KeySearch {
   fail(need: Need, error: ServiceError): void {
     if (need.kind !== 'page') {
       this.uncovered.push(error);
+      this.#placeFailed = this.#place;
       if (need.chunk.rowGroup === this.#rowGroup) this.#nextRowGroup();
       return;
     }
@@ -142,6 +155,24 @@ export class KeySearch {
     if (endRow === undefined || this.#range + 2 < ranges.length) return undefined;
     const firstRow = Math.max(this.#row, ranges[this.#range] ?? 0);
     return firstRow < endRow ? { file, rowGroup: this.#rowGroup, firstRow, endRow } : undefined;
+  }
+
+  /** Looks at the rows, of the whole file, that the key index has: each is the key's but for a rare likeness. */
+  #searchRows(file: SnapshotReadableFile, positions: readonly number[], rows: readonly number[]): SearchStep {
+    for (; this.#place < rows.length; this.#place++, this.#nextRowGroup()) {
+      if (this.#place === this.#placeFailed) continue;
+      if (this.#ranges === undefined) {
+        const { index } = file.file;
+        const inFile = rows[this.#place] ?? 0;
+        this.#rowGroup = index.rowGroupOf(inFile);
+        if (this.#lacksLayouts(file.file, positions)) return 'needs';
+        this.#row = inFile - index.rowGroupFirstRow(this.#rowGroup);
+        this.#ranges = [this.#row, this.#row + 1];
+      }
+      const step = this.#leapfrog(file, positions, this.#ranges[1] ?? 0);
+      if (step !== 'exhausted') return step;
+    }
+    return 'exhausted';
   }
 
   /** False where the key is provably no value of the file's types. */
@@ -200,12 +231,8 @@ export class KeySearch {
 
   /** The row ranges that every key column's page bounds leave open, or undefined when a layout has to be read first. */
   #plan(file: TableFile, positions: readonly number[]): readonly number[] | undefined {
+    if (this.#lacksLayouts(file, positions)) return undefined;
     const chunks = this.#keyChunks(file, positions);
-    const missing = chunks.filter((chunk) => chunk.layout === undefined);
-    if (missing.length > 0) {
-      this.needs = missing.map((chunk) => ({ kind: 'layout', file, chunk }));
-      return undefined;
-    }
     let ranges: readonly number[] = [0, file.index.rowGroupRows(this.#rowGroup)];
     for (const [i, chunk] of chunks.entries()) {
       const value = this.#keyInFile[i];
@@ -213,6 +240,13 @@ export class KeySearch {
       ranges = intersect(ranges, candidateRanges(chunk.layout, value));
     }
     return this.#askBloomFilters(file, chunks, ranges);
+  }
+
+  /** Whether layouts of the current row group's key columns have to be read first; they are then the needs. */
+  #lacksLayouts(file: TableFile, positions: readonly number[]): boolean {
+    const missing = this.#keyChunks(file, positions).filter((chunk) => chunk.layout === undefined);
+    if (missing.length > 0) this.needs = missing.map((chunk) => ({ kind: 'layout', file, chunk }));
+    return missing.length > 0;
   }
 
   /** Nothing where a bloom filter proves that; undefined where one should be read first, since the pages cost more. */

@@ -13,6 +13,7 @@ import type { TableDefinition } from './definition.ts';
 import { type FileMapping, mapFile, schemaId } from './file-mapping.ts';
 import type { JsonOptions } from './json-format.ts';
 import { KeyFiles } from './key-files.ts';
+import type { KeyIndexView } from './key-index.ts';
 import { type Partition, TablePartitions } from './partition.ts';
 import { Projection } from './projection.ts';
 import { type NamedFileSchema, readableLeaf, type TableColumn, type TableSchema, uniteSchemas } from './schema.ts';
@@ -51,6 +52,8 @@ export class Snapshot {
   readonly keyLeaves: readonly LeafColumn[];
   readonly files: readonly SnapshotFile[];
   readonly keyFiles: KeyFiles;
+  /** Which rows may have a key; grows while the index is built, and says the same of what it had before. */
+  keyIndex: KeyIndexView | undefined = undefined;
   /** Rows of the readable files. */
   readonly rows: number;
   readonly #projections = new Map<string, Projection>();

@@ -46,7 +46,7 @@ test('a run answers as a plain list of its entries does, whatever repeats', () =
   let probes = 0;
   for (let round = 0; round < 60; round += 1) {
     const entries = randomEntries(random, Math.floor(random() ** 3 * 6 * PAGE_ENTRIES));
-    const run = KeyRun.open(runBytes(entries, [{ id: 'a', rows: entries.length }]));
+    const run = KeyRun.open(runBytes(entries, [{ id: 'a', firstRow: 0, rows: entries.length }]));
     assert.equal(run.entries, entries.length);
     const asked = [...entries.slice(0, 200), ...randomEntries(random, 100), { high: 0, low: 0 }];
     for (const { high, low } of asked) {
@@ -64,7 +64,7 @@ test('a run answers as a plain list of its entries does, whatever repeats', () =
 
 test('a probe says when there are more entries than it may give', () => {
   const entries = Array.from({ length: 3 * PAGE_ENTRIES }, (_, position) => ({ high: 7, low: 1, position }));
-  const run = KeyRun.open(runBytes(entries, [{ id: 'a', rows: entries.length }]));
+  const run = KeyRun.open(runBytes(entries, [{ id: 'a', firstRow: 0, rows: entries.length }]));
   const found: number[] = [];
   assert.equal(run.probe(7, 1, found, 5), false);
   assert.deepEqual(found, [0, 1, 2, 3, 4]);
@@ -79,8 +79,8 @@ test('merged runs answer as their sources do for the files that stay', () => {
       const entries = randomEntries(random, Math.floor(random() * 2 * PAGE_ENTRIES));
       const cut = Math.floor(random() * entries.length);
       const files = [
-        { id: `${source}a`, rows: cut },
-        { id: `${source}b`, rows: entries.length - cut },
+        { id: `${source}a`, firstRow: 0, rows: cut },
+        { id: `${source}b`, firstRow: 7, rows: entries.length - cut },
       ];
       return { entries, run: KeyRun.open(runBytes(entries, files)) };
     });
@@ -111,7 +111,7 @@ test('a run with any byte changed or missing is refused', () => {
   const seed = seedOf('damage');
   const random = randomOf(seed);
   const entries = randomEntries(random, 2 * PAGE_ENTRIES + 5);
-  const good = runBytes(entries, [{ id: 'a', rows: entries.length }]);
+  const good = runBytes(entries, [{ id: 'a', firstRow: 0, rows: entries.length }]);
   const refuses = (bytes: Uint8Array, what: string) =>
     assert.throws(
       () => KeyRun.open(bytes),
@@ -125,7 +125,7 @@ test('a run with any byte changed or missing is refused', () => {
     refuses(bytes, `bit of byte ${at}`);
     refuses(good.slice(0, at), `cut at ${at}`);
   }
-  refuses(runBytes(entries, [{ id: 'a', rows: entries.length - 1 }]), 'a row that no file has');
+  refuses(runBytes(entries, [{ id: 'a', firstRow: 0, rows: entries.length - 1 }]), 'a row that no file has');
 });
 
 test('fingerprints of neighbouring keys, and of parts that could flow together, differ and are evenly spread', () => {

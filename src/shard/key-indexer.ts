@@ -1,0 +1,321 @@
+/**
+ * Builds the key index of a table beside its lookups: fetches the pages of key columns only, has threads decode and
+ * fingerprint them, and makes a run whenever enough keys are together, so that what is done survives a restart.
+ *
+ *     open files -> units (pages of one row group) -> fingerprints -> run -> KeyIndex, disk
+ *
+ * Memory is bounded by the keys of one run and by the units under way. A file whose keys cannot be read stays open:
+ * lookups search it as before. Storage that fails ends the round; the next snapshot begins another.
+ */
+
+import { asServiceError, assert, type ByteRange, rangeLength } from '../core/index.ts';
+import { type Fingerprints, KeyRun, type RunFile } from '../keyindex/index.ts';
+import type { LeafColumn, PageLocations } from '../parquet/index.ts';
+import {
+  type ChunkBlocks,
+  formOf,
+  indexedFileId,
+  type KeyIndex,
+  readLayout,
+  type Snapshot,
+  type SnapshotReadableFile,
+  type TableFile,
+} from '../table/index.ts';
+import type { DecodePool } from './decode-pool.ts';
+import type { KeyPages, RunPart } from './key-task.ts';
+
+/** Where runs outlive the process. Neither ever rejects. */
+export interface RunKeeper {
+  keep(run: KeyRun): Promise<void>;
+  drop(runs: readonly KeyRun[]): Promise<void>;
+}
+
+export interface KeyIndexerOptions {
+  /** Keys of one run: what building it takes is 27 bytes a key. */
+  readonly keysAtOnce: number;
+  /** Compressed bytes of one unit, more where a composite key's row group has more. */
+  readonly unitBytes: number;
+  readonly pageBytesMax: number;
+  readonly verifyCrc: boolean;
+}
+
+const KEY_INDEXER_DEFAULTS: KeyIndexerOptions = {
+  keysAtOnce: 8 * 2 ** 20,
+  unitBytes: 8 * 2 ** 20,
+  pageBytesMax: 256 * 2 ** 20,
+  verifyCrc: true,
+};
+
+/** A probe goes through every run, so there may be few. */
+const RUNS_MAX = 4;
+/** Units fetched or in a thread at once: one is decoded while the next comes. */
+const UNITS_AT_ONCE = 3;
+const BLOCK_BYTES = 2 ** 20;
+
+export interface IndexProgress {
+  /** Of the snapshot that is being indexed. */
+  readonly rows: number;
+  rowsDone: number;
+}
+
+/** Rows of one row group whose key pages are fetched together. */
+interface Unit {
+  readonly file: SnapshotReadableFile;
+  readonly rowGroup: number;
+  /** Within the file. */
+  readonly firstRow: number;
+  readonly rows: number;
+  readonly columns: readonly UnitColumn[];
+}
+
+interface UnitColumn {
+  readonly leaf: LeafColumn;
+  readonly chunk: ChunkBlocks;
+  readonly firstPage: number;
+  readonly endPage: number;
+}
+
+export interface IndexWatch {
+  /** Told whenever lookups may use more of the index. */
+  readonly onRun: () => void;
+  readonly keeper?: RunKeeper | undefined;
+  readonly progress?: IndexProgress | undefined;
+}
+
+export class KeyIndexer {
+  readonly #pool: DecodePool;
+  readonly #options: KeyIndexerOptions;
+  /** Files whose keys cannot be read; trying again would end alike. */
+  readonly #failed = new WeakSet<TableFile>();
+
+  constructor(pool: DecodePool, options: Partial<KeyIndexerOptions> = {}) {
+    this.#pool = pool;
+    this.#options = { ...KEY_INDEXER_DEFAULTS, ...options };
+  }
+
+  /** Brings the index up to the snapshot. Throws what storage threw, and the signal's reason. */
+  async index(index: KeyIndex, snapshot: Snapshot, watch: IndexWatch, signal: AbortSignal): Promise<void> {
+    await this.#forgetGone(index, snapshot, watch);
+    for (const files of this.#openFilesByForm(index, snapshot)) {
+      await this.#indexFiles(index, files, watch, signal);
+      await this.#mergeDown(index, snapshot, watch, signal);
+    }
+  }
+
+  #openFilesByForm(index: KeyIndex, snapshot: Snapshot): Iterable<readonly SnapshotReadableFile[]> {
+    const byForm = new Map<string, SnapshotReadableFile[]>();
+    for (const ordinal of index.view(snapshot.files).openFiles) {
+      const file = snapshot.files[ordinal];
+      if (file?.kind !== 'readable' || this.#failed.has(file.file)) continue;
+      const form = formOf(file);
+      if (form === undefined || form === '') continue;
+      const files = byForm.get(form) ?? [];
+      files.push(file);
+      byForm.set(form, files);
+    }
+    return byForm.values();
+  }
+
+  async #indexFiles(
+    index: KeyIndex,
+    files: readonly SnapshotReadableFile[],
+    watch: IndexWatch,
+    signal: AbortSignal,
+  ): Promise<void> {
+    let batch = new RunBatch();
+    const finish = async () => {
+      const { parts, files: runFiles } = batch;
+      batch = new RunBatch();
+      if (parts.length === 0) return;
+      await this.#add(index, await this.#pool.keyRun({ kind: 'run', parts, files: runFiles }, signal), [], watch);
+    };
+    const underWay: Promise<Fingerprinted>[] = [];
+    const takeFirst = async () => {
+      const done = await underWay.shift();
+      if (done === undefined) return;
+      if (done.fingerprints === undefined) this.#failed.add(done.unit.file.file);
+      else {
+        if (batch.rows + done.unit.rows > this.#options.keysAtOnce) await finish();
+        batch.add(done.unit, done.fingerprints);
+      }
+      if (watch.progress !== undefined) watch.progress.rowsDone += done.unit.rows;
+    };
+    try {
+      for await (const unit of this.#units(files, signal)) {
+        underWay.push(this.#fingerprint(unit, signal));
+        if (underWay.length >= UNITS_AT_ONCE) await takeFirst();
+      }
+      while (underWay.length > 0) await takeFirst();
+      await finish();
+    } finally {
+      // What is under way when storage fails is left to end by itself.
+      for (const unit of underWay) unit.catch(() => undefined);
+    }
+  }
+
+  /** Row groups in order, and large ones of a single key column in stretches of pages. */
+  async *#units(files: readonly SnapshotReadableFile[], signal: AbortSignal): AsyncGenerator<Unit, void> {
+    for (const file of files) {
+      const { index } = file.file;
+      for (let rowGroup = 0; rowGroup < index.rowGroups && !this.#failed.has(file.file); rowGroup++) {
+        signal.throwIfAborted();
+        const chunks = (file.keyPositions ?? []).map((position) => file.file.chunk(rowGroup, position));
+        try {
+          for (const chunk of chunks) {
+            if (chunk.layout === undefined) chunk.learn(await readLayout(file.file, chunk.chunk, { signal }));
+          }
+        } catch (thrown) {
+          this.#failUnlessStorage(file, thrown);
+          break;
+        }
+        yield* unitsOf(file, rowGroup, chunks, this.#options);
+      }
+    }
+  }
+
+  async #fingerprint(unit: Unit, signal: AbortSignal): Promise<Fingerprinted> {
+    try {
+      const columns = await Promise.all(unit.columns.map((column) => this.#pages(unit, column, signal)));
+      const fingerprints = await this.#pool.fingerprints({ kind: 'fingerprints', columns, rows: unit.rows }, signal);
+      return { unit, fingerprints };
+    } catch (thrown) {
+      this.#failUnlessStorage(unit.file, thrown);
+      return { unit, fingerprints: undefined };
+    }
+  }
+
+  /** The pages by one GET, and the dictionary, which lies before them, by the same where it is near. */
+  async #pages({ file }: Unit, { chunk, firstPage, endPage }: UnitColumn, signal: AbortSignal): Promise<KeyPages> {
+    const locations = locationsOf(chunk);
+    const ranges = Array.from({ length: endPage - firstPage }, (_, i) => locations.range(firstPage + i));
+    const { store, object } = file.file;
+    const get = (range: ByteRange) => store.getRange(object, range, { signal });
+    const [dictionary, bytes] = await Promise.all([
+      locations.dictionaryRange && get(locations.dictionaryRange),
+      Promise.all(ranges.map(get)),
+    ]);
+    const { leaf, codec } = chunk.chunk;
+    const { verifyCrc, pageBytesMax } = this.#options;
+    return {
+      leaf,
+      dictionary,
+      pages: bytes.map((page, i) => ({ bytes: page, rows: rowsOf(locations, firstPage + i) })),
+      context: { leaf, codec, verifyCrc, blockBytes: BLOCK_BYTES, maxPageBytes: pageBytesMax },
+    };
+  }
+
+  #failUnlessStorage({ file }: SnapshotReadableFile, thrown: unknown): void {
+    const { kind } = asServiceError(thrown);
+    if (kind !== 'corrupt' && kind !== 'unsupported') throw thrown;
+    this.#failed.add(file);
+  }
+
+  async #add(index: KeyIndex, bytes: Uint8Array, merged: readonly KeyRun[], watch: IndexWatch): Promise<KeyRun> {
+    const run = KeyRun.open(bytes);
+    index.add(run, merged);
+    watch.onRun();
+    await watch.keeper?.keep(run);
+    await watch.keeper?.drop(merged);
+    return run;
+  }
+
+  /** Merges the smallest runs until few are left: a key then was in some log(runs) merges. */
+  async #mergeDown(index: KeyIndex, snapshot: Snapshot, watch: IndexWatch, signal: AbortSignal): Promise<void> {
+    const live = liveIds(snapshot);
+    for (const runs of index.runsByForm(snapshot.files)) {
+      const sorted = [...runs].sort((a, b) => a.entries - b.entries);
+      while (sorted.length > RUNS_MAX) {
+        const merged = sorted.splice(0, 2);
+        const bytes = await this.#pool.keyRun(
+          {
+            kind: 'merge',
+            runs: merged.map((run) => run.bytes),
+            live: merged.map(({ files }) => files.map(({ id }) => live.has(id))),
+          },
+          signal,
+        );
+        const run = await this.#add(index, bytes, merged, watch);
+        sorted.push(run);
+        sorted.sort((a, b) => a.entries - b.entries);
+      }
+    }
+  }
+
+  async #forgetGone(index: KeyIndex, snapshot: Snapshot, { keeper }: IndexWatch): Promise<void> {
+    const live = liveIds(snapshot);
+    const gone = index.runs.filter(({ files }) => !files.some(({ id }) => live.has(id)));
+    index.remove(gone);
+    await keeper?.drop(gone);
+  }
+}
+
+interface Fingerprinted {
+  readonly unit: Unit;
+  /** Undefined where the keys cannot be read. */
+  readonly fingerprints: Fingerprints | undefined;
+}
+
+/** What goes into one run. */
+class RunBatch {
+  readonly parts: RunPart[] = [];
+  readonly files: RunFile[] = [];
+  rows = 0;
+
+  add(unit: Unit, fingerprints: Fingerprints): void {
+    const id = indexedFileId(unit.file.file.object);
+    const last = this.files.at(-1);
+    if (last !== undefined && last.id === id && last.firstRow + last.rows === unit.firstRow) {
+      this.files[this.files.length - 1] = { ...last, rows: last.rows + unit.rows };
+    } else this.files.push({ id, firstRow: unit.firstRow, rows: unit.rows });
+    this.parts.push({ fingerprints, firstPosition: this.rows });
+    this.rows += unit.rows;
+  }
+}
+
+/** Columns of a composite key have pages of their own cuts, so that only whole row groups hold the same rows of each. */
+function* unitsOf(
+  file: SnapshotReadableFile,
+  rowGroup: number,
+  chunks: readonly ChunkBlocks[],
+  { unitBytes, keysAtOnce }: KeyIndexerOptions,
+): Generator<Unit, void> {
+  const first = file.file.index.rowGroupFirstRow(rowGroup);
+  const [only] = chunks;
+  if (only === undefined) return;
+  const wholes = chunks.map((chunk) => ({
+    leaf: chunk.chunk.leaf,
+    chunk,
+    firstPage: 0,
+    endPage: locationsOf(chunk).pages,
+  }));
+  if (chunks.length > 1) {
+    yield { file, rowGroup, firstRow: first, rows: file.file.index.rowGroupRows(rowGroup), columns: wholes };
+    return;
+  }
+  const locations = locationsOf(only);
+  for (let page = 0; page < locations.pages; ) {
+    const firstPage = page;
+    const firstRow = locations.firstRow(page);
+    let bytes = 0;
+    do {
+      bytes += rangeLength(locations.range(page));
+      page += 1;
+    } while (page < locations.pages && bytes < unitBytes && locations.rowEnd(page) - firstRow <= keysAtOnce);
+    const rows = locations.rowEnd(page - 1) - firstRow;
+    const columns = [{ leaf: only.chunk.leaf, chunk: only, firstPage, endPage: page }];
+    yield { file, rowGroup, firstRow: first + firstRow, rows, columns };
+  }
+}
+
+function liveIds({ files }: Snapshot): ReadonlySet<string> {
+  return new Set(files.flatMap((file) => (file.kind === 'readable' ? [indexedFileId(file.file.object)] : [])));
+}
+
+function rowsOf(locations: PageLocations, page: number): number {
+  return locations.rowEnd(page) - locations.firstRow(page);
+}
+
+function locationsOf({ layout }: ChunkBlocks): PageLocations {
+  assert(layout !== undefined, 'a unit is made of chunks whose pages are known');
+  return layout.locations;
+}

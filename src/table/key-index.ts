@@ -1,0 +1,223 @@
+/**
+ * The key index of a table: which rows may have a key, whatever order the files are in.
+ *
+ *     key --(fingerprint)--> runs --> (file, row), few and seldom wrong --> KeySearch looks at each
+ *
+ * Runs are immutable and cover files by version, so that they outlive snapshots: a file that joined the table is
+ * searched the slow way until a run has it, one that left is masked. A view joins the runs to the files of one snapshot.
+ */
+
+import { fingerprintKey, KeyHash, type KeyRun } from '../keyindex/index.ts';
+import type { KeyValue, LeafColumn } from '../parquet/index.ts';
+import type { ObjectMeta } from '../storage/index.ts';
+import { typeText } from './column-type.ts';
+import { type FileMapping, keyInFile } from './file-mapping.ts';
+import type { CandidateFiles } from './key-files.ts';
+import type { SnapshotFile, SnapshotReadableFile } from './snapshot.ts';
+
+/** Rows of one key beyond which the bounds of pages are the better guide. */
+const ROWS_A_KEY_MAX = 4096;
+
+/** Tells one version of an object of a table from every other. */
+export function indexedFileId({ key, eTag, sizeBytes }: ObjectMeta): string {
+  return `${eTag} ${sizeBytes} ${key}`;
+}
+
+/** The key columns that lie in the file itself; undefined where it holds no key at all. */
+export function keyLeavesOf({ file, keyPositions }: SnapshotReadableFile): readonly LeafColumn[] | undefined {
+  return keyPositions?.map((position) => file.index.schema.leaves[position]).filter((leaf) => leaf !== undefined);
+}
+
+export class KeyIndex {
+  #runs: readonly KeyRun[] = [];
+
+  get runs(): readonly KeyRun[] {
+    return this.#runs;
+  }
+
+  get byteLength(): number {
+    return this.#runs.reduce((bytes, run) => bytes + run.byteLength, 0);
+  }
+
+  /** Takes a run in, instead of those that it was merged of. */
+  add(run: KeyRun, merged: readonly KeyRun[] = []): void {
+    this.#runs = [...this.#runs.filter((candidate) => !merged.includes(candidate)), run];
+  }
+
+  remove(gone: readonly KeyRun[]): void {
+    this.#runs = this.#runs.filter((run) => !gone.includes(run));
+  }
+
+  /** Runs of one form may be merged. Those of which no file is left are in none. */
+  runsByForm(files: readonly SnapshotFile[]): Iterable<readonly KeyRun[]> {
+    const formsById = new Map<string, string>();
+    for (const file of files) {
+      const form = file.kind === 'readable' ? formOf(file) : undefined;
+      if (file.kind === 'readable' && form !== undefined) formsById.set(indexedFileId(file.file.object), form);
+    }
+    const byForm = new Map<string, KeyRun[]>();
+    for (const run of this.#runs) {
+      const form = run.files.map(({ id }) => formsById.get(id)).find((known) => known !== undefined);
+      if (form === undefined) continue;
+      byForm.set(form, [...(byForm.get(form) ?? []), run]);
+    }
+    return byForm.values();
+  }
+
+  view(files: readonly SnapshotFile[]): KeyIndexView {
+    return new KeyIndexView(this.#runs, files);
+  }
+}
+
+/** A run beside the files of a snapshot. */
+interface RunView {
+  readonly run: KeyRun;
+  /** By file of the run: its ordinal in the snapshot; -1 where it is gone. */
+  readonly ordinals: Int32Array;
+  readonly mapping: FileMapping;
+  readonly leaves: readonly LeafColumn[];
+}
+
+export class KeyIndexView {
+  readonly #runs: readonly RunView[];
+  readonly #files: number;
+  /** Files that no run covers, or not whole, in ascending order: they are searched. */
+  readonly #open: Uint32Array;
+  readonly #hash = new KeyHash();
+  readonly #found: number[] = [];
+
+  constructor(runs: readonly KeyRun[], files: readonly SnapshotFile[]) {
+    this.#files = files.length;
+    const ordinalOf = new Map<string, number>();
+    for (const [ordinal, file] of files.entries()) {
+      if (file.kind === 'readable') ordinalOf.set(indexedFileId(file.file.object), ordinal);
+    }
+    const rowsLeft = Float64Array.from(files, rowsToCover);
+    const views: RunView[] = [];
+    for (const run of runs) {
+      const view = runView(run, files, ordinalOf);
+      if (view === undefined) continue;
+      views.push(view);
+      for (const [at, ordinal] of view.ordinals.entries()) {
+        if (ordinal >= 0) rowsLeft[ordinal] = (rowsLeft[ordinal] ?? 0) - (run.files[at]?.rows ?? 0);
+      }
+    }
+    this.#open = Uint32Array.from([...rowsLeft.keys()].filter((ordinal) => rowsLeft[ordinal] !== 0));
+    const isOpen = new Set(this.#open);
+    // What a run has of a file that is searched anyway would be found twice.
+    for (const { ordinals } of views)
+      for (const [at, ordinal] of ordinals.entries()) if (isOpen.has(ordinal)) ordinals[at] = -1;
+    this.#runs = views;
+  }
+
+  get coveredFiles(): number {
+    return this.#files - this.#open.length;
+  }
+
+  /** Ordinals of the files that no run covers. */
+  get openFiles(): Uint32Array {
+    return this.#open;
+  }
+
+  /** The rows that may have the key; undefined where there are so many that the index is of no use for it. */
+  find(key: readonly KeyValue[]): IndexedRows | undefined {
+    const files: number[] = [];
+    const rows: number[] = [];
+    for (const { run, ordinals, mapping, leaves } of this.#runs) {
+      const own = keyInFile(mapping, key);
+      if (own === undefined) continue;
+      fingerprintKey(this.#hash, leaves, own);
+      this.#found.length = 0;
+      const { high, low } = this.#hash;
+      if (!run.probe(high, low, this.#found, ROWS_A_KEY_MAX)) return undefined;
+      for (const position of this.#found) {
+        const at = run.fileOf(position);
+        const ordinal = ordinals[at] ?? -1;
+        if (ordinal < 0) continue;
+        files.push(ordinal);
+        rows.push(run.rowAt(at, position));
+      }
+    }
+    return new IndexedRows(files, rows, this.#open, this.#files);
+  }
+}
+
+/** -1 where no run can cover the file: it cannot be read. */
+function rowsToCover(file: SnapshotFile): number {
+  if (file.kind === 'broken') return -1;
+  const leaves = keyLeavesOf(file);
+  // A file that lacks a key column holds no key; one whose folder is the whole key is found by that.
+  if (leaves === undefined) return 0;
+  return leaves.length === 0 ? -1 : file.file.index.rows;
+}
+
+function runView(
+  run: KeyRun,
+  files: readonly SnapshotFile[],
+  ordinalOf: ReadonlyMap<string, number>,
+): RunView | undefined {
+  const ordinals = Int32Array.from(run.files, ({ id }) => ordinalOf.get(id) ?? -1);
+  const first = files[ordinals.find((ordinal) => ordinal >= 0) ?? -1];
+  const leaves = first?.kind === 'readable' ? keyLeavesOf(first) : undefined;
+  if (first?.kind !== 'readable' || leaves === undefined) return undefined;
+  return { run, ordinals, mapping: first.mapping, leaves };
+}
+
+/** Files whose key columns have one form hash equal keys alike, and may be in one run; undefined where a file holds no key. */
+export function formOf(file: SnapshotReadableFile): string | undefined {
+  return keyLeavesOf(file)?.map(typeText).join();
+}
+
+/** What the index says of one key: rows of the files that it covers, and the files that are to be searched. */
+export class IndexedRows {
+  readonly #open: Uint32Array;
+  readonly #files: number;
+  /** The found rows, by file and row. */
+  readonly #places: readonly { readonly file: number; readonly row: number }[];
+
+  constructor(files: readonly number[], rows: readonly number[], open: Uint32Array, snapshotFiles: number) {
+    const places = files.map((file, i) => ({ file, row: rows[i] ?? 0 }));
+    if (places.length > 1) places.sort((a, b) => a.file - b.file || a.row - b.row);
+    this.#places = places;
+    this.#open = open;
+    this.#files = snapshotFiles;
+  }
+
+  /** Those of the files that may have the key by their folders and bounds too. */
+  over(admitted: CandidateFiles): CandidateFiles {
+    return {
+      next: (from) => {
+        for (let at = from; ; ) {
+          const file = Math.min(this.#nextFound(at), nextOf(this.#open, at, this.#files));
+          if (file >= this.#files) return this.#files;
+          const next = admitted.next(file);
+          if (next === file) return file;
+          at = next;
+        }
+      },
+    };
+  }
+
+  /** The rows of a file, ascending; undefined where it is to be searched. */
+  rowsIn(file: number): readonly number[] | undefined {
+    const isOpen = nextOf(this.#open, file, this.#files) === file;
+    return isOpen ? undefined : this.#places.filter((place) => place.file === file).map(({ row }) => row);
+  }
+
+  #nextFound(from: number): number {
+    for (const { file } of this.#places) if (file >= from) return file;
+    return this.#files;
+  }
+}
+
+/** The first of ascending ordinals that is at least `from`. */
+function nextOf(ordinals: Uint32Array, from: number, none: number): number {
+  let first = 0;
+  let end = ordinals.length;
+  while (first < end) {
+    const middle = (first + end) >>> 1;
+    if ((ordinals[middle] ?? 0) < from) first = middle + 1;
+    else end = middle;
+  }
+  return ordinals[first] ?? none;
+}
