@@ -57,6 +57,8 @@ export interface PointlakeNode {
   readonly loader: PageLoader;
   readonly tier: MemoryTier;
   readonly rows: RowCache;
+  /** What all tables read from. */
+  readonly stores: Stores;
   readonly pool: DecodePool;
   /** Undefined where none is configured or the folder cannot be used. */
   readonly disk: DiskCache | undefined;
@@ -106,6 +108,7 @@ export function createNode(options: NodeOptions): PointlakeNode {
     loader,
     tier,
     rows,
+    stores,
     pool,
     makeTable,
     disk,

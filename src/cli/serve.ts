@@ -11,6 +11,7 @@ import { defaultConfig, type NodeConfig, readConfig } from './config.ts';
 import { likelyKeys } from './likely-keys.ts';
 import { withOneTable } from './one-table.ts';
 import { asUsage, collectNames, UsageError } from './usage.ts';
+import { VERSION } from './version.ts';
 
 /** From SIGTERM to the end of the process, requests in flight included. */
 const GRACE_MS = 10_000;
@@ -63,6 +64,9 @@ async function runServe(uris: readonly string[], options: ServeOptions): Promise
       tier: node.tier,
       rows: node.rows,
       disk: node.disk?.blocks,
+      pool: node.pool,
+      stores: node.stores,
+      version: VERSION,
       clock: systemClock,
       onInternalError: (error) => log(`internal error: ${error.stack ?? error.message}`),
     },

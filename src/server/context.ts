@@ -1,10 +1,11 @@
 /** What every route works with. */
 
-import type { Clock } from '../core/index.ts';
+import type { Clock, DurationHistogram } from '../core/index.ts';
 import type { LookupEngine, PageLoader } from '../shard/index.ts';
 import type { Catalog } from '../table/index.ts';
 import type { Encoders } from './encoders.ts';
 import type { LargeReplies } from './large-replies.ts';
+import type { RequestMetrics } from './metrics-requests.ts';
 
 export interface ServerOptions {
   /** Milliseconds that a request may take when it does not say less itself. */
@@ -79,6 +80,27 @@ export interface DiskState {
   };
 }
 
+/** Where large pages are decoded; the decode pool of the shard room has this shape. */
+export interface DecodeState {
+  readonly stats: { readonly waiting: number; readonly threads: number; readonly threadsMax: number };
+  readonly times: { readonly inline: DurationHistogram; readonly threads: DurationHistogram };
+}
+
+/** The stores that tables share. */
+export interface StoresState {
+  status(): readonly {
+    readonly name: string;
+    readonly gets: number;
+    readonly heads: number;
+    readonly lists: number;
+    readonly errors: number;
+    readonly httpRequests: number;
+    readonly retries: number;
+    readonly hedges: number;
+    readonly hedgesWon: number;
+  }[];
+}
+
 export interface ServerContext {
   readonly catalog: Catalog;
   readonly engine: LookupEngine;
@@ -91,6 +113,11 @@ export interface ServerContext {
   readonly rows: RowsState;
   /** Undefined where there is no disk tier. */
   readonly disk: DiskState | undefined;
+  /** Undefined where whoever started the server does not say: what they count is then not shown. */
+  readonly pool: DecodeState | undefined;
+  readonly stores: StoresState | undefined;
+  readonly metrics: RequestMetrics;
+  readonly version: string;
   /** Faults of ours, for the log. */
   readonly onInternalError: (error: Error) => void;
   /** True once the server began to close. */

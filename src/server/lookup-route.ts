@@ -54,6 +54,8 @@ async function answer(
     const found = await underDeadline(reply, context.clock, timeoutMs, 'with work', (signal) =>
       withFreshSnapshot(table, pinned, signal, async (snapshot) => run(snapshot, signal)),
     );
+    reply.tier = found.tier;
+    context.metrics.keys(table.name, found.items);
     const headers = ['content-type', JSON_TYPE, 'vary', 'accept', 'pointlake-snapshot', found.snapshot.id];
     const all = [...headers, 'pointlake-cache', found.tier, ...ageHeader(context, found.snapshot)];
     respond(reply, 200, all, writeResults(lookup, found, context.options.answerCharactersMax));

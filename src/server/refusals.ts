@@ -14,38 +14,46 @@ import { respondProblem } from './respond.ts';
 export const HEADER_BYTES_MAX = Math.max(64 * 1024, nodeDefault);
 
 type OnRequest = (request: FastifyRequest, reply: FastifyReply) => void;
+/** Counts what the handler answers. */
+type Counted = (handler: OnRequest) => OnRequest;
 
 /** Before the body is looked at, so that the refusal says what is wrong first. */
 function refuseAll(
   server: FastifyInstance,
   url: string,
   methods: readonly string[],
+  counted: Counted,
   problem: (request: FastifyRequest) => Problem,
 ): void {
-  const onRequest: OnRequest = (request, reply) => respondProblem(reply, problem(request));
+  const onRequest = counted((request, reply) => respondProblem(reply, problem(request)));
   server.route({ method: methods as HTTPMethods[], url, onRequest, handler: () => undefined });
 }
 
 /** Every method but those allowed answers 405 and says which ones are. */
-export function refuseOtherMethods(server: FastifyInstance, url: string, allowed: readonly string[]): void {
+export function refuseOtherMethods(
+  server: FastifyInstance,
+  url: string,
+  allowed: readonly string[],
+  counted: Counted,
+): void {
   const others = server.supportedMethods.filter((method) => !allowed.includes(method));
   const allow = allowed.join(', ');
-  refuseAll(server, url, others, (request) => {
+  refuseAll(server, url, others, counted, (request) => {
     const message = `${request.method} is not allowed here; use ${allow}`;
     const error = new ServiceError('invalid', 'method_not_allowed', message, { allowed });
     return problemOf(error, ['allow', allow]);
   });
 }
 
-export function refuseLaterRoute(server: FastifyInstance, url: string): void {
-  refuseAll(server, url, server.supportedMethods, (request) => {
+export function refuseLaterRoute(server: FastifyInstance, url: string, counted: Counted): void {
+  refuseAll(server, url, server.supportedMethods, counted, (request) => {
     const message = `${pathOf(request)} is not in this version`;
     return problemOf(new ServiceError('invalid', 'not_in_this_version', message));
   });
 }
 
-export function refuseUnknownRoutes(server: FastifyInstance): void {
-  refuseAll(server, '*', server.supportedMethods, unknownRoute);
+export function refuseUnknownRoutes(server: FastifyInstance, counted: Counted): void {
+  refuseAll(server, '*', server.supportedMethods, counted, unknownRoute);
 }
 
 export function unknownRoute(request: FastifyRequest): Problem {

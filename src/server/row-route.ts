@@ -141,6 +141,7 @@ function sendValue(
   answer: ValueAnswer,
 ): void {
   const { snapshot, tier } = answer;
+  reply.tier = tier;
   if (answer.kind === 'absent') {
     sendAbsent(context, reply, snapshot, parts, tier);
     return;
@@ -165,6 +166,7 @@ function sendFound(
   tier: CacheTier,
   json: string,
 ): void {
+  reply.tier = tier;
   const headers = [...encoder.headers[tier], ...ageHeader(context, snapshot)];
   if (isNotModified(request.raw.headers['if-none-match'], encoder.etag)) respondEmpty(reply, 304, headers);
   else respond(reply, 200, headers, json);
@@ -178,6 +180,7 @@ function sendAbsent(
   parts: readonly string[],
   tier: CacheTier,
 ): void {
+  reply.tier = tier;
   const table = snapshot.definition.name;
   const shown = parts.map((part) => shorten(decodePart(part)));
   const detail = `no row of table ${table} has the key ${shown.join('/')}`;

@@ -11,17 +11,21 @@ import { type Clock, ServiceError } from '../core/index.ts';
 import type { LookupEngine, PageLoader } from '../shard/index.ts';
 import type { Catalog } from '../table/index.ts';
 import {
+  type DecodeState,
   type DiskState,
   type MemoryState,
   type RowsState,
   SERVER_DEFAULTS,
   type ServerContext,
   type ServerOptions,
+  type StoresState,
 } from './context.ts';
 import { Encoders } from './encoders.ts';
 import { LargeReplies } from './large-replies.ts';
 import { receiveBody } from './lookup-body.ts';
 import { lookupHandler } from './lookup-route.ts';
+import { measured, RequestMetrics, type RouteMetrics } from './metrics-requests.ts';
+import { metricsHandler } from './metrics-route.ts';
 import { healthHandler, readyHandler } from './operations-route.ts';
 import {
   HEADER_BYTES_MAX,
@@ -43,6 +47,10 @@ export interface ServerParts {
   readonly tier: MemoryState;
   readonly rows: RowsState;
   readonly disk?: DiskState | undefined;
+  /** For metrics, as `version` is. */
+  readonly pool?: DecodeState | undefined;
+  readonly stores?: StoresState | undefined;
+  readonly version?: string | undefined;
   /** Faults of ours, for the log. */
   readonly onInternalError?: (error: Error) => void;
 }
@@ -59,7 +67,6 @@ const LATER_ROUTES = [
   '/v1/tables/:table/preload',
   '/v1/lookup',
   '/v1/cluster',
-  '/metrics',
   '/openapi.json',
   '/docs',
   '/console',
@@ -83,6 +90,10 @@ export class PointlakeServer {
       tier: parts.tier,
       rows: parts.rows,
       disk: parts.disk,
+      pool: parts.pool,
+      stores: parts.stores,
+      version: parts.version ?? '',
+      metrics: new RequestMetrics((name) => parts.catalog.names().includes(name)),
       options: settings,
       encoders: new Encoders(settings),
       largeReplies: new LargeReplies({ heldBytesMax, stallMs }, parts.clock),
@@ -149,6 +160,7 @@ function makeFastify(context: ServerContext): FastifyInstance {
     clientErrorHandler: refuseUnparsable,
     frameworkErrors: (error, _request, reply) => respondError(reply, ourError(error), context.onInternalError),
   });
+  fastify.decorateReply('tier', undefined);
   fastify.removeAllContentTypeParsers();
   fastify.addContentTypeParser('application/json', (_request, payload, done) =>
     receiveBody(payload, options.bodyBytesMax, done),
@@ -179,24 +191,28 @@ function ourError(error: Error & { readonly code?: string }): unknown {
 type Handler = (request: FastifyRequest, reply: FastifyReply) => void;
 
 function addRoutes(fastify: FastifyInstance, context: ServerContext): void {
-  const get = (url: string, handler: Handler) => {
-    fastify.route({ method: ['GET', 'HEAD'], url, handler });
-    refuseOtherMethods(fastify, url, ['GET', 'HEAD']);
+  const { metrics } = context;
+  const others = metrics.route('other', 'node');
+  const refused = (handler: Handler) => measured(others, handler);
+  const get = (url: string, route: RouteMetrics, handler: Handler) => {
+    fastify.route({ method: ['GET', 'HEAD'], url, handler: measured(route, handler) });
+    refuseOtherMethods(fastify, url, ['GET', 'HEAD'], refused);
   };
-  get('/v1/tables/:table/rows/*', rowHandler(context));
-  get('/v1/tables/:table/values/*', valueHandler(context));
-  get('/v1/tables', tablesHandler(context));
-  get('/v1/tables/:table', tableHandler(context));
-  get('/healthz', healthHandler());
-  get('/readyz', readyHandler(context));
-  const post = (url: string, handler: Handler) => {
-    fastify.route({ method: 'POST', url, handler });
-    refuseOtherMethods(fastify, url, ['POST']);
+  get('/v1/tables/:table/rows/*', metrics.route('row', 'table'), rowHandler(context));
+  get('/v1/tables/:table/values/*', metrics.route('value', 'table'), valueHandler(context));
+  get('/v1/tables', metrics.route('tables', 'node'), tablesHandler(context));
+  get('/v1/tables/:table', metrics.route('table', 'table'), tableHandler(context));
+  get('/healthz', metrics.route('healthz', 'node'), healthHandler());
+  get('/readyz', metrics.route('readyz', 'node'), readyHandler(context));
+  get('/metrics', metrics.route('metrics', 'node'), metricsHandler(context));
+  const post = (url: string, route: RouteMetrics, handler: Handler) => {
+    fastify.route({ method: 'POST', url, handler: measured(route, handler) });
+    refuseOtherMethods(fastify, url, ['POST'], refused);
   };
-  post('/v1/tables/:table/lookup', lookupHandler(context));
-  post('/v1/tables/:table/refresh', refreshHandler(context));
-  for (const url of LATER_ROUTES) refuseLaterRoute(fastify, url);
-  refuseUnknownRoutes(fastify);
+  post('/v1/tables/:table/lookup', metrics.route('lookup', 'table'), lookupHandler(context));
+  post('/v1/tables/:table/refresh', metrics.route('refresh', 'table'), refreshHandler(context));
+  for (const url of LATER_ROUTES) refuseLaterRoute(fastify, url, refused);
+  refuseUnknownRoutes(fastify, refused);
 }
 
 /** What the operating system says, with what would be right. */

@@ -136,7 +136,7 @@ test('other methods get 405 and the ones allowed', async (context) => {
 
 test('paths of later versions and paths of none', async (context) => {
   const { url } = await startFixture(context);
-  for (const path of ['/v1/tables/users/by/url/x', '/v1/cluster', '/metrics', '/openapi.json', '/docs', '/console']) {
+  for (const path of ['/v1/tables/users/by/url/x', '/v1/cluster', '/openapi.json', '/docs', '/console']) {
     await expectProblem(url + path, 501, 'not_in_this_version');
   }
   for (const path of ['/v1/lookup', '/v1/tables/users/query', '/v1/tables/users/preload']) {

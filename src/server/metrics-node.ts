@@ -1,0 +1,174 @@
+/** What the node's parts count anyway, as metric families: memory, disk, storage, decoding, the event loop. */
+
+import { performance } from 'node:perf_hooks';
+import { STAGES } from '../shard/index.ts';
+import type { DecodeState, DiskState, ServerContext, StoresState } from './context.ts';
+import { labels, type MetricFamily } from './metrics-text.ts';
+
+type Type = MetricFamily['type'];
+
+export function nodeFamilies(context: ServerContext): readonly MetricFamily[] {
+  return [
+    ...lookupFamilies(context),
+    ...memoryFamilies(context),
+    ...diskFamilies(context.disk),
+    ...(context.stores === undefined ? [] : storeFamilies(context.stores)),
+    ...(context.pool === undefined ? [] : decodeFamilies(context.pool)),
+    ...processFamilies(context),
+  ];
+}
+
+/** A family of one sample without labels. */
+function one(name: string, type: Type, help: string, value: () => number): MetricFamily {
+  return { name, type, help, collect: (samples) => samples.add('', value()) };
+}
+
+function lookupFamilies({ engine }: ServerContext): readonly MetricFamily[] {
+  return [
+    {
+      name: 'pointlake_lookup_stage_duration_seconds',
+      type: 'histogram',
+      help: 'Of lookups that waited: time in each stage that they came to.',
+      collect: (samples) => {
+        for (const stage of STAGES) samples.addDurations(labels({ stage }), engine.stages.histograms[stage]);
+      },
+    },
+    one('pointlake_lookups_reading', 'gauge', 'Lookups that read disk or storage now.', () => engine.waiting.running),
+    one('pointlake_lookups_queued', 'gauge', 'Lookups that wait for their turn to read.', () => engine.waiting.queued),
+  ];
+}
+
+function memoryFamilies({ tier, rows, loader }: ServerContext): readonly MetricFamily[] {
+  return [
+    {
+      name: 'pointlake_memory_used_bytes',
+      type: 'gauge',
+      help: 'Memory charged to the budget, by class.',
+      collect: (samples) => {
+        samples.add('class="metadata"', tier.budget.usedBytes('metadata'));
+        samples.add('class="blocks"', tier.budget.usedBytes('blocks'));
+      },
+    },
+    one('pointlake_memory_budget_bytes', 'gauge', 'What all classes together may take.', () => tier.budget.totalBytes),
+    one('pointlake_in_flight_bytes', 'gauge', 'Pages being fetched and decoded.', () => loader.inFlight.usedBytes),
+    one('pointlake_in_flight_limit_bytes', 'gauge', 'What pages being fetched and decoded may take.', () => {
+      return loader.inFlight.capacityBytes;
+    }),
+    one('pointlake_blocks', 'gauge', 'Decoded blocks in memory.', () => tier.stats.entries),
+    one('pointlake_blocks_admitted_total', 'counter', 'Blocks taken into memory.', () => tier.stats.admitted),
+    one('pointlake_blocks_evicted_total', 'counter', 'Blocks evicted from memory.', () => tier.stats.evicted),
+    one('pointlake_row_cache_hits_total', 'counter', 'Rows answered as they were kept.', () => rows.stats.hits),
+    one('pointlake_row_cache_misses_total', 'counter', 'Rows asked for and not kept.', () => rows.stats.misses),
+    one('pointlake_row_cache_rows', 'gauge', 'Encoded rows kept.', () => rows.stats.entries),
+    one('pointlake_row_cache_capacity_bytes', 'gauge', 'Memory of the encoded rows, allocated at the start.', () => {
+      return rows.stats.capacityBytes;
+    }),
+  ];
+}
+
+/** Where there is no disk tier the families have no samples. */
+function diskFamilies(disk: DiskState | undefined): readonly MetricFamily[] {
+  const ofDisk = (name: string, type: Type, help: string, value: (state: DiskState['state']) => number) => ({
+    name,
+    type,
+    help,
+    collect: (samples: Parameters<MetricFamily['collect']>[0]) => {
+      if (disk !== undefined) samples.add('', value(disk.state));
+    },
+  });
+  return [
+    ofDisk('pointlake_disk_used_bytes', 'gauge', 'Bytes of blocks on disk.', ({ bytes }) => bytes),
+    ofDisk('pointlake_disk_budget_bytes', 'gauge', 'Bytes that blocks may take on disk.', (it) => it.budgetBytes),
+    ofDisk('pointlake_disk_blocks', 'gauge', 'Blocks on disk.', ({ blocks }) => blocks),
+    ofDisk('pointlake_disk_hits_total', 'counter', 'Blocks read from disk.', ({ hits }) => hits),
+    ofDisk('pointlake_disk_blocks_written_total', 'counter', 'Blocks written to disk.', ({ written }) => written),
+    ofDisk('pointlake_disk_blocks_evicted_total', 'counter', 'Blocks evicted from disk.', ({ evicted }) => evicted),
+    ofDisk('pointlake_disk_blocks_dropped_total', 'counter', 'Blocks offered and not taken.', ({ dropped }) => dropped),
+    ofDisk(
+      'pointlake_disk_blocks_invalid_total',
+      'counter',
+      'Blocks whose bytes were not what they should be.',
+      (it) => {
+        return it.invalid;
+      },
+    ),
+    ofDisk('pointlake_disk_faults_total', 'counter', 'Reads, writes and files that the system refused.', (it) => {
+      return it.faults;
+    }),
+  ];
+}
+
+type StoreStatus = ReturnType<StoresState['status']>[number];
+
+function storeFamilies(stores: StoresState): readonly MetricFamily[] {
+  const byStore = (name: string, help: string, value: (store: StoreStatus) => number): MetricFamily => ({
+    name,
+    type: 'counter',
+    help,
+    collect: (samples) => {
+      for (const store of stores.status()) samples.add(labels({ store: store.name }), value(store));
+    },
+  });
+  return [
+    {
+      name: 'pointlake_store_operations_total',
+      type: 'counter',
+      help: 'Operations asked of a store, retries not counted.',
+      collect: (samples) => {
+        for (const { name: store, gets, heads, lists } of stores.status()) {
+          samples.add(labels({ store, operation: 'get' }), gets);
+          samples.add(labels({ store, operation: 'head' }), heads);
+          samples.add(labels({ store, operation: 'list' }), lists);
+        }
+      },
+    },
+    byStore('pointlake_store_errors_total', 'Operations that failed for good.', ({ errors }) => errors),
+    byStore(
+      'pointlake_store_http_requests_total',
+      'HTTP requests sent to S3, retries included.',
+      (it) => it.httpRequests,
+    ),
+    byStore('pointlake_store_retries_total', 'Requests that were tried again.', ({ retries }) => retries),
+    byStore('pointlake_store_hedges_total', 'Second requests sent since the first was slow.', ({ hedges }) => hedges),
+    byStore('pointlake_store_hedges_won_total', 'Second requests that answered first.', (it) => it.hedgesWon),
+  ];
+}
+
+function decodeFamilies(pool: DecodeState): readonly MetricFamily[] {
+  return [
+    {
+      name: 'pointlake_decode_duration_seconds',
+      type: 'histogram',
+      help: 'Decoding of pages, inline or from being handed to the threads until it was back.',
+      collect: (samples) => {
+        samples.addDurations('where="inline"', pool.times.inline);
+        samples.addDurations('where="threads"', pool.times.threads);
+      },
+    },
+    one('pointlake_decode_queue', 'gauge', 'Pages that wait for a decode thread.', () => pool.stats.waiting),
+    one('pointlake_decode_threads', 'gauge', 'Decode threads that run.', () => pool.stats.threads),
+    one('pointlake_decode_threads_max', 'gauge', 'Decode threads that may run.', () => pool.stats.threadsMax),
+  ];
+}
+
+function processFamilies({ version, isDraining }: ServerContext): readonly MetricFamily[] {
+  return [
+    {
+      name: 'pointlake_event_loop_seconds_total',
+      type: 'counter',
+      help: 'Time of the event loop at work and waiting; the share at work is its utilisation.',
+      collect: (samples) => {
+        const { active, idle } = performance.eventLoopUtilization();
+        samples.add('state="active"', active / 1000);
+        samples.add('state="idle"', idle / 1000);
+      },
+    },
+    one('pointlake_draining', 'gauge', '1 once the server was told to stop.', () => (isDraining() ? 1 : 0)),
+    {
+      name: 'pointlake_build_info',
+      type: 'gauge',
+      help: 'Always 1; the versions are its labels.',
+      collect: (samples) => samples.add(labels({ version, node: process.versions.node }), 1),
+    },
+  ];
+}
