@@ -16,18 +16,18 @@ const CHUNK_BYTES = 400_000;
 const KINDS = ['int64', 'double', 'int64', 'double', 'int32', 'string', 'timestamp', 'double', 'longString', 'boolean'];
 
 export function makeWideFooter(rowGroups: number, columns: number): WideFooter {
-  const dataEnd = 4 + rowGroups * columns * CHUNK_BYTES;
-  const columnIndexes = dataEnd;
-  const offsetIndexes = columnIndexes + rowGroups * columns * 1500;
-  const end = offsetIndexes + rowGroups * columns * 600;
+  const chunks = Array.from({ length: rowGroups * columns }, (_, chunk) => (chunk * 7919) % 50_000);
+  const starts = placesFrom(4, chunks, (jitter) => CHUNK_BYTES - jitter);
+  const columnIndexes = placesFrom(starts.end, chunks, columnIndexBytes);
+  const offsetIndexes = placesFrom(columnIndexes.end, chunks, offsetIndexBytes);
   const bytes = writeFooter({
     columns: Array.from({ length: columns }, (_, column) => columnSpec(column)),
     rowGroupRows: Array.from({ length: rowGroups }, () => ROWS),
     createdBy: 'parquet-cpp-arrow version 21.0.0',
     chunk: (rowGroup, column) => {
       const chunk = rowGroup * columns + column;
-      const start = 4 + chunk * CHUNK_BYTES;
-      const jitter = (chunk * 7919) % 50_000;
+      const start = starts.at[chunk]!;
+      const jitter = chunks[chunk]!;
       const isString = KINDS[column % KINDS.length]!.toLowerCase().includes('string');
       return {
         start: isString ? start + 9000 + (jitter % 800) : start,
@@ -43,12 +43,25 @@ export function makeWideFooter(rowGroups: number, columns: number): WideFooter {
             ]
           : [[0, 0, 20]],
         statistics: statisticsOf(rowGroup, column),
-        columnIndex: [columnIndexes + chunk * 1500, 1400 + (jitter % 100)],
-        offsetIndex: [offsetIndexes + chunk * 600, 500 + (jitter % 100)],
+        columnIndex: [columnIndexes.at[chunk]!, columnIndexBytes(jitter)],
+        offsetIndex: [offsetIndexes.at[chunk]!, offsetIndexBytes(jitter)],
       };
     },
   });
-  return { bytes, fileLength: end + bytes.length + 8 };
+  return { bytes, fileLength: offsetIndexes.end + bytes.length + 8 };
+}
+
+const columnIndexBytes = (jitter: number) => 1400 + (jitter % 100);
+const offsetIndexBytes = (jitter: number) => 500 + (jitter % 100);
+
+/** One after the other without gaps, as writers lay chunks and indexes. */
+function placesFrom(start: number, chunks: readonly number[], lengthOf: (jitter: number) => number) {
+  let end = start;
+  const at = chunks.map((jitter) => {
+    end += lengthOf(jitter);
+    return end - lengthOf(jitter);
+  });
+  return { at, end };
 }
 
 function columnSpec(column: number): ColumnSpec {

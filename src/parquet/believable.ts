@@ -72,8 +72,17 @@ function isWellFormed(form: BoundForm, typeLength: number, view: DataView, start
       return typeLength === 0 || length <= typeLength;
     case 'decimal':
       return typeLength === 0 ? length > 0 : length === typeLength;
-    default:
-      return length === NATIVE_WIDTH[form];
+    // Not by NATIVE_WIDTH: looking up a string costs as much as all the rest.
+    case 'int64':
+    case 'uint64':
+      return length === 8;
+    case 'int32':
+    case 'uint32':
+      return length === 4;
+    case 'boolean':
+      return length === 1;
+    case 'none':
+      return false;
   }
 }
 

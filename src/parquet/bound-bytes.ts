@@ -13,16 +13,18 @@ export function upperBoundLength(source: Uint8Array, start: number, length: numb
 
 /** Copies a prefix; when it is shorter than the value it stands for, `roundUp` makes it an upper bound. */
 export function copyBound(
-  source: Uint8Array,
+  source: DataView,
   start: number,
   kept: number,
   roundUp: boolean,
-  target: Uint8Array,
+  target: DataView,
   at: number,
 ): void {
-  for (let index = 0; index < kept; index += 1) target[at + index] = source[start + index]!;
+  let index = 0;
+  for (; index + 4 <= kept; index += 4) target.setInt32(at + index, source.getInt32(start + index));
+  for (; index < kept; index += 1) target.setUint8(at + index, source.getUint8(start + index));
   // `upperBoundLength` ends on a byte below 0xff.
-  if (roundUp) target[at + kept - 1] = target[at + kept - 1]! + 1;
+  if (roundUp) target.setUint8(at + kept - 1, target.getUint8(at + kept - 1) + 1);
 }
 
 /** How many leading bytes of a big-endian two's complement number only repeat its sign. */

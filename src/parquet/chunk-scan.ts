@@ -206,6 +206,8 @@ function scanColumnMetaData(
       at = readField(bytes, at, fields, id);
     } else if (id === 12 && wireType === 12) {
       at = scanStatistics(bytes, at, chunks, chunk, expected);
+    } else if (id === 13 && wireType === 9) {
+      at = skipEncodingStats(bytes, at);
     } else {
       if (id === 2 && wireType === 9) chunks.encodings[chunk] = encodingsAt(bytes, at);
       if (id === 3 && wireType === 9) isExpected = isPath(chunks.raw.view, at, expected.path);
@@ -295,6 +297,26 @@ function scanStatistics(
   let oldMinLength = 0;
   let oldMax = -1;
   let oldMaxLength = 0;
+  // As most writers begin: null_count, max_value and min_value of less than 128 bytes, that both are exact.
+  if (bytes[at] === 0x36) {
+    at = readField(bytes, at + 1, fields, 3);
+    id = 3;
+    if (bytes[at] === 0x28 && bytes[at + 1]! < 0x80) {
+      bits |= raw.setMax(chunk, at + 2, bytes[at + 1]!);
+      at += 2 + bytes[at + 1]!;
+      id = 5;
+      if (bytes[at] === 0x18 && bytes[at + 1]! < 0x80) {
+        bits |= raw.setMin(chunk, at + 2, bytes[at + 1]!);
+        at += 2 + bytes[at + 1]!;
+        id = 6;
+        if (bytes[at] === 0x11 && bytes[at + 1] === 0x11) {
+          bits |= RAW.MAX_EXACT | RAW.MIN_EXACT;
+          at += 2;
+          id = 8;
+        }
+      }
+    }
+  }
   for (;;) {
     const header = bytes[at++]!;
     const wireType = header & 0x0f;
@@ -345,6 +367,23 @@ function scanStatistics(
   const makesSense = at <= bytes.length && boundsMakeSense(expected.form, expected.typeLength, raw, chunk, bits);
   raw.bits[chunk] = makesSense ? bits : bits & ~(RAW.MIN | RAW.MAX);
   return at;
+}
+
+/** list<PageEncodingStats>: short and everywhere the same, so that it is passed over without a look at its types. */
+function skipEncodingStats(bytes: Uint8Array, start: number): number {
+  const header = bytes[start]!;
+  let left = header >> 4;
+  let at = start + 1;
+  if ((header & 0x0f) !== 12 || left === 15) return skipValue(bytes, start, 9, 0);
+  // page_type and encoding in a byte each, count, the end
+  while (left > 0 && bytes[at] === 0x15 && bytes[at + 2] === 0x15 && bytes[at + 4] === 0x15) {
+    if (bytes[at + 1]! >= 0x80 || bytes[at + 3]! >= 0x80) break;
+    at = skipInteger(bytes, at + 5);
+    if (bytes[at] !== 0) break;
+    at += 1;
+    left -= 1;
+  }
+  return left === 0 ? at : skipValue(bytes, start, 9, 0);
 }
 
 /** list<Encoding> as a set of bits. An encoding this version does not know is left to the page that uses it. */

@@ -8,8 +8,7 @@
  *       text         JSON: created_by, key-value metadata, sorting orders
  *       orders       a byte a column: its ColumnOrder
  *       first rows   a double a row group, and one beyond
- *       starts       a double a row group: its lowest byte offset
- *       fields       one packed number a chunk each, row group after row group
+ *       fields       one packed number a chunk each, row group after row group; each with its origins, doubles
  *       bounds       two 32-bit numbers a column (where its table is, in units of 8 bytes; width and lengths), tables
  *
  * Everything is little-endian, which is every machine this runs on. A change of layout changes VERSION, and an index
@@ -26,7 +25,7 @@ import { BOUND_BYTES, type BoundsPlan, KEY_BOUND_BYTES, packBoundsEntry, planBou
 import { type PackedField, packField, planField } from './packed-field.ts';
 
 const MAGIC = 0x58_49_4c_50; // PLIX
-const VERSION = 1;
+const VERSION = 2;
 const HEADER_BYTES = 16;
 
 /** Positions in the directory. */
@@ -43,10 +42,21 @@ export const SLOT = {
   TEXT_LENGTH: 8,
   ORDERS: 9,
   FIRST_ROWS: 10,
-  STARTS: 11,
-  BOUNDS: 12,
-  /** From here on three doubles a field: where, width, base. */
-  FIELDS: 13,
+  BOUNDS: 11,
+  /** From here on FIELD_SLOTS doubles a field. */
+  FIELDS: 12,
+} as const;
+
+/** Positions in the directory from a field's own first one. */
+export const FIELD_SLOT = {
+  AT: 0,
+  WIDTH: 1,
+  BASE: 2,
+  /** 1 where a stored 0 means absent. */
+  ZERO_IS_ABSENT: 3,
+  /** Where the origins of row groups are, a double each; 0 where there are none. */
+  ROW_ORIGINS: 4,
+  COLUMN_ORIGINS: 5,
 } as const;
 
 /** Fields in the order of the directory. The last has an entry a row group, the others one a chunk. */
@@ -69,8 +79,14 @@ export const FIELD = {
 } as const;
 
 const FIELD_COUNT = 15;
-const DIRECTORY_SLOTS = SLOT.FIELDS + 3 * FIELD_COUNT;
+const FIELD_SLOTS = 6;
+const DIRECTORY_SLOTS = SLOT.FIELDS + FIELD_SLOTS * FIELD_COUNT;
 const SECTIONS_AT = HEADER_BYTES + 8 * DIRECTORY_SLOTS;
+
+/** The first position of a field in the directory. */
+export function slotOf(field: number): number {
+  return SLOT.FIELDS + FIELD_SLOTS * field;
+}
 
 export interface FileIndexText {
   readonly createdBy: string;
@@ -82,8 +98,7 @@ export interface FileIndexText {
 export function packFileIndex(footer: ScannedFooter, fileLength: number, keyColumns: ReadonlySet<string>): ArrayBuffer {
   const rowGroups = footer.rowGroupRows.length;
   const text = Buffer.from(JSON.stringify(textOf(footer)));
-  const starts = rowGroupStarts(footer);
-  const fields = planFields(footer, starts);
+  const fields = planFields(footer);
   const bounds = planAllBounds(footer, keyColumns);
   const { leaves } = footer.schema;
   let end = SECTIONS_AT;
@@ -103,9 +118,10 @@ export function packFileIndex(footer: ScannedFooter, fileLength: number, keyColu
   directory[SLOT.TEXT_LENGTH] = text.length;
   directory[SLOT.ORDERS] = place(leaves.length);
   directory[SLOT.FIRST_ROWS] = place(8 * (rowGroups + 1));
-  directory[SLOT.STARTS] = place(8 * rowGroups);
   fields.forEach((field, index) => {
-    directory.set([place(field.width * field.values.length), field.width, field.base], SLOT.FIELDS + 3 * index);
+    const at = place(field.width * field.values.length);
+    const origins = [field.rowOrigins, field.columnOrigins].map(({ byteLength }) => byteLength && place(byteLength));
+    directory.set([at, field.width, field.base, Number(field.zeroIsAbsent), ...origins], slotOf(index));
   });
   directory[SLOT.BOUNDS] = place(8 * leaves.length);
   const tables = bounds.map((plan) => (plan.byteLength === 0 ? 0 : place(plan.byteLength)));
@@ -118,16 +134,21 @@ export function packFileIndex(footer: ScannedFooter, fileLength: number, keyColu
   bytes.set(text, directory[SLOT.TEXT]);
   bytes.set(footer.columnOrders.subarray(0, leaves.length), directory[SLOT.ORDERS]);
   writeFirstRows(footer, new Float64Array(buffer, directory[SLOT.FIRST_ROWS], rowGroups + 1));
-  new Float64Array(buffer, directory[SLOT.STARTS], rowGroups).set(starts);
   fields.forEach((field, index) => {
-    packField(field, buffer, directory[SLOT.FIELDS + 3 * index]!);
+    const slot = slotOf(index);
+    packField(field, buffer, directory[slot]!);
+    for (const [which, origins] of [field.rowOrigins, field.columnOrigins].entries()) {
+      if (origins.length > 0) {
+        new Float64Array(buffer, directory[slot + FIELD_SLOT.ROW_ORIGINS + which], origins.length).set(origins);
+      }
+    }
   });
   const boundsDirectory = new Uint32Array(buffer, directory[SLOT.BOUNDS], 2 * leaves.length);
   bounds.forEach((plan, column) => {
     boundsDirectory[2 * column] = tables[column]! / 8;
     boundsDirectory[2 * column + 1] = plan.layout.width | (plan.layout.hasLengths ? 0x100 : 0);
   });
-  packAllBounds(bounds, tables, rowGroups, bytes);
+  packAllBounds(bounds, tables, rowGroups, new DataView(buffer));
   new Uint32Array(buffer, 0, 2).set([MAGIC, VERSION]);
   return buffer;
 }
@@ -153,38 +174,27 @@ function chunkSlack(createdBy: string): number {
   return major === 1 && (minor < 2 || (minor === 2 && patch < 9)) ? 100 : 0;
 }
 
-/** The lowest chunk start of each row group, so that chunks can be kept as short distances from it. */
-function rowGroupStarts(footer: ScannedFooter): Float64Array {
-  const { start } = footer.chunks;
-  const columns = footer.schema.leaves.length;
-  return footer.rowGroupRows.map((_, rowGroup) => {
-    let lowest = Number.POSITIVE_INFINITY;
-    for (let chunk = rowGroup * columns; chunk < (rowGroup + 1) * columns; chunk += 1) {
-      if (start[chunk]! < lowest) lowest = start[chunk]!;
-    }
-    return Number.isFinite(lowest) ? lowest : 0;
-  });
-}
-
 /** In the order of FIELD. */
-function planFields(footer: ScannedFooter, starts: Float64Array): PackedField[] {
+function planFields(footer: ScannedFooter): PackedField[] {
   const { chunks } = footer;
+  const rowGroups = footer.rowGroupRows.length;
+  const shape = { rowGroups, columns: footer.schema.leaves.length };
   return [
-    planField(chunks.start, false, starts),
-    planField(chunks.length, false),
-    planField(chunks.uncompressedLength, false),
-    planField(chunks.dictionaryLength, false),
-    planField(chunks.numValues, false, footer.rowGroupRows),
-    planField(chunks.codec, false),
-    planField(chunks.encodings, false),
-    planField(chunks.offsetIndexOffset, true),
-    planField(chunks.offsetIndexLength, true),
-    planField(chunks.columnIndexOffset, true),
-    planField(chunks.columnIndexLength, true),
-    planField(chunks.bloomFilterOffset, true),
-    planField(chunks.bloomFilterLength, true),
-    planField(chunks.nullCount, true),
-    planField(footer.sortingOf, false),
+    planField(chunks.start, shape, false),
+    planField(chunks.length, shape, false),
+    planField(chunks.uncompressedLength, shape, false),
+    planField(chunks.dictionaryLength, shape, false),
+    planField(chunks.numValues, shape, false),
+    planField(chunks.codec, shape, false),
+    planField(chunks.encodings, shape, false),
+    planField(chunks.offsetIndexOffset, shape, true),
+    planField(chunks.offsetIndexLength, shape, true),
+    planField(chunks.columnIndexOffset, shape, true),
+    planField(chunks.columnIndexLength, shape, true),
+    planField(chunks.bloomFilterOffset, shape, true),
+    planField(chunks.bloomFilterLength, shape, true),
+    planField(chunks.nullCount, shape, true),
+    planField(footer.sortingOf, { rowGroups, columns: 1 }, false),
   ];
 }
 
@@ -193,7 +203,7 @@ function packAllBounds(
   plans: readonly BoundsPlan[],
   tables: readonly number[],
   rowGroups: number,
-  target: Uint8Array,
+  target: DataView,
 ): void {
   for (let rowGroup = 0; rowGroup < rowGroups; rowGroup += 1) {
     for (let column = 0; column < plans.length; column += 1) {
@@ -255,11 +265,15 @@ function checkSections(directory: Float64Array): void {
   check(directory[SLOT.TEXT]!, directory[SLOT.TEXT_LENGTH]!);
   check(directory[SLOT.ORDERS]!, columns);
   check(directory[SLOT.FIRST_ROWS]!, 8 * (rowGroups + 1));
-  check(directory[SLOT.STARTS]!, 8 * rowGroups);
   check(directory[SLOT.BOUNDS]!, 8 * columns);
   for (let field = 0; field < FIELD_COUNT; field += 1) {
+    const slot = slotOf(field);
     const entries = field === FIELD.SORTING ? rowGroups : rowGroups * columns;
-    check(directory[SLOT.FIELDS + 3 * field]!, directory[SLOT.FIELDS + 3 * field + 1]! * entries);
+    check(directory[slot]!, directory[slot + FIELD_SLOT.WIDTH]! * entries);
+    if (directory[slot + FIELD_SLOT.ROW_ORIGINS] !== 0) check(directory[slot + FIELD_SLOT.ROW_ORIGINS]!, 8 * rowGroups);
+    if (directory[slot + FIELD_SLOT.COLUMN_ORIGINS] !== 0) {
+      check(directory[slot + FIELD_SLOT.COLUMN_ORIGINS]!, 8 * columns);
+    }
   }
 }
 

@@ -24,10 +24,12 @@ import {
   checkTable,
   directoryOf,
   FIELD,
+  FIELD_SLOT,
   type FileIndexText,
   openDirectory,
   packFileIndex,
   SLOT,
+  slotOf,
   writeChecksum,
 } from './file-index-layout.ts';
 import { type SortingColumn, scanFooter } from './footer-scan.ts';
@@ -175,7 +177,7 @@ export class FileIndex {
 
   /** How the rows of the row group are said to be sorted: a hint, never proof. */
   sortingColumns(rowGroup: number): readonly SortingColumn[] {
-    return this.#readText().sortings[this.#number(FIELD.SORTING, this.#checkRowGroup(rowGroup))] ?? [];
+    return this.#readText().sortings[this.#number(FIELD.SORTING, this.#checkRowGroup(rowGroup), 0, 1)] ?? [];
   }
 
   /** Names of the footer's key-value metadata, in its order. */
@@ -195,31 +197,32 @@ export class FileIndex {
   /** Throws `corrupt` or `unsupported`, naming row group and column, when the footer's word on the chunk is unusable. */
   chunk(rowGroup: number, column: number): ColumnChunk {
     const leaf = this.#leaf(column);
-    const at = this.#entry(rowGroup, column);
+    this.#checkRowGroup(rowGroup);
+    const number = (field: number) => this.#number(field, rowGroup, column);
     const context = { rowGroup, column: leaf.name };
-    const codec = this.#codec(at, context);
+    const codec = codecOf(number(FIELD.CODEC), context);
     const rows = this.rowGroupRows(rowGroup);
-    const numValues = this.#number(FIELD.NUM_VALUES, at) + rows;
+    const numValues = number(FIELD.NUM_VALUES);
     if (leaf.maxRepetitionLevel === 0 && numValues !== rows) {
       throw corrupt(`column ${leaf.name} has ${numValues} values in a row group of ${rows} rows`, context);
     }
-    const range = this.#chunkRange(at, rowGroup, rows, context);
-    const dictionaryLength = this.#number(FIELD.DICTIONARY_LENGTH, at);
-    const bloomFilterLength = this.#number(FIELD.BLOOM_FILTER_LENGTH, at);
+    const range = this.#chunkRange(number(FIELD.START), number(FIELD.LENGTH), rows, context);
+    const dictionaryLength = number(FIELD.DICTIONARY_LENGTH);
+    const bloomFilterLength = number(FIELD.BLOOM_FILTER_LENGTH);
     return {
       rowGroup,
       leaf,
       codec,
       numValues,
       range,
-      uncompressedBytes: this.#number(FIELD.UNCOMPRESSED_LENGTH, at),
+      uncompressedBytes: number(FIELD.UNCOMPRESSED_LENGTH),
       dictionaryPageOffset: dictionaryLength > 0 ? range.start : undefined,
       dataPageOffset: range.start + dictionaryLength,
-      encodings: encodingsOf(this.#number(FIELD.ENCODINGS, at)),
-      nullCount: optional(this.#number(FIELD.NULL_COUNT, at)),
-      offsetIndexRange: this.#indexRange(FIELD.OFFSET_INDEX_OFFSET, FIELD.OFFSET_INDEX_LENGTH, at, context),
-      columnIndexRange: this.#indexRange(FIELD.COLUMN_INDEX_OFFSET, FIELD.COLUMN_INDEX_LENGTH, at, context),
-      bloomFilterRange: this.#bloomFilterRange(at, bloomFilterLength, context),
+      encodings: encodingsOf(number(FIELD.ENCODINGS)),
+      nullCount: optional(number(FIELD.NULL_COUNT)),
+      offsetIndexRange: this.#indexRange(number(FIELD.OFFSET_INDEX_OFFSET), number(FIELD.OFFSET_INDEX_LENGTH), context),
+      columnIndexRange: this.#indexRange(number(FIELD.COLUMN_INDEX_OFFSET), number(FIELD.COLUMN_INDEX_LENGTH), context),
+      bloomFilterRange: this.#bloomFilterRange(number(FIELD.BLOOM_FILTER_OFFSET), bloomFilterLength, context),
       bloomFilterLengthKnown: bloomFilterLength > 0,
       columnOrder: this.columnOrder(column),
     };
@@ -227,23 +230,24 @@ export class FileIndex {
 
   /** What is known of the values of a chunk; undefined is unknown, which prunes nothing. */
   chunkBounds(rowGroup: number, column: number): Bounds | undefined {
-    this.#entry(rowGroup, column);
+    this.#check(rowGroup, column);
     return this.#table(column)?.at(rowGroup);
   }
 
   nullCount(rowGroup: number, column: number): number | undefined {
-    return optional(this.#number(FIELD.NULL_COUNT, this.#entry(rowGroup, column)));
+    this.#check(rowGroup, column);
+    return optional(this.#number(FIELD.NULL_COUNT, rowGroup, column));
   }
 
   /** Whether a row group may hold the key in that column. */
   canContain(rowGroup: number, column: number, key: KeyValue): boolean {
-    this.#entry(rowGroup, column);
+    this.#check(rowGroup, column);
     return this.#table(column)?.canContain(rowGroup, key) ?? true;
   }
 
   /** Whether a row group may hold a value from `low` to `high`, both included; undefined is without end. */
   canContainBetween(rowGroup: number, column: number, low: KeyValue | undefined, high: KeyValue | undefined): boolean {
-    this.#entry(rowGroup, column);
+    this.#check(rowGroup, column);
     return this.#table(column)?.canContainBetween(rowGroup, low, high) ?? true;
   }
 
@@ -255,22 +259,7 @@ export class FileIndex {
     return table.next(key, from);
   }
 
-  #codec(at: number, context: ErrorContext): CompressionCodec {
-    const number = this.#number(FIELD.CODEC, at);
-    const codec = COMPRESSION_CODECS[number];
-    if (codec !== undefined) return codec;
-    const column = `column ${context.column}`;
-    if (number === CHUNK_FAULT.ENCRYPTED) throw unsupported(`${column} is encrypted`, context);
-    if (number === CHUNK_FAULT.OTHER_FILE) throw unsupported(`${column} is stored in another file`, context);
-    if (number === CHUNK_FAULT.WRONG_COLUMN) throw corrupt(`in place of ${column} is a chunk of another`, context);
-    if (number === CHUNK_FAULT.INCOMPLETE) throw corrupt(`the metadata of ${column} is incomplete`, context);
-    throw unsupported(`${column} is compressed with codec ${number}, which is not known to this version`, context);
-  }
-
-  #chunkRange(at: number, rowGroup: number, rows: number, context: ErrorContext): ByteRange {
-    const starts = this.#directory[SLOT.STARTS]!;
-    const start = this.#number(FIELD.START, at) + this.#view.getFloat64(starts + 8 * rowGroup, true);
-    const length = this.#number(FIELD.LENGTH, at);
+  #chunkRange(start: number, length: number, rows: number, context: ErrorContext): ByteRange {
     // Writers put anything as the offset of a chunk that has no pages.
     if (rows === 0) return { start: 0, end: 0 };
     const end = start + length;
@@ -283,15 +272,12 @@ export class FileIndex {
     return { start, end: Math.min(this.fileLength, end + this.#directory[SLOT.CHUNK_SLACK]!) };
   }
 
-  #indexRange(offsetField: number, lengthField: number, at: number, context: ErrorContext): ByteRange | undefined {
-    const start = this.#number(offsetField, at);
-    const length = this.#number(lengthField, at);
+  #indexRange(start: number, length: number, context: ErrorContext): ByteRange | undefined {
     if (start <= 0 || length <= 0) return undefined;
     return this.#checkRange(start, start + length, 'page index', context);
   }
 
-  #bloomFilterRange(at: number, length: number, context: ErrorContext): ByteRange | undefined {
-    const start = this.#number(FIELD.BLOOM_FILTER_OFFSET, at);
+  #bloomFilterRange(start: number, length: number, context: ErrorContext): ByteRange | undefined {
     if (start <= 0) return undefined;
     const end = length > 0 ? start + length : Math.min(this.fileLength, start + BLOOM_GUESS_BYTES);
     return this.#checkRange(start, end, 'bloom filter', context);
@@ -316,18 +302,24 @@ export class FileIndex {
     throw new RangeError(`there is no row group ${rowGroup}`);
   }
 
-  #entry(rowGroup: number, column: number): number {
+  #check(rowGroup: number, column: number): void {
     this.#leaf(column);
-    return this.#checkRowGroup(rowGroup) * this.#directory[SLOT.COLUMNS]! + column;
+    this.#checkRowGroup(rowGroup);
   }
 
   /** A packed number; an absent one of an optional field is -1. */
-  #number(field: number, entry: number): number {
-    const slot = SLOT.FIELDS + 3 * field;
-    const base = this.#directory[slot + 2]!;
-    const stored = storedNumber(this.#view, this.#directory[slot]!, this.#directory[slot + 1]!, entry);
-    if (stored === 0 && field >= FIELD.OFFSET_INDEX_OFFSET && field <= FIELD.NULL_COUNT) return -1;
-    return base + stored;
+  #number(field: number, rowGroup: number, column: number, columns = this.#directory[SLOT.COLUMNS]!): number {
+    const directory = this.#directory;
+    const slot = slotOf(field);
+    const at = directory[slot + FIELD_SLOT.AT]!;
+    const stored = storedNumber(this.#view, at, directory[slot + FIELD_SLOT.WIDTH]!, rowGroup * columns + column);
+    if (stored === 0 && directory[slot + FIELD_SLOT.ZERO_IS_ABSENT] === 1) return -1;
+    const rowOrigins = directory[slot + FIELD_SLOT.ROW_ORIGINS]!;
+    const columnOrigins = directory[slot + FIELD_SLOT.COLUMN_ORIGINS]!;
+    let value = stored + directory[slot + FIELD_SLOT.BASE]!;
+    if (rowOrigins !== 0) value += this.#view.getFloat64(rowOrigins + 8 * rowGroup, true);
+    if (columnOrigins !== 0) value += this.#view.getFloat64(columnOrigins + 8 * column, true);
+    return value;
   }
 
   #table(column: number): BoundsTable | undefined {
@@ -368,6 +360,17 @@ export class FileIndex {
     this.#schema = like.schema;
     this.#sharesSchema = true;
   }
+}
+
+function codecOf(number: number, context: ErrorContext): CompressionCodec {
+  const codec = COMPRESSION_CODECS[number];
+  if (codec !== undefined) return codec;
+  const column = `column ${context.column}`;
+  if (number === CHUNK_FAULT.ENCRYPTED) throw unsupported(`${column} is encrypted`, context);
+  if (number === CHUNK_FAULT.OTHER_FILE) throw unsupported(`${column} is stored in another file`, context);
+  if (number === CHUNK_FAULT.WRONG_COLUMN) throw corrupt(`in place of ${column} is a chunk of another`, context);
+  if (number === CHUNK_FAULT.INCOMPLETE) throw corrupt(`the metadata of ${column} is incomplete`, context);
+  throw unsupported(`${column} is compressed with codec ${number}, which is not known to this version`, context);
 }
 
 function optional(value: number): number | undefined {

@@ -22,6 +22,12 @@ export interface BoundsPlan {
   readonly first: number;
   readonly stride: number;
   readonly limit: number;
+  /** Whether values stand at their type's own width, as they are. */
+  readonly isNative: boolean;
+  /** Where minima and maxima start in the table, and bytes from one to the next. */
+  readonly minAt: number;
+  readonly maxAt: number;
+  readonly valueStride: number;
   /** 0 when nothing is known of any entry. */
   readonly byteLength: number;
 }
@@ -59,49 +65,50 @@ export function planBounds(
   const width = hasValues ? NATIVE_WIDTH[form] || longest : 0;
   const hasLengths = hasValues && !isNative && shortest !== longest;
   const layout: BoundsLayout = { form, entries, width, hasLengths };
-  return { layout, raw, first, stride, limit, byteLength: known === 0 ? 0 : boundsByteLength(layout) };
+  const valueStride = boundStride(layout);
+  const minAt = align(entries);
+  const maxAt = minAt + align(entries * valueStride);
+  const byteLength = known === 0 ? 0 : boundsByteLength(layout);
+  return { layout, raw, first, stride, limit, isNative, minAt, maxAt, valueStride, byteLength };
 }
 
 /** Writes one entry of the table that starts at `at`, a multiple of 8. The bytes there must be zero. */
-export function packBoundsEntry(plan: BoundsPlan, index: number, target: Uint8Array, at: number): void {
-  const { layout, raw } = plan;
+export function packBoundsEntry(plan: BoundsPlan, index: number, target: DataView, at: number): void {
+  const { valueStride } = plan;
   const entry = plan.first + index * plan.stride;
-  const bits = raw.bits[entry]!;
-  const valueStride = boundStride(layout);
-  const minAt = at + align(layout.entries);
+  const bits = plan.raw.bits[entry]!;
   let flags = 0;
   if ((bits & RAW.ALL_NULL) !== 0) flags |= FLAG.ALL_NULL;
   if ((bits & RAW.NO_NAN) !== 0) flags |= FLAG.NO_NAN;
   if ((bits & RAW.MIN) !== 0) {
-    const whole = packValue(plan, entry, false, target, minAt + index * valueStride);
+    const whole = packValue(plan, entry, false, target, at + plan.minAt + index * valueStride);
     flags |= whole && (bits & RAW.MIN_EXACT) !== 0 ? FLAG.MIN | FLAG.MIN_EXACT : FLAG.MIN;
   }
   if ((bits & RAW.MAX) !== 0) {
-    const maxAt = minAt + align(layout.entries * valueStride);
-    const whole = packValue(plan, entry, true, target, maxAt + index * valueStride);
+    const whole = packValue(plan, entry, true, target, at + plan.maxAt + index * valueStride);
     flags |= whole && (bits & RAW.MAX_EXACT) !== 0 ? FLAG.MAX | FLAG.MAX_EXACT : FLAG.MAX;
   }
-  target[at + index] = flags;
+  target.setUint8(at + index, flags);
 }
 
 /** Writes one bound and says whether it is still the whole value. */
-function packValue(plan: BoundsPlan, entry: number, isMax: boolean, target: Uint8Array, at: number): boolean {
+function packValue(plan: BoundsPlan, entry: number, isMax: boolean, target: DataView, at: number): boolean {
   const { layout, raw, limit } = plan;
   const { form, width, hasLengths } = layout;
   const start = isMax ? raw.maxStart[entry]! : raw.minStart[entry]!;
-  const length = isMax ? raw.maxLength[entry]! : raw.minLength[entry]!;
-  if (NATIVE_WIDTH[form] !== 0) {
-    for (let index = 0; index < width; index += 1) target[at + index] = raw.source[start + index]!;
+  if (plan.isNative) {
+    copyBound(raw.view, start, width, false, target, at);
     return true;
   }
+  const length = isMax ? raw.maxLength[entry]! : raw.minLength[entry]!;
   const kept = keptLength(form, raw, entry, isMax, limit);
   const valueAt = hasLengths ? at + 1 : at;
-  if (hasLengths) target[at] = kept;
+  if (hasLengths) target.setUint8(at, kept);
   if (form === 'decimal') {
-    copyBound(raw.source, start + length - kept, kept, false, target, valueAt);
+    copyBound(raw.view, start + length - kept, kept, false, target, valueAt);
     return true;
   }
-  copyBound(raw.source, start, kept, isMax && kept < length, target, valueAt);
+  copyBound(raw.view, start, kept, isMax && kept < length, target, valueAt);
   return kept === length;
 }
 

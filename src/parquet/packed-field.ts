@@ -1,62 +1,79 @@
 /**
- * One number for each of many chunks, in as few bytes as their span needs: none when all are equal, else 1, 2 or 4, or
- * a double. Offsets of a file lie close together once a base is taken off them.
+ * One number for each chunk, in as few bytes as their span needs: none when all are equal, else 1, 2 or 4, or a double.
+ * Chunks of one row group lie close together in a file, and those of one column are alike, so origins are taken off
+ * first where what is left is narrower for it:
+ *
+ *     value = stored + base + origin of its row group + origin of its column
  */
 
 /** Bytes an entry: 0, 1, 2, 4, or 8 for doubles. */
 export type FieldWidth = 0 | 1 | 2 | 4 | 8;
 
+/** The values are in the order of row groups, one for each column. */
+export interface FieldShape {
+  readonly rowGroups: number;
+  readonly columns: number;
+}
+
 export interface PackedField {
   readonly width: FieldWidth;
   readonly base: number;
   /** Whether a stored 0 means absent, and values then count from 1. */
-  readonly optional: boolean;
+  readonly zeroIsAbsent: boolean;
+  /** What is left once the origins are taken off. */
   readonly values: Float64Array;
-  /** Taken off each value before the base, one for every so many values; for offsets inside a row group. */
-  readonly origins: Float64Array | undefined;
+  /** One a row group, or none. */
+  readonly rowOrigins: Float64Array;
+  /** One a column, or none. */
+  readonly columnOrigins: Float64Array;
 }
+
+const NO_ORIGINS = new Float64Array(0);
+/** Below this every sum with origins is exact, whatever the order. */
+const ORIGINS_BELOW = 2 ** 52;
 
 /** A field in which -1 is absent, if `optional`. One of no values at all is absent everywhere. */
-export function planField(values: Float64Array, optional: boolean, origins?: Float64Array): PackedField {
-  const span = new Span();
-  const each = perOrigin(values, origins);
-  for (let first = 0, group = 0; first < values.length; first += each, group += 1) {
-    const origin = origins === undefined ? 0 : origins[group]!;
-    if (optional) span.addPresent(values, first, first + each);
-    else span.add(values, first, first + each, origin);
-  }
-  if (span.max < span.min) return { width: 0, base: optional ? -1 : 0, optional, values, origins };
-  const base = optional ? span.min - 1 : span.min;
-  return { width: widthOf(span.max - base), base, optional, values, origins };
+export function planField(values: Float64Array, shape: FieldShape, optional: boolean): PackedField {
+  const { min, max, absent } = optional ? presentSpan(values) : spanOf(values);
+  const parts = { values, zeroIsAbsent: absent, rowOrigins: NO_ORIGINS, columnOrigins: NO_ORIGINS };
+  if (max < min) return { ...parts, width: 0, base: 0, zeroIsAbsent: optional };
+  const base = absent ? min - 1 : min;
+  const plain = { ...parts, width: widthOf(max - base), base };
+  if (plain.width < 2 || absent || max >= ORIGINS_BELOW || shape.rowGroups < 2) return plain;
+  const byColumn = lessOrigins(plain, shape, new Float64Array(shape.rowGroups));
+  const byBoth = lessOrigins(plain, shape, firstColumn(values, shape));
+  return [byColumn, byBoth].reduce((least, field) => (byteLength(field) < byteLength(least) ? field : least), plain);
 }
 
-class Span {
-  min = Number.POSITIVE_INFINITY;
-  max = Number.NEGATIVE_INFINITY;
+interface Span {
+  readonly min: number;
+  readonly max: number;
+  readonly absent: boolean;
+}
 
-  add(values: Float64Array, from: number, to: number, origin: number): void {
-    let min = Number.POSITIVE_INFINITY;
-    let max = Number.NEGATIVE_INFINITY;
-    for (let index = from; index < to; index += 1) {
-      const value = values[index]!;
-      if (value < min) min = value;
-      if (value > max) max = value;
-    }
-    this.min = Math.min(this.min, min - origin);
-    this.max = Math.max(this.max, max - origin);
+function spanOf(values: Float64Array): Span {
+  let min = Number.POSITIVE_INFINITY;
+  let max = Number.NEGATIVE_INFINITY;
+  for (let index = 0; index < values.length; index += 1) {
+    const value = values[index]!;
+    if (value < min) min = value;
+    if (value > max) max = value;
   }
+  return { min, max, absent: false };
+}
 
-  addPresent(values: Float64Array, from: number, to: number): void {
-    let { min, max } = this;
-    for (let index = from; index < to; index += 1) {
-      const value = values[index]!;
-      if (value > max) max = value;
-      if (value < min && value !== -1) min = value;
-    }
-    this.min = min;
-    // A maximum of -1 is only the mark of what is absent.
-    this.max = max === -1 ? Number.NEGATIVE_INFINITY : max;
+/** Of values that are not -1; the maximum is below the minimum where there are none. */
+function presentSpan(values: Float64Array): Span {
+  let min = Number.POSITIVE_INFINITY;
+  let max = -1;
+  let absent = false;
+  for (let index = 0; index < values.length; index += 1) {
+    const value = values[index]!;
+    if (value > max) max = value;
+    if (value === -1) absent = true;
+    else if (value < min) min = value;
   }
+  return { min, max, absent };
 }
 
 function widthOf(span: number): FieldWidth {
@@ -66,56 +83,84 @@ function widthOf(span: number): FieldWidth {
   return span <= 0xffff_ffff ? 4 : 8;
 }
 
-export function packField(field: PackedField, buffer: ArrayBuffer, byteOffset: number): void {
-  const { width, values, base, optional, origins } = field;
-  if (width === 0) return;
-  const each = perOrigin(values, origins);
-  for (let first = 0, group = 0; first < values.length; first += each, group += 1) {
-    const taken = base + (origins === undefined ? 0 : origins[group]!);
-    const part = values.subarray(first, first + each);
-    const at = byteOffset + first * width;
-    // One loop a width, each over one kind of array, is several times as fast as one for all.
-    if (width === 1) narrow8(part, new Uint8Array(buffer, at, each), taken, optional);
-    else if (width === 2) narrow16(part, new Uint16Array(buffer, at, each), taken, optional);
-    else if (width === 4) narrow32(part, new Uint32Array(buffer, at, each), taken, optional);
-    else widen64(part, new Float64Array(buffer, at, each), taken, optional);
+function byteLength({ width, values, rowOrigins, columnOrigins }: PackedField): number {
+  return width * values.length + 8 * (rowOrigins.length + columnOrigins.length);
+}
+
+function firstColumn(values: Float64Array, { rowGroups, columns }: FieldShape): Float64Array {
+  const origins = new Float64Array(rowGroups);
+  for (let rowGroup = 0; rowGroup < rowGroups; rowGroup += 1) origins[rowGroup] = values[rowGroup * columns]!;
+  return origins;
+}
+
+/**
+ * The field less these origins of its row groups, and of its columns what is then left of the first row group. The same
+ * field where that is no narrower, as mostly shows in the last row group alone.
+ */
+function lessOrigins(field: PackedField, { rowGroups, columns }: FieldShape, rowOrigins: Float64Array): PackedField {
+  const { values } = field;
+  const columnOrigins = values.slice(0, columns);
+  takeOff(columnOrigins, rowOrigins, new Float64Array(columns));
+  const last = values.slice((rowGroups - 1) * columns);
+  takeOff(last, rowOrigins.subarray(rowGroups - 1), columnOrigins);
+  const lastSpan = spanOf(last);
+  if (widthOf(lastSpan.max - lastSpan.min) >= field.width) return field;
+  const left = values.slice();
+  takeOff(left, rowOrigins, columnOrigins);
+  const { min, max } = spanOf(left);
+  const width = widthOf(max - min);
+  const kept = rowOrigins.some((origin) => origin !== 0) ? rowOrigins : NO_ORIGINS;
+  return { ...field, values: left, width, base: min, rowOrigins: kept, columnOrigins };
+}
+
+function takeOff(values: Float64Array, rowOrigins: Float64Array, columnOrigins: Float64Array): void {
+  const columns = columnOrigins.length;
+  for (let first = 0, rowGroup = 0; first < values.length; first += columns, rowGroup += 1) {
+    const origin = rowOrigins[rowGroup]!;
+    for (let column = 0; column < columns; column += 1) {
+      values[first + column] = values[first + column]! - origin - columnOrigins[column]!;
+    }
   }
 }
 
-function narrow8(values: Float64Array, target: Uint8Array, taken: number, optional: boolean): void {
+export function packField({ width, values, base, zeroIsAbsent }: PackedField, buffer: ArrayBuffer, at: number): void {
+  // One loop a width, each over one kind of array, is several times as fast as one for all.
+  const absent = zeroIsAbsent ? -1 : Number.NaN;
+  if (width === 1) narrow8(values, new Uint8Array(buffer, at, values.length), base, absent);
+  else if (width === 2) narrow16(values, new Uint16Array(buffer, at, values.length), base, absent);
+  else if (width === 4) narrow32(values, new Uint32Array(buffer, at, values.length), base, absent);
+  else if (width === 8) widen64(values, new Float64Array(buffer, at, values.length), base, absent);
+}
+
+function narrow8(values: Float64Array, target: Uint8Array, base: number, absent: number): void {
   for (let index = 0; index < values.length; index += 1) {
     const value = values[index]!;
-    target[index] = optional && value === -1 ? 0 : value - taken;
+    target[index] = value === absent ? 0 : value - base;
   }
 }
 
-function narrow16(values: Float64Array, target: Uint16Array, taken: number, optional: boolean): void {
+function narrow16(values: Float64Array, target: Uint16Array, base: number, absent: number): void {
   for (let index = 0; index < values.length; index += 1) {
     const value = values[index]!;
-    target[index] = optional && value === -1 ? 0 : value - taken;
+    target[index] = value === absent ? 0 : value - base;
   }
 }
 
-function narrow32(values: Float64Array, target: Uint32Array, taken: number, optional: boolean): void {
+function narrow32(values: Float64Array, target: Uint32Array, base: number, absent: number): void {
   for (let index = 0; index < values.length; index += 1) {
     const value = values[index]!;
-    target[index] = optional && value === -1 ? 0 : value - taken;
+    target[index] = value === absent ? 0 : value - base;
   }
 }
 
-function widen64(values: Float64Array, target: Float64Array, taken: number, optional: boolean): void {
+function widen64(values: Float64Array, target: Float64Array, base: number, absent: number): void {
   for (let index = 0; index < values.length; index += 1) {
     const value = values[index]!;
-    target[index] = optional && value === -1 ? 0 : value - taken;
+    target[index] = value === absent ? 0 : value - base;
   }
 }
 
-/** How many values in a row share an origin. */
-function perOrigin(values: Float64Array, origins: Float64Array | undefined): number {
-  return origins === undefined || origins.length === 0 ? values.length : values.length / origins.length;
-}
-
-/** The stored number, before base and origin. */
+/** The stored number, before base and origins. */
 export function storedNumber(view: DataView, byteOffset: number, width: number, index: number): number {
   if (width === 4) return view.getUint32(byteOffset + index * 4, true);
   if (width === 2) return view.getUint16(byteOffset + index * 2, true);

@@ -138,7 +138,8 @@ export function decodeColumnIndex(bytes: Uint8Array, chunk: ColumnChunk, pages: 
   }
   const plan = planBounds(chunk.leaf, chunk.columnOrder, index.raw, 0, 1, pages, KEY_BOUND_BYTES);
   const packed = new Uint8Array(plan.byteLength);
-  for (let page = 0; plan.byteLength > 0 && page < pages; page += 1) packBoundsEntry(plan, page, packed, 0);
+  const target = new DataView(packed.buffer);
+  for (let page = 0; plan.byteLength > 0 && page < pages; page += 1) packBoundsEntry(plan, page, target, 0);
   return new PageBounds(index.nullPages, index.nullCounts, index.boundaryOrder, plan.layout, packed);
 }
 

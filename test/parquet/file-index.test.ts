@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { crc32 } from 'node:zlib';
 
 import fc from 'fast-check';
 
@@ -8,7 +9,7 @@ import { ServiceError } from '../../src/core/index.ts';
 import { FileIndex } from '../../src/parquet/file-index.ts';
 import { type ChunkSpec, TYPE, writeFooter } from './support/footer-writer.ts';
 import { corpusFiles, openIndex, readCorpus } from './support/metadata-files.ts';
-import { property } from './support/property.ts';
+import { property, randomFrom } from './support/property.ts';
 
 /** Everything an index answers, chunk by chunk. */
 function answers(index: FileIndex): unknown[] {
@@ -58,6 +59,14 @@ describe('the stored form', () => {
     const loaded = FileIndex.load(odd);
     odd.fill(0xee);
     assert.equal(JSON.stringify(answers(loaded)), before);
+  });
+
+  test('of an earlier version is no index, whatever its checksum', () => {
+    const stored = Uint8Array.from(openIndex(readCorpus('data/alltypes_plain.parquet')).serialise());
+    const header = new Uint32Array(stored.buffer, 0, 4);
+    header[1] = header[1]! - 1;
+    header[2] = crc32(stored.subarray(16));
+    assert.throws(() => FileIndex.load(stored), { kind: 'corrupt', message: /of version 1, not 2/ });
   });
 
   test('any changed, missing or added byte is found', () => {
@@ -137,6 +146,91 @@ describe('packing', () => {
         }
       },
     );
+  });
+
+  /** How far apart row groups and columns lie, and how far values stray from that: what origins are there for. */
+  const spread = fc.record({
+    first: fc.oneof(
+      fc.nat(1000),
+      fc.maxSafeNat().map((value) => Math.floor(value / 2)),
+    ),
+    byRowGroup: fc.oneof(fc.constant(0), fc.nat(2 ** 34)),
+    byColumn: fc.oneof(fc.constant(0), fc.nat(2 ** 30)),
+    stray: fc.constantFrom(1, 200, 60_000, 2 ** 20),
+    absentEach: fc.constantFrom(0, 0, 0, 7),
+  });
+
+  test('gives back numbers that lie by row group and by column', () => {
+    const shape = fc.tuple(fc.integer({ min: 2, max: 40 }), fc.integer({ min: 1, max: 30 }));
+    property(
+      fc.tuple(shape, fc.array(spread, { minLength: 6, maxLength: 6 }), fc.integer()),
+      ([[rowGroups, columns], spreads, seed]) => {
+        const random = randomFrom(seed);
+        const number = (which: number, rowGroup: number, column: number): number => {
+          const { first, byRowGroup, byColumn, stray } = spreads[which]!;
+          return 4 + first + rowGroup * byRowGroup + column * byColumn + Math.floor(random() * stray);
+        };
+        const isAbsent = (which: number, rowGroup: number, column: number): boolean =>
+          spreads[which]!.absentEach > 0 && (rowGroup * columns + column) % spreads[which]!.absentEach === 0;
+        const expected = Array.from({ length: rowGroups }, (_, rowGroup) =>
+          Array.from({ length: columns }, (_, column) => ({
+            start: number(0, rowGroup, column),
+            length: number(1, rowGroup, column),
+            nullCount: isAbsent(2, rowGroup, column) ? undefined : number(2, rowGroup, column),
+            place: isAbsent(3, rowGroup, column)
+              ? undefined
+              : ([number(3, rowGroup, column), number(4, rowGroup, column)] as const),
+            uncompressed: number(5, rowGroup, column),
+          })),
+        );
+        const bytes = writeFooter({
+          columns: Array.from({ length: columns }, (_, column) => ({ name: `c${column}`, type: TYPE.INT64 })),
+          rowGroupRows: Array.from({ length: rowGroups }, (_, rowGroup) => (rowGroup === rowGroups - 1 ? 7 : 100)),
+          chunk: (rowGroup, column) => {
+            const { start, length, nullCount, place, uncompressed } = expected[rowGroup]![column]!;
+            return {
+              start,
+              length,
+              uncompressedLength: uncompressed,
+              ...(nullCount === undefined ? {} : { statistics: { nullCount } }),
+              ...(place === undefined ? {} : { columnIndex: place }),
+            };
+          },
+        });
+        const index = FileIndex.parse(bytes, Number.MAX_SAFE_INTEGER * 4);
+        for (const [rowGroup, chunks] of expected.entries()) {
+          for (const [column, { start, length, nullCount, place, uncompressed }] of chunks.entries()) {
+            const found = index.chunk(rowGroup, column);
+            assert.deepEqual(found.range, { start, end: start + length });
+            assert.equal(found.numValues, rowGroup === rowGroups - 1 ? 7 : 100);
+            assert.equal(found.nullCount, nullCount);
+            assert.equal(index.nullCount(rowGroup, column), nullCount);
+            assert.deepEqual(found.columnIndexRange, place && { start: place[0], end: place[0] + place[1] });
+            assert.equal(found.uncompressedBytes, uncompressed);
+          }
+        }
+      },
+      60,
+    );
+  });
+
+  test('takes less where chunks follow one another, as writers lay them', () => {
+    const footer = makeWideFooter(100, 50);
+    const columns = 50;
+    let end = 4;
+    // The same chunks, but each a random distance away from the one before.
+    const random = randomFrom(1);
+    const scattered = writeFooter({
+      columns: Array.from({ length: columns }, (_, column) => ({ name: `c${column}`, type: TYPE.INT64 })),
+      rowGroupRows: Array.from({ length: 100 }, () => 100),
+      chunk: () => {
+        end += Math.floor(random() * 2 ** 30);
+        return { start: end, length: 1000, offsetIndex: [end, 50], columnIndex: [end, 60] };
+      },
+    });
+    const bytes = FileIndex.parse(scattered, Number.MAX_SAFE_INTEGER).serialise().length;
+    assert.ok(bytes > 5000 * 24, `${bytes} bytes: nothing to take off`);
+    assert.ok(FileIndex.parse(footer.bytes, footer.fileLength).serialise().length < 5000 * 38);
   });
 
   type Chunk = typeof chunk extends fc.Arbitrary<infer T> ? T : never;
