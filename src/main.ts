@@ -6,7 +6,7 @@
 
 import { Budget, DiskCache, MemoryTier, RowCache } from './cache/index.ts';
 import { type Clock, systemClock } from './core/index.ts';
-import { DecodePool, LookupEngine, PageLoader } from './shard/index.ts';
+import { DecodePool, LookupEngine, PageLoader, Preloader } from './shard/index.ts';
 import {
   type CoalesceOptions,
   type HedgePolicy,
@@ -60,6 +60,7 @@ export interface PointlakeNode {
   /** What all tables read from. */
   readonly stores: Stores;
   readonly pool: DecodePool;
+  readonly preloader: Preloader;
   /** Undefined where none is configured or the folder cannot be used. */
   readonly disk: DiskCache | undefined;
   /** Removes from disk what no table needs any more; to be called once all tables were opened. */
@@ -101,15 +102,27 @@ export function createNode(options: NodeOptions): PointlakeNode {
     tables.push(table);
     return table;
   };
+  const engine = new LookupEngine(loader, rows);
+  const blockBytes = options.cacheMemoryBytes - inFlightBytes - heldBytes - rows.stats.capacityBytes;
+  const preloader = new Preloader({
+    loader,
+    clock,
+    engine,
+    tier,
+    memoryRoom: () => blockBytes - tier.budget.usedBytes('metadata'),
+    disk: disk?.blocks,
+    log: options.log ?? (() => undefined),
+  });
   const settled = () => Promise.all(tables.map((table) => table.disk?.settled()));
   return {
     catalog: new Catalog(options.tables.map(makeTable)),
-    engine: new LookupEngine(loader, rows),
+    engine,
     loader,
     tier,
     rows,
     stores,
     pool,
+    preloader,
     makeTable,
     disk,
     async sweepDisk() {
@@ -117,6 +130,7 @@ export function createNode(options: NodeOptions): PointlakeNode {
       await disk?.sweep(new Set(tables.flatMap((table) => table.disk?.named() ?? [])));
     },
     async close() {
+      preloader.close();
       await pool.close();
       await settled();
       await disk?.close();

@@ -16,7 +16,9 @@ import {
   COLUMN_TYPE_NAMES,
   type ColumnDeclaration,
   type PartitionChoice,
+  type PreloadRequest,
   parseColumnType,
+  parsePreload,
   TABLE_NAME_FORM,
   type TableDefinition,
 } from '../table/index.ts';
@@ -47,7 +49,7 @@ const LATER: Readonly<Record<string, readonly string[]>> = {
   '': ['cluster'],
   server: ['auth', 'tls'],
   limits: ['gets', 'bytes'],
-  'tables.*': ['latest_by', 'keys', 'preload', 'projections', 'default_columns', 'index', 'max_shrink', 'settle'],
+  'tables.*': ['latest_by', 'keys', 'quota', 'projections', 'default_columns', 'index', 'max_shrink', 'settle'],
 };
 
 const STORAGE_KEYS: Readonly<Record<string, readonly string[]>> = {
@@ -99,6 +101,7 @@ const tableFields = z.strictObject({
   required: z.boolean().default(true),
   format: z.literal('parquet').optional(),
   immutable: z.boolean().default(false),
+  preload: z.unknown().transform(preloadOf).optional(),
   refresh: duration.optional(),
   schema: z.record(z.string().min(1), columnSchema).superRefine(refuseSharedNames).default({}),
   partitions: z.record(z.string().min(1), columnType).default({}),
@@ -252,6 +255,7 @@ function definitionOf(name: string, table: z.infer<typeof tableSchema>): TableDe
     plainParquet: table.format === 'parquet',
     immutable: table.immutable,
     json: table.json,
+    preload: table.preload,
     refreshMs: table.refresh,
   };
 }
@@ -357,6 +361,15 @@ function definedOnly<T extends object>(given: T): { [K in keyof T]?: NonNullable
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as {
     [K in keyof T]?: NonNullable<T[K]>;
   };
+}
+
+function preloadOf(given: unknown, context: z.RefinementCtx): PreloadRequest {
+  try {
+    return parsePreload(given);
+  } catch (thrown) {
+    context.addIssue({ code: 'custom', message: (thrown as Error).message });
+    return z.NEVER;
+  }
 }
 
 function unit(read: () => number, context: z.RefinementCtx): number {

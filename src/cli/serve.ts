@@ -63,6 +63,7 @@ async function runServe(uris: readonly string[], options: ServeOptions): Promise
       loader: node.loader,
       tier: node.tier,
       rows: node.rows,
+      preloader: node.preloader,
       disk: node.disk?.blocks,
       pool: node.pool,
       stores: node.stores,
@@ -89,6 +90,8 @@ async function runServe(uris: readonly string[], options: ServeOptions): Promise
   if (stopping.signal.aborted) return;
   for (const table of node.catalog.tables()) {
     keepFresh(table, systemClock, { onSnapshot: logSnapshot, onError: logError }, stopping.signal);
+    const { preload } = table.definition;
+    if (preload !== undefined) void node.preloader.keep(table, preload, stopping.signal);
   }
   // Tables that are still in error keep what their last snapshot names.
   void node.sweepDisk();

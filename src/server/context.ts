@@ -1,7 +1,7 @@
 /** What every route works with. */
 
 import type { Clock, DurationHistogram } from '../core/index.ts';
-import type { LookupEngine, PageLoader } from '../shard/index.ts';
+import type { LookupEngine, PageLoader, Preloader } from '../shard/index.ts';
 import type { Catalog } from '../table/index.ts';
 import type { Encoders } from './encoders.ts';
 import type { LargeReplies } from './large-replies.ts';
@@ -105,6 +105,7 @@ export interface ServerContext {
   readonly catalog: Catalog;
   readonly engine: LookupEngine;
   readonly loader: PageLoader;
+  readonly preloader: Preloader;
   readonly clock: Clock;
   readonly options: ServerOptions;
   readonly encoders: Encoders;

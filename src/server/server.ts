@@ -8,7 +8,7 @@
 import type { AddressInfo } from 'node:net';
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { type Clock, ServiceError } from '../core/index.ts';
-import type { LookupEngine, PageLoader } from '../shard/index.ts';
+import type { LookupEngine, PageLoader, Preloader } from '../shard/index.ts';
 import type { Catalog } from '../table/index.ts';
 import {
   type DecodeState,
@@ -36,6 +36,7 @@ import {
   unknownRoute,
 } from './refusals.ts';
 import { respondError, respondProblem } from './respond.ts';
+import { preloadHandlers } from './preload-route.ts';
 import { rowHandler, valueHandler } from './row-route.ts';
 import { refreshHandler, tableHandler, tablesHandler } from './tables-route.ts';
 
@@ -43,6 +44,7 @@ export interface ServerParts {
   readonly catalog: Catalog;
   readonly engine: LookupEngine;
   readonly loader: PageLoader;
+  readonly preloader: Preloader;
   readonly clock: Clock;
   readonly tier: MemoryState;
   readonly rows: RowsState;
@@ -64,7 +66,6 @@ export interface ListenAddress {
 const LATER_ROUTES = [
   '/v1/tables/:table/by/*',
   '/v1/tables/:table/query',
-  '/v1/tables/:table/preload',
   '/v1/lookup',
   '/v1/cluster',
   '/openapi.json',
@@ -86,6 +87,7 @@ export class PointlakeServer {
       catalog: parts.catalog,
       engine: parts.engine,
       loader: parts.loader,
+      preloader: parts.preloader,
       clock: parts.clock,
       tier: parts.tier,
       rows: parts.rows,
@@ -211,6 +213,12 @@ function addRoutes(fastify: FastifyInstance, context: ServerContext): void {
   };
   post('/v1/tables/:table/lookup', metrics.route('lookup', 'table'), lookupHandler(context));
   post('/v1/tables/:table/refresh', metrics.route('refresh', 'table'), refreshHandler(context));
+  const preload = preloadHandlers(context);
+  const preloadUrl = '/v1/tables/:table/preload';
+  fastify.route({ method: ['GET', 'HEAD'], url: preloadUrl, handler: preload.show });
+  fastify.route({ method: 'POST', url: preloadUrl, handler: preload.begin });
+  fastify.route({ method: 'DELETE', url: preloadUrl, handler: preload.cancel });
+  refuseOtherMethods(fastify, preloadUrl, ['GET', 'HEAD', 'POST', 'DELETE']);
   for (const url of LATER_ROUTES) refuseLaterRoute(fastify, url, refused);
   refuseUnknownRoutes(fastify, refused);
 }

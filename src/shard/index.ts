@@ -15,6 +15,8 @@ export {
 } from './lookup.ts';
 export { type LookupTrace, STAGES, type Stage, type StageTimes } from './lookup-trace.ts';
 export { PageLoader, type PageLoaderOptions } from './page-loader.ts';
+export type { PreloadJob } from './preload-job.ts';
+export { type Preload, Preloader } from './preloader.ts';
 export { READ_AHEAD_BYTES_MAX } from './read-ahead.ts';
 export { planBytes, planRow, type RowPlan } from './row-plan.ts';
 export { type Stretch, scan } from './scan.ts';

@@ -75,6 +75,11 @@ export class LookupTrace implements RequestAccount {
     this.#bytesCameMs = performance.now();
   }
 
+  /** Awaited before a page that came is decoded, by those who let others go first. */
+  beforeDecode(): Promise<void> | undefined {
+    return undefined;
+  }
+
   sent(priced: 'get' | 'list' | 'free'): void {
     this.requests += 1;
     if (priced === 'get') this.gets += 1;

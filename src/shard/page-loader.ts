@@ -166,6 +166,8 @@ export class PageLoader {
       file.store.getRange(file.object, locations.range(page), { signal, account: trace }),
     ]);
     trace?.pageCame();
+    const pause = trace?.beforeDecode();
+    if (pause !== undefined) await pause;
     const firstRow = locations.firstRow(page);
     const context = this.#context(chunk, dictionary, locations.rowEnd(page) - firstRow);
     return inContext(placeOf(file, chunk, page), async () => {

@@ -3,6 +3,7 @@
 import { ServiceError } from '../core/index.ts';
 import type { ColumnType } from './column-type.ts';
 import type { JsonOptions } from './json-format.ts';
+import type { PreloadRequest } from './preload-request.ts';
 
 /** What the operator says of a column, because its files do not agree by themselves. */
 export interface ColumnDeclaration {
@@ -49,6 +50,8 @@ export interface TableDefinition {
   /** The source never changes, so that a web server need not name its version. */
   readonly immutable: boolean;
   readonly json: JsonOptions;
+  /** What is read before anyone asks for it. */
+  readonly preload: PreloadRequest | undefined;
   /** Milliseconds between refreshes; undefined: only when asked. */
   readonly refreshMs: number | undefined;
 }
@@ -74,6 +77,7 @@ export function tableDefinition(name: string, source: string, key: readonly stri
     plainParquet: false,
     immutable: false,
     json: { int64: 'number', nonfinite: 'null' },
+    preload: undefined,
     refreshMs: undefined,
   };
 }

@@ -27,6 +27,7 @@ export type { NestedAssembly } from './nested-json.ts';
 export { NestedWriter } from './nested-writer.ts';
 export { readBloomFilter, readLayout } from './open-file.ts';
 export { folderValue } from './partition.ts';
+export { PRELOAD_RATE_BYTES, type PreloadRequest, parsePreload } from './preload-request.ts';
 export { type BlockWriter, Projection } from './projection.ts';
 export { keepFresh, type RefreshEvents } from './refresher.ts';
 export { readableLeaf, type TableColumn, type TableSchema, typeName } from './schema.ts';

@@ -167,6 +167,7 @@ test('refresh from another machine is refused whatever the headers say', async (
       loader: node.loader,
       tier: node.tier,
       rows: node.rows,
+      preloader: node.preloader,
       clock: { nowMs: () => 0, sleep: () => new Promise(() => undefined) },
     },
     { host: '0.0.0.0', port: 0 },
@@ -181,7 +182,8 @@ test('refresh from another machine is refused whatever the headers say', async (
 
 test('a port that is taken is one clear line', async (context) => {
   const { node, url } = await startFixture(context);
-  const parts = { catalog: node.catalog, engine: node.engine, loader: node.loader, tier: node.tier, rows: node.rows };
+  const { catalog, engine, loader, preloader, tier, rows } = node;
+  const parts = { catalog, engine, loader, preloader, tier, rows };
   const clock = { nowMs: () => 0, sleep: () => new Promise<void>(() => undefined) };
   const port = Number(new URL(url).port);
   await assert.rejects(startServer({ ...parts, clock }, { host: '127.0.0.1', port }), (error: ServiceError) => {
@@ -252,6 +254,7 @@ test('the errors of ours are logged and told apart from those of callers', async
       loader: node.loader,
       tier: node.tier,
       rows: node.rows,
+      preloader: node.preloader,
       clock: { nowMs: () => 0, sleep: () => new Promise(() => undefined) },
       onInternalError: (error) => logged.push(error),
     },

@@ -12,6 +12,7 @@ export function serve(node: PointlakeNode, options: Partial<ServerOptions> = {})
       loader: node.loader,
       tier: node.tier,
       rows: node.rows,
+      preloader: node.preloader,
       disk: node.disk?.blocks,
       pool: node.pool,
       stores: node.stores,
