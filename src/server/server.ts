@@ -27,6 +27,7 @@ import { lookupHandler } from './lookup-route.ts';
 import { measured, RequestMetrics, type RouteMetrics } from './metrics-requests.ts';
 import { metricsHandler } from './metrics-route.ts';
 import { healthHandler, readyHandler } from './operations-route.ts';
+import { preloadHandlers } from './preload-route.ts';
 import {
   HEADER_BYTES_MAX,
   refuseLaterRoute,
@@ -36,7 +37,6 @@ import {
   unknownRoute,
 } from './refusals.ts';
 import { respondError, respondProblem } from './respond.ts';
-import { preloadHandlers } from './preload-route.ts';
 import { rowHandler, valueHandler } from './row-route.ts';
 import { refreshHandler, tableHandler, tablesHandler } from './tables-route.ts';
 
@@ -215,10 +215,11 @@ function addRoutes(fastify: FastifyInstance, context: ServerContext): void {
   post('/v1/tables/:table/refresh', metrics.route('refresh', 'table'), refreshHandler(context));
   const preload = preloadHandlers(context);
   const preloadUrl = '/v1/tables/:table/preload';
-  fastify.route({ method: ['GET', 'HEAD'], url: preloadUrl, handler: preload.show });
-  fastify.route({ method: 'POST', url: preloadUrl, handler: preload.begin });
-  fastify.route({ method: 'DELETE', url: preloadUrl, handler: preload.cancel });
-  refuseOtherMethods(fastify, preloadUrl, ['GET', 'HEAD', 'POST', 'DELETE']);
+  const preloads = metrics.route('preload', 'table');
+  fastify.route({ method: ['GET', 'HEAD'], url: preloadUrl, handler: measured(preloads, preload.show) });
+  fastify.route({ method: 'POST', url: preloadUrl, handler: measured(preloads, preload.begin) });
+  fastify.route({ method: 'DELETE', url: preloadUrl, handler: measured(preloads, preload.cancel) });
+  refuseOtherMethods(fastify, preloadUrl, ['GET', 'HEAD', 'POST', 'DELETE'], refused);
   for (const url of LATER_ROUTES) refuseLaterRoute(fastify, url, refused);
   refuseUnknownRoutes(fastify, refused);
 }
