@@ -73,6 +73,8 @@ export interface FileIndexOptions {
   readonly like?: FileIndex | undefined;
 }
 
+const textDecoder = new TextDecoder();
+
 /** Asked for when a bloom filter's length is unknown: its header, and all of a small filter. */
 const BLOOM_GUESS_BYTES = 4096;
 
@@ -350,7 +352,7 @@ export class FileIndex {
     if (this.#text === undefined) {
       const at = this.#directory[SLOT.TEXT]!;
       const text = this.#bytes.subarray(at, at + this.#directory[SLOT.TEXT_LENGTH]!);
-      this.#text = JSON.parse(new TextDecoder().decode(text)) as FileIndexText;
+      this.#text = JSON.parse(textDecoder.decode(text)) as FileIndexText;
     }
     return this.#text;
   }

@@ -47,6 +47,9 @@ export const HEDGE_POLICY: HedgePolicy = { percentile: 0.95, maxExtra: 0.05, min
 /** Second requests that quiet times may save up for a slow moment. */
 const SAVED_MAX = 10;
 
+/** The reason of every race that is over: a new one each would cost more than the rest of a race. */
+const OVER = new Error('the race is over');
+
 type Attempt = (signal: AbortSignal) => Promise<Uint8Array>;
 
 export class HedgingStore implements ObjectStore {
@@ -113,7 +116,7 @@ export class HedgingStore implements ObjectStore {
     let firstError: unknown;
     const end = (reason?: unknown) => {
       signal?.removeEventListener('abort', onAbort);
-      over.abort();
+      over.abort(OVER);
       for (const controller of running) controller.abort(reason);
     };
     const onAbort = () => {

@@ -20,6 +20,9 @@ import {
 import type { S3Attempt, S3Connection } from './s3-connection.ts';
 import { badResponse, isChanged, isMissing, requestTimedOut, s3Error, s3Uri } from './s3-errors.ts';
 
+/** Why a time limit no longer counts; one for all, since making an error costs more than the limit. */
+const DONE = new Error('the request is over');
+
 type Loaded = Awaited<ReturnType<S3Connection['use']>>;
 
 export class S3Store implements ObjectStore {
@@ -119,7 +122,7 @@ export class S3Store implements ObjectStore {
       throw s3Error(error, this, key);
     } finally {
       signal?.removeEventListener('abort', onAbort);
-      done.abort();
+      done.abort(DONE);
     }
   }
 

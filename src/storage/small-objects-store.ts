@@ -116,7 +116,8 @@ export class SmallObjectsStore implements ObjectStore {
       return await abortable(flight.bytes, signal);
     } finally {
       flight.waiting -= 1;
-      if (flight.waiting === 0) this.#leave(id, flight);
+      // One that is over was forgotten when it ended.
+      if (flight.waiting === 0 && this.#flights.get(id) === flight) this.#leave(id, flight);
     }
   }
 

@@ -87,6 +87,9 @@ interface Tail {
   readonly bytes: Uint8Array;
 }
 
+/** The file of a table that was opened last: a table has its own store, and its files mostly share one schema. */
+const latestIndexOf = new WeakMap<ObjectStore, FileIndex>();
+
 async function readTail(
   store: ObjectStore,
   object: ObjectMeta,
@@ -96,9 +99,13 @@ async function readTail(
   const isSmall = !store.cheapReads && object.sizeBytes < SMALL_OBJECT_BYTES;
   let start = isSmall ? 0 : Math.max(0, object.sizeBytes - TAIL_BYTES);
   let bytes = await store.getRange(object, { start, end: object.sizeBytes }, { signal });
+  const options = { keyColumns: new Set(keyColumns), like: latestIndexOf.get(store) };
   for (let round = 0; round < FOOTER_ROUNDS_MAX; round++) {
-    const footer = withFile(object, () => decodeFooter(bytes, object.sizeBytes, { keyColumns: new Set(keyColumns) }));
-    if (footer.kind === 'data') return { index: footer.index, start, bytes };
+    const footer = withFile(object, () => decodeFooter(bytes, object.sizeBytes, options));
+    if (footer.kind === 'data') {
+      latestIndexOf.set(store, footer.index);
+      return { index: footer.index, start, bytes };
+    }
     const wanted = Math.min(...footer.ranges.map((range) => range.start));
     const more = await store.getRange(object, { start: wanted, end: start }, { signal });
     bytes = Buffer.concat([more, bytes]);

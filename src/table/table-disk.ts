@@ -1,7 +1,7 @@
 /**
  * What one table keeps on disk beside blocks: what is known of each of its files, and its last snapshot.
  *
- * The metadata of a file is one immutable file, named after the version of the object and the key columns (whose bounds
+ * The metadata of a file is one immutable file, or of many files one pack (`metadata-packs.ts`), named after the version of the object and the key columns (whose bounds
  * are kept longer), so that two tables over one object share it. It holds the file's index and the layouts that were
  * known when it was opened:
  *
@@ -12,19 +12,19 @@
  */
 
 import { createHash } from 'node:crypto';
-import { type DiskCache, fileIdentity, identityText } from '../cache/index.ts';
+import { type DiskCache, type FileIdentity, fileIdentity, identityText } from '../cache/index.ts';
 import { copyBytes, corrupt, ServiceError } from '../core/index.ts';
 import { FileIndex } from '../parquet/index.ts';
 import type { ObjectMeta } from '../storage/index.ts';
 import type { ChunkLayout } from './chunk-blocks.ts';
 import { decodeLayout, encodeLayout } from './layout-record.ts';
+import { MetadataPacks } from './metadata-packs.ts';
 import { StoredFile } from './stored-file.ts';
 
 const METADATA_VERSION = 1;
 const SNAPSHOT_VERSION = 1;
 const HEADER_BYTES = 16;
 const ENTRY_BYTES = 8;
-const FILES_WAITING_MAX = 256;
 
 export interface StoredMetadata {
   readonly index: FileIndex;
@@ -44,7 +44,12 @@ export class TableDisk {
   readonly #name: string;
   readonly #source: string;
   readonly #place: string;
-  readonly #keyColumns: readonly string[];
+  readonly #keyHash: string;
+  readonly #packs: MetadataPacks;
+  /** Asked for several times while a file is opened, and each a hash. */
+  readonly #known = new WeakMap<ObjectMeta, KnownObject>();
+  /** Whose schema the files that are read next mostly share. */
+  #like: FileIndex | undefined = undefined;
   /** Names of metadata files that the last snapshot needs. */
   #named = new Set<string>();
   /** One after another, so that the last one stays. Never rejects. */
@@ -56,18 +61,21 @@ export class TableDisk {
     this.#name = `table-${hashOf([table])}`;
     this.#source = source;
     this.#place = place;
-    this.#keyColumns = keyColumns;
+    this.#keyHash = hashOf(keyColumns);
+    this.#packs = new MetadataPacks(cache.files, hashOf([table]));
   }
 
-  file({ key, eTag, sizeBytes }: ObjectMeta): StoredFile {
-    return new StoredFile(fileIdentity(this.#place, key, eTag, sizeBytes), this.#cache.blocks);
+  file(object: ObjectMeta): StoredFile {
+    return new StoredFile(this.#knownOf(object).identity, this.#cache.blocks);
   }
 
   metadata(object: ObjectMeta): StoredMetadata | undefined {
-    const bytes = this.#cache.files.read(this.#metadataName(object));
+    const name = this.#metadataName(object);
+    const bytes = this.#packs.read(name) ?? this.#cache.files.read(name);
     if (bytes === undefined) return undefined;
     try {
-      const metadata = decodeMetadata(bytes);
+      const metadata = decodeMetadata(bytes, this.#like);
+      this.#like = metadata.index;
       return metadata.index.fileLength === object.sizeBytes ? metadata : undefined;
     } catch (thrown) {
       if (thrown instanceof ServiceError && thrown.kind === 'corrupt') return undefined;
@@ -77,13 +85,12 @@ export class TableDisk {
 
   /** Never rejects. Resolves at once while few files wait to be written, so that syncing them holds up no refresh. */
   async keepMetadata(object: ObjectMeta, metadata: StoredMetadata): Promise<void> {
-    const writing = this.#cache.files.write(this.#metadataName(object), encodeMetadata(metadata));
-    if (this.#cache.files.waiting > FILES_WAITING_MAX) await writing;
+    await this.#packs.keep(this.#metadataName(object), encodeMetadata(metadata));
   }
 
   /** Names of files that other tables must leave, this table's own snapshot included. */
   named(): readonly string[] {
-    return [this.#name, `${this.#name}-confirmed`, ...this.#named];
+    return [this.#name, `${this.#name}-confirmed`, ...this.#packs.names(), ...this.#named];
   }
 
   /** The snapshot that this table last had, if it was of the same source. */
@@ -104,6 +111,7 @@ export class TableDisk {
 
   /** A small file, since the list of objects may be long and is the same. */
   confirm(id: string, atMs: number): void {
+    this.#packs.letGo();
     const bytes = Buffer.from(JSON.stringify({ id, atMs }));
     this.#settled = this.#settled.then(() => this.#cache.snapshots.write(`${this.#name}-confirmed`, bytes));
   }
@@ -120,12 +128,27 @@ export class TableDisk {
     const before = this.#named;
     this.#named = new Set(objects.map((object) => this.#metadataName(object)));
     for (const name of before) if (!this.#named.has(name)) await this.#cache.files.remove(name);
+    await this.#packs.settle(this.#named);
   }
 
-  #metadataName({ key, eTag, sizeBytes }: ObjectMeta): string {
-    const identity = identityText(fileIdentity(this.#place, key, eTag, sizeBytes));
-    return `${identity}-${hashOf(this.#keyColumns)}`;
+  #metadataName(object: ObjectMeta): string {
+    return this.#knownOf(object).metadataName;
   }
+
+  #knownOf(object: ObjectMeta): KnownObject {
+    let known = this.#known.get(object);
+    if (known === undefined) {
+      const identity = fileIdentity(this.#place, object.key, object.eTag, object.sizeBytes);
+      known = { identity, metadataName: `${identityText(identity)}-${this.#keyHash}` };
+      this.#known.set(object, known);
+    }
+    return known;
+  }
+}
+
+interface KnownObject {
+  readonly identity: FileIdentity;
+  readonly metadataName: string;
 }
 
 function encodeMetadata({ index, layouts }: StoredMetadata): Uint8Array {
@@ -144,7 +167,7 @@ function encodeMetadata({ index, layouts }: StoredMetadata): Uint8Array {
 }
 
 /** Throws `corrupt` where the bytes are of another version or do not fit. */
-function decodeMetadata(stored: Buffer): StoredMetadata {
+function decodeMetadata(stored: Buffer, like: FileIndex | undefined): StoredMetadata {
   const bytes = copyBytes(stored);
   const { buffer, byteOffset, length } = bytes;
   const fault = () => corrupt(`stored metadata do not fit in their ${length} bytes`);
@@ -152,7 +175,7 @@ function decodeMetadata(stored: Buffer): StoredMetadata {
   const [version, indexBytes = 0, count = 0] = new Uint32Array(buffer, byteOffset, HEADER_BYTES / 4);
   let at = HEADER_BYTES + indexBytes;
   if (version !== METADATA_VERSION || at > length) throw fault();
-  const index = FileIndex.load(copyBytes(bytes, HEADER_BYTES, at));
+  const index = FileIndex.load(copyBytes(bytes, HEADER_BYTES, at), { like });
   const layouts = new Map<number, ChunkLayout>();
   for (let layout = 0; layout < count; layout++) {
     at += padding(at);
