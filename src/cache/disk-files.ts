@@ -11,10 +11,11 @@
  * written is counted and forgotten: it will be made anew from storage.
  */
 
-import { readFileSync, unlinkSync } from 'node:fs';
+import { unlinkSync } from 'node:fs';
 import { open, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { readCheckedFile } from './checked-file.ts';
 import type { DiskFolder } from './disk-folder.ts';
 
 const FILE_MAGIC = 0x4d44_4c50;
@@ -68,14 +69,14 @@ export class DiskFiles {
   read(name: string): Buffer | undefined {
     if (!this.#sizes.has(name)) return undefined;
     try {
-      const bytes = readFileSync(join(this.#path, name));
+      const { bytes, checksum } = readCheckedFile(join(this.#path, name), HEADER_BYTES, HEADER_BYTES + this.#bytesMax);
       const payload = bytes.subarray(HEADER_BYTES);
       const isWhole =
         bytes.length >= HEADER_BYTES &&
         bytes.readUInt32LE(0) === FILE_MAGIC &&
         bytes.readUInt32LE(4) === FILE_VERSION &&
         bytes.readUInt32LE(12) === payload.length &&
-        bytes.readUInt32LE(8) === crc32(payload);
+        bytes.readUInt32LE(8) === checksum;
       if (isWhole) {
         this.#count(name, bytes.length);
         return payload;

@@ -233,17 +233,17 @@ function writeFirstRows(footer: ScannedFooter, target: Float64Array): void {
 }
 
 /**
- * The directory of packed bytes, once magic, version, length and checksum are right and every section is inside.
+ * The directory of packed bytes, once magic, version, length and own checksum are right and every section is inside.
  * `bytes` starts at a multiple of 8 of its buffer.
  */
-export function openDirectory(bytes: Uint8Array): Float64Array {
+export function openDirectory(bytes: Uint8Array, checksum: 'own' | 'of storage'): Float64Array {
   if (bytes.length < SECTIONS_AT) throw damaged(`it has only ${bytes.length} bytes`);
   const header = new Uint32Array(bytes.buffer, bytes.byteOffset, 4);
   if (header[0] !== MAGIC) throw damaged('it does not start with PLIX');
   if (header[1] !== VERSION) throw damaged(`it is of version ${header[1]}, not ${VERSION}`);
   const directory = directoryOf(bytes);
   if (directory[SLOT.BYTE_LENGTH] !== bytes.length) throw damaged(`it has ${bytes.length} bytes and says otherwise`);
-  if (header[2] !== crc32(bytes.subarray(HEADER_BYTES))) throw damaged('its checksum is wrong');
+  if (checksum === 'own' && header[2] !== crc32(bytes.subarray(HEADER_BYTES))) throw damaged('its checksum is wrong');
   checkSections(directory);
   return directory;
 }

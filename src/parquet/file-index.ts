@@ -73,7 +73,10 @@ export interface FileIndexOptions {
   readonly like?: FileIndex | undefined;
 }
 
-const textDecoder = new TextDecoder();
+export interface LoadOptions extends Pick<FileIndexOptions, 'like'> {
+  /** `of storage` where the bytes were just read under a checksum of whoever stored them: one suffices. */
+  readonly checksum?: 'own' | 'of storage';
+}
 
 /** Asked for when a bloom filter's length is unknown: its header, and all of a small filter. */
 const BLOOM_GUESS_BYTES = 4096;
@@ -116,9 +119,9 @@ export class FileIndex {
    * Takes bytes that `serialise` gave, without a copy where they start at a multiple of 8. They must not be changed
    * afterwards. Throws `corrupt` when they are damaged or of another version.
    */
-  static load(stored: Uint8Array, options: Pick<FileIndexOptions, 'like'> = {}): FileIndex {
+  static load(stored: Uint8Array, options: LoadOptions = {}): FileIndex {
     const bytes = stored.byteOffset % 8 === 0 ? stored : copyBytes(stored);
-    const index = new FileIndex(bytes, openDirectory(bytes), undefined);
+    const index = new FileIndex(bytes, openDirectory(bytes, options.checksum ?? 'own'), undefined);
     index.#shareSchema(options.like);
     return index;
   }
@@ -352,7 +355,7 @@ export class FileIndex {
     if (this.#text === undefined) {
       const at = this.#directory[SLOT.TEXT]!;
       const text = this.#bytes.subarray(at, at + this.#directory[SLOT.TEXT_LENGTH]!);
-      this.#text = JSON.parse(textDecoder.decode(text)) as FileIndexText;
+      this.#text = JSON.parse(new TextDecoder().decode(text)) as FileIndexText;
     }
     return this.#text;
   }
