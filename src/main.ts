@@ -78,9 +78,10 @@ export function createNode(options: NodeOptions): PointlakeNode {
   const inFlightBytes = options.cacheMemoryBytes * IN_FLIGHT_SHARE;
   const heldBytes = Math.min(HELD_BYTES_MAX, options.cacheMemoryBytes * HELD_SHARE);
   const held = new HeldObjects(heldBytes, clock);
-  const tier = new MemoryTier(
-    new Budget(options.cacheMemoryBytes - inFlightBytes - heldBytes - rows.stats.capacityBytes),
-  );
+  const budget = new Budget(options.cacheMemoryBytes);
+  budget.charge('inFlight', inFlightBytes + heldBytes);
+  budget.charge('rows', rows.stats.capacityBytes);
+  const tier = new MemoryTier(budget);
   const disk = options.disk && openDisk(options.disk, clock, tier, options.log ?? (() => undefined));
   const diskPlace = disk && { cache: disk, endpoint: endpointOf(options.s3) };
   const tables: Table[] = [];

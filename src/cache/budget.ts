@@ -1,20 +1,36 @@
 /**
- * The bytes that a node may hold in memory, owned by one object.
+ * The bytes that a node may hold in memory, by what they are for, owned by one object.
  *
- * Evictable blocks and the metadata that cannot be evicted are charged here alike, so that a table with large
- * footers leaves less for blocks instead of growing past the limit.
+ * The total is all of `cache.memory`. What cannot be evicted has a share that it may not pass, so that it cannot starve
+ * the rest; `blocks` take whatever is left, and give it back when the others grow:
+ *
+ *     rows, inFlight   set aside at the start
+ *     metadata         what snapshots need to be searched: at most half of the total
+ *     keys             key indexes: at most an eighth
+ *     blocks           the rest: evicted when the others need it
  */
 
 import { assert } from '../core/index.ts';
 
-export type BudgetClass = 'metadata' | 'blocks';
+export type BudgetClass = 'metadata' | 'keys' | 'blocks' | 'rows' | 'inFlight';
+
+export interface BudgetShares {
+  readonly metadata: number;
+  readonly keys: number;
+}
+
+const SHARES: BudgetShares = { metadata: 1 / 2, keys: 1 / 8 };
+/** Footers of ordinary tables always fit, however little a node was given. */
+const METADATA_BYTES_MIN = 8 * 2 ** 20;
 
 export class Budget {
   readonly totalBytes: number;
-  readonly #used: Record<BudgetClass, number> = { metadata: 0, blocks: 0 };
+  readonly #shares: BudgetShares;
+  readonly #used: Record<BudgetClass, number> = { metadata: 0, keys: 0, blocks: 0, rows: 0, inFlight: 0 };
 
-  constructor(totalBytes: number) {
+  constructor(totalBytes: number, shares: Partial<BudgetShares> = {}) {
     this.totalBytes = totalBytes;
+    this.#shares = { ...SHARES, ...shares };
   }
 
   charge(kind: BudgetClass, bytes: number): void {
@@ -30,8 +46,21 @@ export class Budget {
     return this.#used[kind];
   }
 
-  /** Bytes by which the node is over its total; what evicts must free at least so many. */
-  get excessBytes(): number {
-    return Math.max(0, this.#used.metadata + this.#used.blocks - this.totalBytes);
+  /** What a class may hold. */
+  limitBytes(kind: BudgetClass): number {
+    if (kind === 'metadata') return Math.max(METADATA_BYTES_MIN, this.totalBytes * this.#shares.metadata);
+    if (kind === 'keys') return this.totalBytes * this.#shares.keys;
+    if (kind === 'blocks') return Math.max(0, this.totalBytes - this.#usedBesideBlocks());
+    return this.#used[kind];
+  }
+
+  /** Whether so much more stays within the share of the class. */
+  fits(kind: BudgetClass, bytes: number): boolean {
+    return this.#used[kind] + bytes <= this.limitBytes(kind);
+  }
+
+  #usedBesideBlocks(): number {
+    const { metadata, keys, rows, inFlight } = this.#used;
+    return metadata + keys + rows + inFlight;
   }
 }

@@ -1,4 +1,4 @@
-export { Budget, type BudgetClass } from './budget.ts';
+export { Budget, type BudgetClass, type BudgetShares } from './budget.ts';
 export { ByteGate } from './byte-gate.ts';
 export { DiskCache, type DiskCacheOptions } from './disk-cache.ts';
 export type { DiskFiles } from './disk-files.ts';
@@ -15,6 +15,12 @@ export {
 export type { DiskIo } from './disk-io.ts';
 export type { DiskParts } from './disk-parts.ts';
 export type { DiskTier, DiskTierState } from './disk-tier.ts';
-export { CacheEntry, MemoryTier, type MemoryTierStats } from './memory-tier.ts';
+export {
+  type AdmittedBlock,
+  type BlockOwner,
+  MemoryTier,
+  type MemoryTierStats,
+  NOTE_WORD,
+} from './memory-tier.ts';
 export { RowCache, type RowCacheStats } from './row-cache.ts';
 export { SingleFlight } from './single-flight.ts';

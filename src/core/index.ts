@@ -1,3 +1,4 @@
+export { BufferViews } from './buffer-views.ts';
 export { copyBytes } from './bytes.ts';
 export { type Clock, type Random, systemClock, systemRandom } from './clock.ts';
 export { DURATION_BOUNDS_MS, DurationHistogram } from './duration-histogram.ts';

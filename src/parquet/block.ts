@@ -1,253 +1,292 @@
 /**
  * Reads single values out of a block: one typed-array load for fixed widths, one slice for bytes.
  *
- * The typed views are made once, on the first read that needs them, over the bytes as they lie (own buffer or slab).
+ * The object is small and short-lived: it holds places, counted from the start of the buffer that the block lies in, and
+ * the views that are shared by all blocks of that buffer, which is the block's own or a slab of the memory tier.
  * The readers do not check `row`: whoever located it has. A row that is null reads as zero or empty; ask `isNull`.
  * A CODES block answers through its dictionary, which whoever admits the block must set before the first read.
  * The values of a nested leaf are read the same way by entry, and `levels` says which entries a row has.
  */
 
-import { assert } from '../core/index.ts';
+import { assert, BufferViews } from '../core/index.ts';
 import {
   BLOCK_HEADER_BYTES,
   type BlockKind,
   FLAG_ASCII,
   FLAG_NULLS,
-  type NestedHeader,
+  FLAG_REPEATED,
+  KINDS,
+  NESTED_CODE,
+  nestedPlaces,
   readBlockHeader,
   readNestedHeader,
   valuesStart,
 } from './block-layout.ts';
 
-/** Node's own slices; they take no view and no copy. */
-type SlicingBuffer = Buffer & {
-  latin1Slice(start: number, end: number): string;
-  utf8Slice(start: number, end: number): string;
-};
-
 /** What a search learned about the order of the rows. */
 export type BlockOrder = 'unknown' | 'ascending' | 'unordered';
 
-/** The level pairs of a nested leaf's rows. */
-export interface NestedLevels {
-  /** Row r has the entries [rowStart[r], rowStart[r + 1]). Undefined where the leaf is not repeated: row r is entry r. */
-  readonly rowStart: Uint32Array | undefined;
-  /** Empty where the leaf is not repeated. */
-  readonly repetition: Uint8Array;
-  readonly definition: Uint8Array;
-}
+const ORDERS: readonly BlockOrder[] = ['unknown', 'ascending', 'unordered'];
+const CODES = 3;
+/** In place of a width, in blocks whose values are not of one. */
+const NO_WIDTH = -1;
 
 export class Block {
+  /** Views over the whole buffer that the block lies in: its own, or a slab with many others. */
+  readonly views: BufferViews;
+  readonly byteOffset: number;
   readonly rows: number;
-  /** Undefined in the block of a flat leaf, whose rows and values are the same. */
-  readonly levels: NestedLevels | undefined;
-  /** The whole block, header included: what it costs to keep. */
-  readonly byteLength: number;
-  readonly kind: BlockKind;
   /** Bytes of a value, a code or an offset, by kind. */
   readonly width: number;
-  readonly hasNulls: boolean;
-  readonly buffer: ArrayBufferLike;
-  readonly byteOffset: number;
   /** Set once by whoever admits a CODES block. */
   dictionary: Block | undefined = undefined;
-  /** Kept here by `findRow`, so that a block is examined once. */
-  order: BlockOrder = 'unknown';
 
+  readonly #kindCode: number;
+  /** The width of FIXED values. */
+  readonly #fixedWidth: number;
   /** Values that are laid out, nulls included: rows of a flat leaf, entries of a nested one. */
   readonly #count: number;
-  /** Where the laid out values end. */
-  readonly #end: number;
   readonly #valuesAt: number;
-  readonly #ascii: boolean;
-  readonly #validity: Uint8Array | undefined;
-  #codes: Uint8Array | Uint16Array | Uint32Array | undefined = undefined;
-  #bytes: Uint8Array | undefined = undefined;
-  #text: SlicingBuffer | undefined = undefined;
-  #offsets: Uint32Array | undefined = undefined;
-  #int32s: Int32Array | undefined = undefined;
-  #uint32s: Uint32Array | undefined = undefined;
-  #int64s: BigInt64Array | undefined = undefined;
-  #uint64s: BigUint64Array | undefined = undefined;
-  #float32s: Float32Array | undefined = undefined;
-  #float64s: Float64Array | undefined = undefined;
+  /** 0 where nothing is null. */
+  readonly #validityAt: number;
+  readonly #flags: number;
+  /** Where, in words, the order is noted beside the block; negative where it is noted here. */
+  readonly #orderAt: number;
+  #order: BlockOrder = 'unknown';
 
-  private constructor(buffer: ArrayBufferLike, byteOffset: number, byteLength: number, nested?: NestedHeader) {
-    const start = byteOffset + (nested?.valuesStart ?? 0);
-    const header = readBlockHeader(buffer, start, byteLength - (start - byteOffset));
-    this.buffer = buffer;
+  /**
+   * Reads the header of a block that `open` has checked, where it lies or where it was copied from. What is at
+   * `byteOffset` may be another block after the next wait, unless the buffer is the block's own. A block whose objects
+   * come and go has a word, of the same buffer, in which a search notes its order.
+   */
+  constructor(views: BufferViews, byteOffset: number, orderAt = -1) {
+    const words = views.uint32s;
+    const own = byteOffset >>> 2;
+    const isNested = ((words[own + 1]! >>> 8) & 0xff) === NESTED_CODE;
+    const values = isNested ? own + (words[own + 6]! >>> 2) : own;
+    const kindAndFlags = words[values + 1]!;
+    const count = words[values + 2]!;
+    const flags = kindAndFlags >>> 16;
+    const hasNulls = (flags & FLAG_NULLS) !== 0;
+    this.views = views;
     this.byteOffset = byteOffset;
-    this.rows = nested?.rows ?? header.rows;
-    this.byteLength = nested?.byteLength ?? header.byteLength;
-    this.levels = nested && levelsOf(buffer, byteOffset, nested);
-    this.kind = header.kind;
-    this.width = header.width;
-    this.hasNulls = (header.flags & FLAG_NULLS) !== 0;
-    this.#count = header.rows;
-    this.#end = start + header.byteLength;
-    this.#ascii = (header.flags & FLAG_ASCII) !== 0;
-    this.#valuesAt = start + valuesStart(header.rows, this.hasNulls);
-    this.#validity = this.hasNulls
-      ? new Uint8Array(buffer, start + BLOCK_HEADER_BYTES, (header.rows + 7) >>> 3)
-      : undefined;
+    this.rows = isNested ? words[own + 2]! : count;
+    this.width = words[values + 3]!;
+    this.#kindCode = (kindAndFlags >>> 8) & 0xff;
+    this.#fixedWidth = this.#kindCode === 1 ? this.width : NO_WIDTH;
+    this.#count = count;
+    this.#valuesAt = 4 * values + valuesStart(count, hasNulls);
+    this.#validityAt = hasNulls ? 4 * values + BLOCK_HEADER_BYTES : 0;
+    this.#flags = flags;
+    this.#orderAt = orderAt;
   }
 
   /** Checks the header against the lengths; throws `corrupt`. `byteOffset` is a multiple of 8. */
   static open(buffer: ArrayBufferLike, byteOffset = 0, byteLength = buffer.byteLength - byteOffset): Block {
-    return new Block(buffer, byteOffset, byteLength, readNestedHeader(buffer, byteOffset, byteLength));
+    const nested = readNestedHeader(buffer, byteOffset, byteLength);
+    if (nested === undefined) readBlockHeader(buffer, byteOffset, byteLength);
+    return new Block(new BufferViews(buffer), byteOffset);
+  }
+
+  /** The same block in memory of its own, which may be held over a wait. */
+  copy(): Block {
+    const { byteOffset, byteLength } = this;
+    const block = new Block(new BufferViews(this.buffer.slice(byteOffset, byteOffset + byteLength)), 0);
+    block.order = this.order;
+    block.dictionary = this.dictionary;
+    return block;
+  }
+
+  get buffer(): ArrayBufferLike {
+    return this.views.buffer;
+  }
+
+  /** The whole block, header included: what it costs to keep. */
+  get byteLength(): number {
+    return this.views.uint32s[(this.byteOffset >>> 2) + 4]!;
+  }
+
+  get kind(): BlockKind {
+    return KINDS[this.#kindCode]!;
+  }
+
+  get hasNulls(): boolean {
+    return this.#validityAt !== 0;
+  }
+
+  /** Kept here by `findRow`, so that a block is examined once. */
+  get order(): BlockOrder {
+    return this.#orderAt < 0 ? this.#order : ORDERS[this.views.uint32s[this.#orderAt]!]!;
+  }
+
+  set order(order: BlockOrder) {
+    if (this.#orderAt < 0) this.#order = order;
+    else this.views.uint32s[this.#orderAt] = ORDERS.indexOf(order);
+  }
+
+  /** Undefined in the block of a flat leaf, whose rows and values are the same. */
+  get levels(): NestedLevels | undefined {
+    const own = this.byteOffset >>> 2;
+    const words = this.views.uint32s;
+    if (((words[own + 1]! >>> 8) & 0xff) !== NESTED_CODE) return undefined;
+    const isRepeated = ((words[own + 1]! >>> 16) & FLAG_REPEATED) !== 0;
+    return new NestedLevels(this.views, this.byteOffset, this.rows, this.#count, isRepeated);
   }
 
   isNull(row: number): boolean {
-    const validity = this.#validity;
-    return validity !== undefined && (validity[row >>> 3]! & (1 << (row & 7))) === 0;
+    const at = this.#validityAt;
+    return at !== 0 && (this.views.bytes[at + (row >>> 3)]! & (1 << (row & 7))) === 0;
   }
 
   codeAt(row: number): number {
-    return this.codes()[row]!;
+    assert(this.#kindCode === CODES, `a ${this.kind} block has no codes`);
+    if (this.width === 1) return this.views.bytes[this.#valuesAt + row]!;
+    if (this.width === 2) return this.views.uint16s[(this.#valuesAt >>> 1) + row]!;
+    return this.views.uint32s[(this.#valuesAt >>> 2) + row]!;
   }
 
   int32At(row: number): number {
-    return this.kind === 'CODES' ? this.#dictionary().int32At(this.codeAt(row)) : this.int32s()[row]!;
+    if (this.#fixedWidth !== 4) return this.#coded(4).int32At(this.codeAt(row));
+    return this.views.int32s[(this.#valuesAt >>> 2) + row]!;
   }
 
   uint32At(row: number): number {
-    return this.kind === 'CODES' ? this.#dictionary().uint32At(this.codeAt(row)) : this.uint32s()[row]!;
+    if (this.#fixedWidth !== 4) return this.#coded(4).uint32At(this.codeAt(row));
+    return this.views.uint32s[(this.#valuesAt >>> 2) + row]!;
   }
 
   int64At(row: number): bigint {
-    return this.kind === 'CODES' ? this.#dictionary().int64At(this.codeAt(row)) : this.int64s()[row]!;
+    if (this.#fixedWidth !== 8) return this.#coded(8).int64At(this.codeAt(row));
+    return this.views.int64s[(this.#valuesAt >>> 3) + row]!;
   }
 
   uint64At(row: number): bigint {
-    return this.kind === 'CODES' ? this.#dictionary().uint64At(this.codeAt(row)) : this.uint64s()[row]!;
+    if (this.#fixedWidth !== 8) return this.#coded(8).uint64At(this.codeAt(row));
+    return this.views.uint64s[(this.#valuesAt >>> 3) + row]!;
   }
 
   /** The low 32 bits of an INT64, unsigned: with `int64HighAt` a way around BigInt. */
   int64LowAt(row: number): number {
-    return this.kind === 'CODES' ? this.#dictionary().int64LowAt(this.codeAt(row)) : this.uint32s()[2 * row]!;
+    if (this.#fixedWidth !== 8) return this.#coded(8).int64LowAt(this.codeAt(row));
+    return this.views.uint32s[(this.#valuesAt >>> 2) + 2 * row]!;
   }
 
   /** The high 32 bits of an INT64, signed. */
   int64HighAt(row: number): number {
-    return this.kind === 'CODES' ? this.#dictionary().int64HighAt(this.codeAt(row)) : this.int32s()[2 * row + 1]!;
+    if (this.#fixedWidth !== 8) return this.#coded(8).int64HighAt(this.codeAt(row));
+    return this.views.int32s[(this.#valuesAt >>> 2) + 2 * row + 1]!;
   }
 
   float32At(row: number): number {
-    return this.kind === 'CODES' ? this.#dictionary().float32At(this.codeAt(row)) : this.float32s()[row]!;
+    if (this.#fixedWidth !== 4) return this.#coded(4).float32At(this.codeAt(row));
+    return this.views.float32s[(this.#valuesAt >>> 2) + row]!;
   }
 
   float64At(row: number): number {
-    return this.kind === 'CODES' ? this.#dictionary().float64At(this.codeAt(row)) : this.float64s()[row]!;
+    if (this.#fixedWidth !== 8) return this.#coded(8).float64At(this.codeAt(row));
+    return this.views.float64s[(this.#valuesAt >>> 3) + row]!;
   }
 
   /** A FLOAT16, which Parquet stores in two bytes. */
   float16At(row: number): number {
-    if (this.kind === 'CODES') return this.#dictionary().float16At(this.codeAt(row));
-    const bytes = this.bytes();
-    return float16(bytes[2 * row]! | (bytes[2 * row + 1]! << 8));
+    if (this.#fixedWidth !== 2) return this.#coded(2).float16At(this.codeAt(row));
+    return float16(this.views.uint16s[(this.#valuesAt >>> 1) + row]!);
   }
 
   booleanAt(row: number): boolean {
-    return this.kind === 'CODES' ? this.#dictionary().booleanAt(this.codeAt(row)) : this.bytes()[row] === 1;
+    if (this.#fixedWidth !== 1) return this.#coded(1).booleanAt(this.codeAt(row));
+    return this.views.bytes[this.#valuesAt + row] === 1;
   }
 
   byteLengthAt(row: number): number {
-    if (this.kind === 'CODES') return this.#dictionary().byteLengthAt(this.codeAt(row));
-    if (this.kind === 'FIXED') return this.width;
-    const offsets = this.offsets();
-    return offsets[row + 1]! - offsets[row]!;
+    if (this.#kindCode === CODES) return this.#dictionary().byteLengthAt(this.codeAt(row));
+    return this.#fixedWidth === NO_WIDTH ? this.#valueEnd(row) - this.#valueStart(row) : this.width;
   }
 
   /** The bytes of a BYTE_ARRAY, or of any fixed-width value, as a view that lives as long as the block does. */
   bytesAt(row: number): Uint8Array {
-    if (this.kind === 'CODES') return this.#dictionary().bytesAt(this.codeAt(row));
-    const bytes = this.bytes();
-    if (this.kind === 'FIXED') return bytes.subarray(row * this.width, (row + 1) * this.width);
-    const offsets = this.offsets();
-    return bytes.subarray(offsets[row]!, offsets[row + 1]!);
+    if (this.#kindCode === CODES) return this.#dictionary().bytesAt(this.codeAt(row));
+    const start = this.#valueStart(row);
+    return new Uint8Array(this.buffer, start, this.#valueEnd(row) - start);
   }
 
   utf8At(row: number): string {
-    if (this.kind === 'CODES') return this.#dictionary().utf8At(this.codeAt(row));
-    const bytes = this.bytes();
-    this.#text ??= Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) as SlicingBuffer;
-    const text = this.#text;
-    if (this.kind === 'FIXED') return text.utf8Slice(row * this.width, (row + 1) * this.width);
-    const offsets = this.offsets();
-    return this.#ascii
-      ? text.latin1Slice(offsets[row]!, offsets[row + 1]!)
-      : text.utf8Slice(offsets[row]!, offsets[row + 1]!);
+    if (this.#kindCode === CODES) return this.#dictionary().utf8At(this.codeAt(row));
+    const start = this.#valueStart(row);
+    const end = this.#valueEnd(row);
+    const { bytes } = this.views;
+    return (this.#flags & FLAG_ASCII) === 0 ? bytes.utf8Slice(start, end) : bytes.latin1Slice(start, end);
   }
 
   /** The bytes that values lie in: rows x width of FIXED, the joined byte arrays of BYTES. */
   bytes(): Uint8Array {
-    this.#bytes ??= this.#makeBytes();
-    return this.#bytes;
+    const start = this.#fixedWidth === NO_WIDTH ? this.#bodyAt() : this.#valuesAt;
+    const end = this.#fixedWidth === NO_WIDTH ? this.byteOffset + this.byteLength : start + this.#fixedBytes(1);
+    return new Uint8Array(this.buffer, start, end - start);
   }
 
   /** Where each row of a BYTES block starts in `bytes()`; one more than there are rows. */
   offsets(): Uint32Array {
-    this.#offsets ??= new Uint32Array(this.buffer, this.#valuesAt, this.#count + 1);
-    return this.#offsets;
+    return new Uint32Array(this.buffer, this.#valuesAt, this.#count + 1);
   }
 
   codes(): Uint8Array | Uint16Array | Uint32Array {
-    this.#codes ??= this.#makeCodes();
-    return this.#codes;
-  }
-
-  int32s(): Int32Array {
-    this.#int32s ??= new Int32Array(this.buffer, this.#valuesAt, this.#fixedBytes(4) / 4);
-    return this.#int32s;
-  }
-
-  uint32s(): Uint32Array {
-    this.#uint32s ??= new Uint32Array(this.buffer, this.#valuesAt, this.#fixedBytes(4) / 4);
-    return this.#uint32s;
-  }
-
-  int64s(): BigInt64Array {
-    this.#int64s ??= new BigInt64Array(this.buffer, this.#valuesAt, this.#fixedBytes(8) / 8);
-    return this.#int64s;
-  }
-
-  uint64s(): BigUint64Array {
-    this.#uint64s ??= new BigUint64Array(this.buffer, this.#valuesAt, this.#fixedBytes(8) / 8);
-    return this.#uint64s;
-  }
-
-  float32s(): Float32Array {
-    this.#float32s ??= new Float32Array(this.buffer, this.#valuesAt, this.#fixedBytes(4) / 4);
-    return this.#float32s;
-  }
-
-  float64s(): Float64Array {
-    this.#float64s ??= new Float64Array(this.buffer, this.#valuesAt, this.#fixedBytes(8) / 8);
-    return this.#float64s;
-  }
-
-  #makeBytes(): Uint8Array {
-    if (this.kind === 'BYTES') {
-      const start = this.#valuesAt + 4 * (this.#count + 1);
-      return new Uint8Array(this.buffer, start, this.#end - start);
-    }
-    return new Uint8Array(this.buffer, this.#valuesAt, this.#fixedBytes(1));
-  }
-
-  #makeCodes(): Uint8Array | Uint16Array | Uint32Array {
-    assert(this.kind === 'CODES', `a ${this.kind} block has no codes`);
+    assert(this.#kindCode === CODES, `a ${this.kind} block has no codes`);
     if (this.width === 1) return new Uint8Array(this.buffer, this.#valuesAt, this.#count);
     if (this.width === 2) return new Uint16Array(this.buffer, this.#valuesAt, this.#count);
     return new Uint32Array(this.buffer, this.#valuesAt, this.#count);
   }
 
+  int32s(): Int32Array {
+    return new Int32Array(this.buffer, this.#valuesAt, this.#fixedBytes(4) / 4);
+  }
+
+  uint32s(): Uint32Array {
+    return new Uint32Array(this.buffer, this.#valuesAt, this.#fixedBytes(4) / 4);
+  }
+
+  float32s(): Float32Array {
+    return new Float32Array(this.buffer, this.#valuesAt, this.#fixedBytes(4) / 4);
+  }
+
+  float64s(): Float64Array {
+    return new Float64Array(this.buffer, this.#valuesAt, this.#fixedBytes(8) / 8);
+  }
+
+  /**
+   * Loads what leads to the row's value and gives a byte of it back: done for all columns of a row before the first of
+   * them is formatted, it makes their cache misses overlap.
+   */
+  touch(row: number): number {
+    if (this.#kindCode === CODES) return this.views.bytes[this.#valuesAt + row * this.width]!;
+    return this.views.bytes[this.#fixedWidth === NO_WIDTH ? this.#valueStart(row) : this.#valuesAt + row * this.width]!;
+  }
+
+  /** Where the bytes of a BYTES block begin. */
+  #bodyAt(): number {
+    return this.#valuesAt + 4 * (this.#count + 1);
+  }
+
+  #valueStart(row: number): number {
+    if (this.#fixedWidth !== NO_WIDTH) return this.#valuesAt + row * this.width;
+    return this.#bodyAt() + this.views.uint32s[(this.#valuesAt >>> 2) + row]!;
+  }
+
+  #valueEnd(row: number): number {
+    return this.#valueStart(row + 1);
+  }
+
   /** Bytes of all values of a FIXED block; a view of the wrong width or kind is our own mistake. */
   #fixedBytes(multiple: number): number {
-    assert(
-      this.kind === 'FIXED' && this.width % multiple === 0,
-      `a ${this.kind} block of width ${this.width} read as ${multiple}`,
-    );
+    const isFit = this.#fixedWidth !== NO_WIDTH && this.width % multiple === 0;
+    assert(isFit, `a ${this.kind} block of width ${this.width} read as ${multiple}`);
     return this.#count * this.width;
+  }
+
+  /** The dictionary of a CODES block; a block whose values have another width than was asked for is our own mistake. */
+  #coded(width: number): Block {
+    assert(this.#kindCode === CODES, `a ${this.kind} block of width ${this.width} read as ${width}`);
+    return this.#dictionary();
   }
 
   #dictionary(): Block {
@@ -257,13 +296,53 @@ export class Block {
   }
 }
 
-function levelsOf(buffer: ArrayBufferLike, byteOffset: number, header: NestedHeader): NestedLevels {
-  const { rows, entries, isRepeated } = header;
-  return {
-    rowStart: isRepeated ? new Uint32Array(buffer, byteOffset + BLOCK_HEADER_BYTES, rows + 1) : undefined,
-    repetition: new Uint8Array(buffer, byteOffset + header.repetitionStart, isRepeated ? entries : 0),
-    definition: new Uint8Array(buffer, byteOffset + header.definitionStart, entries),
-  };
+/** The level pairs of a nested leaf's rows. */
+export class NestedLevels {
+  readonly isRepeated: boolean;
+  readonly #views: BufferViews;
+  readonly #rows: number;
+  readonly #entries: number;
+  readonly #rowStartAt: number;
+  readonly #repetitionAt: number;
+  readonly #definitionAt: number;
+
+  constructor(views: BufferViews, byteOffset: number, rows: number, entries: number, isRepeated: boolean) {
+    const places = nestedPlaces(rows, isRepeated, entries);
+    this.isRepeated = isRepeated;
+    this.#views = views;
+    this.#rows = rows;
+    this.#entries = entries;
+    this.#rowStartAt = byteOffset + BLOCK_HEADER_BYTES;
+    this.#repetitionAt = byteOffset + places.repetitionStart;
+    this.#definitionAt = byteOffset + places.definitionStart;
+  }
+
+  /** Row r has the entries [firstEntry(r), firstEntry(r + 1)). Where the leaf is not repeated, row r is entry r. */
+  firstEntry(row: number): number {
+    return this.isRepeated ? this.#views.uint32s[(this.#rowStartAt >>> 2) + row]! : row;
+  }
+
+  definitionAt(entry: number): number {
+    return this.#views.bytes[this.#definitionAt + entry]!;
+  }
+
+  /** Only where the leaf is repeated. */
+  repetitionAt(entry: number): number {
+    return this.#views.bytes[this.#repetitionAt + entry]!;
+  }
+
+  /** All of them at once. */
+  get rowStart(): Uint32Array | undefined {
+    return this.isRepeated ? new Uint32Array(this.#views.buffer, this.#rowStartAt, this.#rows + 1) : undefined;
+  }
+
+  get repetition(): Uint8Array {
+    return new Uint8Array(this.#views.buffer, this.#repetitionAt, this.isRepeated ? this.#entries : 0);
+  }
+
+  get definition(): Uint8Array {
+    return new Uint8Array(this.#views.buffer, this.#definitionAt, this.#entries);
+  }
 }
 
 /** IEEE 754 binary16 to a number; `Float16Array` is younger than the oldest Node we run on. */

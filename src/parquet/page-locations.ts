@@ -66,6 +66,11 @@ export class PageLocations {
     return this.#starts.length;
   }
 
+  /** Rows of every page but the last, where they are the same; else 0. */
+  get stride(): number {
+    return this.#stride;
+  }
+
   get byteSize(): number {
     return 256 + 16 * this.pages;
   }

@@ -87,7 +87,7 @@ async function blocksAt(
     const needs: Need[] = [];
     const blockAt = (position: number): BlockAt | undefined => {
       const chunk = file.file.chunk(rowGroup, position);
-      const at = chunk.at(row, pins);
+      const at = chunk.hold(row, pins);
       if (at !== undefined) return at;
       const layout = chunk.layout;
       if (layout === undefined) needs.push({ kind: 'layout', file: file.file, chunk });

@@ -1,15 +1,16 @@
 /**
- * Where the decoded blocks of one column chunk lie in memory.
+ * The decoded blocks of one column chunk that are in memory.
  *
- *     row --(PageLocations)--> page --(row - firstRow) >> shift--> BlockEntry --> Block
+ *     row --(PageLocations)--> page --(row - firstRow) >> shift--> place --(BlockPlaces)--> location --(MemoryTier)--> Block
  *
- * The way from a row to its block is two array reads and no string key. Blocks come and go with the memory tier;
- * a lookup that has to wait for some holds them itself in `Pins`, so that a budget smaller than one row's pages still
- * answers.
+ * Blocks come and go with the memory tier; a lookup that has to wait for some holds them itself in `Pins`, so that a
+ * budget smaller than one row's pages still answers. A block that is not pinned may be used until the next `await` only.
  */
 
-import { CacheEntry, type MemoryTier, WHOLE_PAGE_SHIFT } from '../cache/index.ts';
-import type { Block, BloomFilter, ColumnChunk, PageBounds, PageLocations } from '../parquet/index.ts';
+import { type AdmittedBlock, type BlockOwner, type MemoryTier, NOTE_WORD, WHOLE_PAGE_SHIFT } from '../cache/index.ts';
+import { assert, type BufferViews } from '../core/index.ts';
+import { Block, type BloomFilter, type ColumnChunk, type PageBounds, type PageLocations } from '../parquet/index.ts';
+import type { BlockPlaces } from './block-places.ts';
 
 /** The blocks of one page as the decoder returned them, or those of them that were found on disk. */
 export interface LoadedPage {
@@ -23,40 +24,6 @@ export interface LoadedPage {
 /** Pages that a waiting lookup holds for itself, whatever the memory tier evicts. */
 export type Pins = Map<ChunkBlocks, Map<number, LoadedPage>>;
 
-/** One resident block; `firstRow` is the row, within the row group, of its value 0. */
-export class BlockEntry extends CacheEntry {
-  readonly block: Block;
-  readonly firstRow: number;
-  readonly #chunk: ChunkBlocks;
-  readonly #page: ResidentPage;
-  readonly #ordinal: number;
-
-  constructor(block: Block, firstRow: number, chunk: ChunkBlocks, page: ResidentPage, ordinal: number) {
-    super(block.byteLength);
-    this.block = block;
-    this.firstRow = firstRow;
-    this.#chunk = chunk;
-    this.#page = page;
-    this.#ordinal = ordinal;
-  }
-
-  override onEvicted(): void {
-    this.#page.entries[this.#ordinal] = undefined;
-    this.#chunk.forgetEntry(this);
-  }
-
-  override onSpared(): void {
-    this.#chunk.keepOnDisk(this.block, this.#page.firstRow, this.#page.shift, this.#ordinal);
-  }
-}
-
-interface ResidentPage {
-  readonly firstRow: number;
-  /** As in `LoadedPage`; 31 where one block is the whole page. */
-  readonly shift: number;
-  readonly entries: (BlockEntry | undefined)[];
-}
-
 /** A block and the row of its first value: what every reader of values takes. */
 export interface BlockAt {
   readonly block: Block;
@@ -69,9 +36,14 @@ export interface ChunkLayout {
   readonly bounds: PageBounds | undefined;
 }
 
-/** Who answers for the bytes of metadata that cannot be evicted. */
-export interface MetadataOwner {
+/** The file of a chunk, which answers for the bytes of metadata that cannot be evicted. */
+export interface ChunkOwner {
   addMetadata(bytes: number): void;
+  /** Of all chunks of the row group; undefined before `openPlaces`. */
+  placesOf(rowGroup: number): BlockPlaces | undefined;
+  openPlaces(rowGroup: number): BlockPlaces;
+  /** Whether no snapshot has the file any more. */
+  readonly isReleased: boolean;
   /** What is on disk of the file; undefined where there is no disk tier. */
   readonly stored: BlockKeeper | undefined;
 }
@@ -82,20 +54,29 @@ interface BlockKeeper {
   keepDictionary(chunk: ChunkBlocks, dictionary: Block, wantedAgain: boolean): void;
 }
 
-export class ChunkBlocks {
+/** What the memory tier gives back with a block: its page, and in the lowest bit whether it is of codes. */
+const tagOf = (page: number, block: Block) => 2 * page + (block.kind === 'CODES' ? 1 : 0);
+const pageOfTag = (tag: number) => tag >>> 1;
+const isOfCodes = (tag: number) => (tag & 1) === 1;
+/** The number of an owner that the memory tier does not know yet. */
+const UNREGISTERED = -1;
+
+export class ChunkBlocks implements BlockOwner {
   readonly chunk: ColumnChunk;
   readonly rowGroup: number;
   /** The decoded dictionary, kept while any code block of this chunk is resident. */
   dictionary: Block | undefined = undefined;
   /** Undefined until it was read; `none` where it cannot be used. */
   #bloomFilter: BloomFilter | 'none' | undefined = undefined;
-  readonly #pages: (ResidentPage | undefined)[] = [];
-  readonly #file: MetadataOwner;
+  readonly #file: ChunkOwner;
   readonly #tier: MemoryTier;
   #layout: ChunkLayout | undefined = undefined;
   #codeBlocks = 0;
+  #ownerId = UNREGISTERED;
+  /** Resident blocks that are too large for a slab, by slot. */
+  #outside: Map<number, Block> | undefined = undefined;
 
-  constructor(chunk: ColumnChunk, rowGroup: number, file: MetadataOwner, tier: MemoryTier) {
+  constructor(chunk: ColumnChunk, rowGroup: number, file: ChunkOwner, tier: MemoryTier) {
     this.chunk = chunk;
     this.rowGroup = rowGroup;
     this.#file = file;
@@ -124,75 +105,159 @@ export class ChunkBlocks {
     if (filter !== 'none') this.#file.addMetadata(filter.byteSize);
   }
 
-  /** The block that holds the row, if it is in memory or pinned. Synchronous; allocates only for pins. */
+  /**
+   * The block that holds the row, if it is pinned or in memory. What is pinned comes first: that a lookup reads what it
+   * has just loaded does not make a block wanted.
+   */
   at(row: number, pins: Pins | undefined): BlockAt | undefined {
     if (this.#layout === undefined) return undefined;
-    const page = this.#layout.locations.pageOf(row);
-    const resident = this.#pages[page];
-    if (resident !== undefined) {
-      const entry = resident.entries[(row - resident.firstRow) >>> resident.shift];
-      if (entry !== undefined) {
-        entry.visited = true;
-        return entry;
-      }
-    }
-    return pins === undefined ? undefined : pinnedAt(pins.get(this)?.get(page), row);
+    const { locations } = this.#layout;
+    const page = locations.pageOf(row);
+    const pinned = pins === undefined ? undefined : pinnedAt(pins.get(this)?.get(page), row);
+    if (pinned !== undefined) return pinned;
+    const rowInPage = row - locations.firstRow(page);
+    const slot = this.#slotOf(page, rowInPage);
+    const location = this.locationOf(slot);
+    if (location === 0) return undefined;
+    const shift = this.#places?.shiftOf(this.#column, page) ?? WHOLE_PAGE_SHIFT;
+    return { block: this.blockAt(location, slot), firstRow: row - rowWithin(rowInPage, shift) };
+  }
+
+  /** The same for a scan, which goes on to the next rows over waits: the block is pinned, and what lies before is let go. */
+  hold(row: number, pins: Pins): BlockAt | undefined {
+    const at = this.at(row, pins);
+    if (at === undefined || this.#layout === undefined) return undefined;
+    const { locations } = this.#layout;
+    const page = locations.pageOf(row);
+    if (pinnedAt(pins.get(this)?.get(page), row) !== undefined) return at;
+    const firstRow = locations.firstRow(page);
+    const shift = this.#places?.shiftOf(this.#column, page) ?? WHOLE_PAGE_SHIFT;
+    const block = at.block.copy();
+    const blocks: Block[] = [];
+    blocks[(row - firstRow) >>> shift] = block;
+    pins.set(this, new Map([[page, { firstRow, rows: locations.rowEnd(page) - firstRow, shift, blocks }]]));
+    return { block, firstRow: at.firstRow };
+  }
+
+  /** The block at a location of this chunk's; counts as a read. */
+  blockAt(location: number, slot: number): Block {
+    const views = this.#tier.read(location);
+    return views === undefined ? this.#outsideAt(slot) : this.#inSlab(views, location);
   }
 
   /** Whether every block of the page is resident. */
   isResident(page: number): boolean {
-    const entries = this.#pages[page]?.entries;
-    return entries?.every((entry) => entry !== undefined) ?? false;
+    const locations = this.#layout?.locations;
+    if (locations === undefined || this.#places === undefined) return false;
+    const rows = locations.rowEnd(page) - locations.firstRow(page);
+    const step = 2 ** this.#places.shiftOf(this.#column, page);
+    for (let row = 0; row < rows; row += step) if (this.locationOf(this.#slotOf(page, row)) === 0) return false;
+    return true;
   }
 
   /**
-   * Takes the blocks of a page in. Those that are resident already stay as they are, and so does a page that is resident
-   * in blocks of another length.
+   * Offers the blocks of a page to the memory tier. Those that are resident already stay as they are, and so does a page
+   * that is resident in blocks of another length.
    */
-  admit(page: number, { firstRow, rows, shift, blocks }: LoadedPage): void {
+  admit(page: number, { rows, shift, blocks }: LoadedPage): void {
+    if (this.#layout === undefined || this.#file.isReleased || rows === 0) return;
+    if (this.#ownerId === UNREGISTERED) this.#ownerId = this.#tier.register(this);
     const isWhole = rows <= 2 ** shift;
-    const residentShift = isWhole ? WHOLE_PAGE_SHIFT : shift;
-    let resident = this.#pages[page];
-    if (resident === undefined) {
-      const count = isWhole ? Math.min(1, rows) : Math.ceil(rows / 2 ** shift);
-      resident = { firstRow, shift: residentShift, entries: new Array(count).fill(undefined) };
-      this.#pages[page] = resident;
-    }
-    if (resident.shift !== residentShift) return;
+    const places = this.#file.openPlaces(this.rowGroup);
+    const before = places.byteSize;
+    const { locations } = this.#layout;
+    const first = places.open(this.#column, locations, page, isWhole ? WHOLE_PAGE_SHIFT : shift);
+    if (places.byteSize > before) this.#file.addMetadata(places.byteSize - before);
+    if (first === 0) return;
     for (let ordinal = 0; ordinal < blocks.length; ordinal++) {
       const block = blocks[ordinal];
-      if (block === undefined || resident.entries[ordinal] !== undefined) continue;
-      const entry = new BlockEntry(block, firstRow + ordinal * 2 ** shift, this, resident, ordinal);
-      resident.entries[ordinal] = entry;
-      if (block.kind === 'CODES') this.#keepDictionary(block);
-      this.#tier.admit(entry);
+      if (block === undefined || places.locationAt(first + ordinal) !== 0) continue;
+      if (block.dictionary !== undefined && !this.#tier.canHold(block.dictionary.byteLength)) continue;
+      this.#tier.admit(this.#ownerId, first + ordinal, tagOf(page, block), block);
     }
   }
 
-  /** Offers a block that memory has proved to be wanted to the disk tier. */
-  keepOnDisk(block: Block, firstRow: number, shift: number, ordinal: number): void {
-    const { stored } = this.#file;
-    if (stored === undefined || this.#layout === undefined) return;
-    stored.keepBlock(this, this.#layout.locations.pageOf(firstRow), ordinal, shift, block, true);
-    if (block.dictionary !== undefined) stored.keepDictionary(this, block.dictionary, true);
+  /** The file is served no more: its blocks leave memory when their turn comes. */
+  release(): void {
+    if (this.#ownerId !== UNREGISTERED) this.#tier.release(this.#ownerId);
   }
 
-  forgetEntry(entry: BlockEntry): void {
-    if (entry.block.kind !== 'CODES') return;
+  locationOf(slot: number): number {
+    return slot === 0 ? 0 : (this.#places?.locationAt(slot) ?? 0);
+  }
+
+  admitted(slot: number, location: number, block: AdmittedBlock, isOutside: boolean): void {
+    assert(block instanceof Block, 'what a chunk admits are blocks');
+    this.#places?.put(slot, location);
+    if (block.kind === 'CODES') this.#keepDictionary(block);
+    if (!isOutside) return;
+    this.#outside ??= new Map();
+    this.#outside.set(slot, block);
+  }
+
+  moved(slot: number, location: number, tag: number): void {
+    this.#places?.put(slot, location);
+    this.#keepOnDisk(slot, location, pageOfTag(tag));
+  }
+
+  evicted(slot: number, tag: number): void {
+    this.#places?.put(slot, 0);
+    this.#outside?.delete(slot);
+    if (!isOfCodes(tag)) return;
     this.#codeBlocks -= 1;
     if (this.#codeBlocks > 0 || this.dictionary === undefined) return;
-    this.#tier.budget.release('blocks', this.dictionary.byteLength);
+    this.#tier.letGo(this.dictionary.byteLength);
     this.dictionary = undefined;
+  }
+
+  get #places(): BlockPlaces | undefined {
+    return this.#file.placesOf(this.rowGroup);
+  }
+
+  get #column(): number {
+    return this.chunk.leaf.ordinal;
+  }
+
+  #slotOf(page: number, rowInPage: number): number {
+    return this.#places?.slotOf(this.#column, page, rowInPage) ?? 0;
+  }
+
+  #inSlab(views: BufferViews, location: number): Block {
+    const at = this.#tier.blockAt(location);
+    const block = new Block(views, at, (at >>> 2) + NOTE_WORD);
+    block.dictionary = this.dictionary;
+    return block;
+  }
+
+  #outsideAt(slot: number): Block {
+    const block = this.#outside?.get(slot);
+    assert(block !== undefined, 'a block outside of the slabs is held by its chunk');
+    return block;
+  }
+
+  /** A block that was read again before its turn to leave came is one that the disk tier should have. */
+  #keepOnDisk(slot: number, location: number, page: number): void {
+    const { stored } = this.#file;
+    const places = this.#places;
+    if (stored === undefined || places === undefined) return;
+    const block = this.#outside?.get(slot) ?? this.#inSlab(this.#tier.viewsOf(location), location).copy();
+    const ordinal = places.ordinalOf(this.#column, page, slot);
+    stored.keepBlock(this, page, ordinal, places.shiftOf(this.#column, page), block, true);
+    if (block.dictionary !== undefined) stored.keepDictionary(this, block.dictionary, true);
   }
 
   #keepDictionary(block: Block): void {
     this.#codeBlocks += 1;
     if (this.dictionary === undefined && block.dictionary !== undefined) {
       this.dictionary = block.dictionary;
-      this.#tier.budget.charge('blocks', block.dictionary.byteLength);
+      this.#tier.hold(block.dictionary.byteLength);
     }
-    block.dictionary = this.dictionary;
   }
+}
+
+/** The row counted from the first of its block. */
+export function rowWithin(rowInPage: number, shift: number): number {
+  return rowInPage & (shift === WHOLE_PAGE_SHIFT ? 0x7fff_ffff : 2 ** shift - 1);
 }
 
 function pinnedAt(page: LoadedPage | undefined, row: number): BlockAt | undefined {

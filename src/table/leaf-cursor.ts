@@ -6,7 +6,7 @@
  */
 
 import { corrupt, type ServiceError } from '../core/index.ts';
-import type { Block, LeafColumn } from '../parquet/index.ts';
+import type { Block, LeafColumn, NestedLevels } from '../parquet/index.ts';
 import type { BlockAt } from './chunk-blocks.ts';
 
 /** The text of what the cursors below a node stand before; they then stand behind it. */
@@ -18,8 +18,7 @@ export class LeafCursor {
   entry = 0;
   #end = 0;
   #block: Block | undefined = undefined;
-  #repetition: Uint8Array = new Uint8Array(0);
-  #definition: Uint8Array | undefined = undefined;
+  #levels: NestedLevels | undefined = undefined;
 
   constructor(leaf: LeafColumn) {
     this.leaf = leaf;
@@ -30,11 +29,9 @@ export class LeafCursor {
     const { levels } = block;
     const at = row - firstRow;
     this.#block = block;
-    this.#definition = levels?.definition;
-    this.#repetition = levels?.repetition ?? this.#repetition;
-    const starts = levels?.rowStart;
-    this.entry = starts?.[at] ?? at;
-    this.#end = starts?.[at + 1] ?? at + 1;
+    this.#levels = levels;
+    this.entry = levels?.firstEntry(at) ?? at;
+    this.#end = levels?.firstEntry(at + 1) ?? at + 1;
   }
 
   get block(): Block {
@@ -45,13 +42,14 @@ export class LeafCursor {
   /** The definition level of the next entry. */
   level(): number {
     if (this.entry >= this.#end) throw this.fault('end before those of its siblings');
-    if (this.#definition !== undefined) return this.#definition[this.entry] as number;
+    if (this.#levels !== undefined) return this.#levels.definitionAt(this.entry);
     return this.#block?.isNull(this.entry) ? 0 : this.leaf.maxDefinitionLevel;
   }
 
   /** Whether the next entry goes on with the list of this repetition level. */
   goesOn(repetitionLevel: number): boolean {
-    return this.entry < this.#end && this.#repetition[this.entry] === repetitionLevel;
+    const isRepeated = this.entry < this.#end && this.#levels?.isRepeated === true;
+    return isRepeated && this.#levels?.repetitionAt(this.entry) === repetitionLevel;
   }
 
   /** Passes over an entry that says no more than that something around the leaf is null or empty. */

@@ -1,23 +1,28 @@
 /** One Parquet file of a table: where it lies, its compact footer, and the blocks of it that are in memory. */
 
-import type { MemoryTier } from '../cache/index.ts';
-import type { ServiceError } from '../core/index.ts';
+import type { Budget, MemoryTier } from '../cache/index.ts';
+import { formatBytes, ServiceError } from '../core/index.ts';
 import type { FileIndex, LeafColumn } from '../parquet/index.ts';
 import type { ObjectMeta, ObjectStore } from '../storage/index.ts';
-import { ChunkBlocks, type ChunkLayout, type MetadataOwner } from './chunk-blocks.ts';
+import { BlockPlaces } from './block-places.ts';
+import { ChunkBlocks, type ChunkLayout, type ChunkOwner } from './chunk-blocks.ts';
 import type { StoredFile } from './stored-file.ts';
 
-export class TableFile implements MetadataOwner {
+export class TableFile implements ChunkOwner {
   readonly store: ObjectStore;
   readonly object: ObjectMeta;
   readonly index: FileIndex;
   readonly stored: StoredFile | undefined;
+  /** The last listing lacked this version: what is cached of it is all that there is. */
+  isGone = false;
   readonly #keyColumns: ReadonlySet<string>;
   readonly #tier: MemoryTier;
   #metadataBytes = 0;
   #released = false;
   /** By row group, then column; made on first use. */
   readonly #chunks: (ChunkBlocks | undefined)[];
+  /** By row group; made when its first block comes. */
+  readonly #places: (BlockPlaces | undefined)[] = [];
 
   constructor(
     store: ObjectStore,
@@ -34,7 +39,16 @@ export class TableFile implements MetadataOwner {
     this.#keyColumns = new Set(keyColumns);
     this.#tier = tier;
     this.#chunks = new Array(index.rowGroups * index.schema.leaves.length);
+    if (!tier.budget.fits('metadata', index.byteSize)) throw metadataTooLarge(tier.budget, index.byteSize);
     this.addMetadata(index.byteSize);
+  }
+
+  get isReleased(): boolean {
+    return this.#released;
+  }
+
+  get metadataBytes(): number {
+    return this.#metadataBytes;
   }
 
   /** Charges the node's budget, and makes room for it by evicting blocks. */
@@ -50,6 +64,21 @@ export class TableFile implements MetadataOwner {
     if (this.#released) return;
     this.#released = true;
     this.#tier.budget.release('metadata', this.#metadataBytes);
+    for (const chunk of this.#chunks) chunk?.release();
+  }
+
+  placesOf(rowGroup: number): BlockPlaces | undefined {
+    return this.#places[rowGroup];
+  }
+
+  openPlaces(rowGroup: number): BlockPlaces {
+    let places = this.#places[rowGroup];
+    if (places === undefined) {
+      places = new BlockPlaces(this.index.schema.leaves.length);
+      this.#places[rowGroup] = places;
+      this.addMetadata(places.byteSize);
+    }
+    return places;
   }
 
   /** Key columns are the ones whose page bounds are worth reading. */
@@ -81,4 +110,14 @@ export class TableFile implements MetadataOwner {
 export interface BrokenFile {
   readonly object: ObjectMeta;
   readonly error: ServiceError;
+}
+
+/** A footer cannot be evicted, so a snapshot with too many is refused rather than leave nothing for blocks. */
+function metadataTooLarge(budget: Budget, moreBytes: number): ServiceError {
+  const limitBytes = budget.limitBytes('metadata');
+  const neededBytes = budget.usedBytes('metadata') + moreBytes;
+  const message =
+    `the footers of all tables need ${formatBytes(neededBytes)} of memory or more, and may take ${formatBytes(limitBytes)}, ` +
+    'half of `cache.memory`; raise `cache.memory`, or serve fewer files or files with fewer row groups';
+  return new ServiceError('unavailable', 'metadata_too_large', message, { neededBytes, limitBytes });
 }

@@ -1,0 +1,115 @@
+/**
+ * Where the resident blocks of one row group are: for each column, page and block a location in the memory tier.
+ *
+ * All of it is one array of 32-bit integers, so that from a row to the locations of its columns the loads are few, lie
+ * close together and wait for nothing but each other:
+ *
+ *     columns   [ rows a page | at of its pages ]   rows a page 0: pages differ; at 0: nothing was ever resident
+ *     pages     [ 0 | location of the page's one block | -at of its blocks ]
+ *     blocks    [ shift | 0 or location | 0 or location | .. ]   each block holds 2^shift rows
+ *
+ * A place once made stays, so that its index, the slot, can be kept; it costs four bytes for each block of the file that
+ * was ever read.
+ */
+
+import { WHOLE_PAGE_SHIFT } from '../cache/index.ts';
+import type { PageLocations } from '../parquet/index.ts';
+
+const WORDS_A_COLUMN = 2;
+
+export class BlockPlaces {
+  #words: Int32Array;
+  #end: number;
+
+  constructor(columns: number) {
+    this.#end = WORDS_A_COLUMN * columns;
+    this.#words = new Int32Array(this.#end);
+  }
+
+  get byteSize(): number {
+    return this.#words.byteLength;
+  }
+
+  locationAt(slot: number): number {
+    return this.#words[slot]!;
+  }
+
+  put(slot: number, location: number): void {
+    this.#words[slot] = location;
+  }
+
+  /**
+   * The slot of the block that holds a row, or 0 where it never had one: `page` is the row's page, `rowInPage` the row
+   * counted from that page's first.
+   */
+  slotOf(column: number, page: number, rowInPage: number): number {
+    const words = this.#words;
+    const pages = words[WORDS_A_COLUMN * column + 1]!;
+    if (pages === 0) return 0;
+    const at = words[pages + page]!;
+    return at >= 0 ? pages + page : 1 - at + (rowInPage >>> words[-at]!);
+  }
+
+  /** Rows of the page's blocks are 2^shift; 31 where the page is one block. */
+  shiftOf(column: number, page: number): number {
+    const at = this.#words[this.#words[WORDS_A_COLUMN * column + 1]! + page]!;
+    return at >= 0 ? WHOLE_PAGE_SHIFT : this.#words[-at]!;
+  }
+
+  /** Rows of every page of the column but the last; 0 where they differ or nothing was ever resident. */
+  strideOf(column: number): number {
+    return this.#words[WORDS_A_COLUMN * column]!;
+  }
+
+  /**
+   * Makes places for the blocks of a page and gives the slot of the first, the others follow; 0 where blocks of another
+   * length are resident. Places are only ever added, so slots stay what they are.
+   */
+  open(column: number, locations: PageLocations, page: number, shift: number): number {
+    const rows = locations.rowEnd(page) - locations.firstRow(page);
+    const head = this.#pagesOf(column, locations) + page;
+    const at = this.#words[head]!;
+    if (at < 0 && this.#words[-at] === shift) return 1 - at;
+    if (at < 0 && this.#holdsAny(-at, rows)) return 0;
+    if (shift === WHOLE_PAGE_SHIFT) {
+      if (at < 0) this.#words[head] = 0;
+      return head;
+    }
+    if (at > 0) return 0;
+    const run = this.#add(1 + Math.ceil(rows / 2 ** shift));
+    this.#words[run] = shift;
+    this.#words[head] = -run;
+    return run + 1;
+  }
+
+  /** How many blocks lie before the one of a slot in its page. */
+  ordinalOf(column: number, page: number, slot: number): number {
+    const at = this.#words[this.#words[WORDS_A_COLUMN * column + 1]! + page]!;
+    return at >= 0 ? 0 : slot - 1 + at;
+  }
+
+  #holdsAny(run: number, rows: number): boolean {
+    const blocks = Math.ceil(rows / 2 ** this.#words[run]!);
+    return this.#words.subarray(run + 1, run + 1 + blocks).some((location) => location !== 0);
+  }
+
+  #pagesOf(column: number, { pages, stride }: PageLocations): number {
+    const known = this.#words[WORDS_A_COLUMN * column + 1]!;
+    if (known !== 0) return known;
+    const added = this.#add(pages);
+    this.#words[WORDS_A_COLUMN * column] = stride;
+    this.#words[WORDS_A_COLUMN * column + 1] = added;
+    return added;
+  }
+
+  #add(words: number): number {
+    const at = this.#end;
+    this.#end += words;
+    if (this.#end > this.#words.length) {
+      const grown = new Int32Array(Math.max(this.#end, Math.ceil(this.#words.length * 1.5)));
+      grown.set(this.#words);
+      this.#words = grown;
+    }
+    return at;
+  }
+}
