@@ -120,8 +120,10 @@ function boundsOverAll(
   return isFirst ? 'nothing' : { min, max };
 }
 
-/** Undefined where there is no bound at all. */
-function numbering(ranges: readonly (Range | 'nothing' | undefined)[]): ((value: KeyValue) => number) | undefined {
+/** Brings values to numbers in their order, by what the bounds have in common. Undefined where there is no bound at all. */
+export function numbering(
+  ranges: readonly (Range | 'nothing' | undefined)[],
+): ((value: KeyValue) => number) | undefined {
   let prefix: Uint8Array | undefined;
   let hasBounds = false;
   for (const range of ranges) {
