@@ -118,6 +118,8 @@ async function measure(one: Case, { settings }: DistantS3): Promise<void> {
   const result = await runLanes(one, node, snapshot, plain);
   plain.destroy();
   report(one, result, trace, table, table.source.account.bill().requests - sentBefore);
+  const [{ hedges, hedgesWon } = { hedges: 0, hedgesWon: 0 }] = node.stores.status();
+  console.log(`second GETs: ${hedges}, of which ${hedgesWon} answered first`);
   await node.close();
 }
 

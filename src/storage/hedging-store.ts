@@ -4,7 +4,8 @@
  * The slowest few reads of S3 are slow by chance, not by what they read, so asking again is likely to be quicker than
  * waiting on. Load is bounded three ways: each read earns a share of a second one (`maxExtra`), few can be saved up, and
  * a second one runs only where the limit on concurrency has room to spare. While storage is slow as a whole the
- * percentile rises with it.
+ * percentile rises with it. A timer of an event loop that was held up fires before the sockets are read, so the second
+ * request waits for that too: its answer may be there already.
  *
  *     first    |----------------------- ... called off
  *     second   |<-- delay -->|-------|  answers
@@ -145,7 +146,8 @@ export class HedgingStore implements ObjectStore {
     signal?.addEventListener('abort', onAbort, { once: true });
     const first = new AbortController();
     run(first, attempt(first.signal), () => undefined);
-    this.#clock.sleep(delayMs, over.signal).then(
+    const due = this.#clock.sleep(delayMs, over.signal).then(whatCameIsRead);
+    due.then(
       () => {
         const second = new AbortController();
         const work = this.#second(() => attempt(second.signal), over.signal);
@@ -165,4 +167,9 @@ export class HedgingStore implements ObjectStore {
     this.#hedges += 1;
     return work;
   }
+}
+
+/** A turn for what the sockets hold, and one for the stream of a body to end. */
+async function whatCameIsRead(): Promise<void> {
+  for (let turn = 0; turn < 2; turn++) await new Promise<void>((next) => setImmediate(next));
 }

@@ -2,6 +2,9 @@
 
 import type { Clock } from '../../src/core/index.ts';
 
+/** What a wake-up begins may take so many turns until it sleeps again. */
+const IDLE_TURNS = 3;
+
 interface Sleeper {
   readonly atMs: number;
   readonly wake: () => void;
@@ -59,7 +62,7 @@ export class ManualClock implements Clock {
     });
     done.catch(() => undefined);
     while (!settled) {
-      await new Promise((next) => setImmediate(next));
+      for (let turn = 0; turn < IDLE_TURNS; turn++) await new Promise((next) => setImmediate(next));
       const next = Math.min(...[...this.#sleepers].map(({ atMs }) => atMs));
       if (!settled && Number.isFinite(next)) this.advance(Math.max(0, next - this.#now));
     }
