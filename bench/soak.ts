@@ -2,7 +2,7 @@
  * A real server process under a mixed load for an hour, with several times more data than memory: every answer right,
  * and memory flat.
  *
- *     npm run bench -- soak [--minutes 60] [--memory 256MiB] [--port 0] [--rate 400] [--csv FILE] [--rgw] [--small]
+ *     npm run bench -- soak [--minutes 60] [--memory 256MiB] [--port 0] [--rate 200] [--csv FILE] [--rgw] [--small]
  *
  * Four tables of about 700 MB decoded for each 256 MiB of memory, half of that on disk, and one whose objects are
  * replaced meanwhile. S3 is the tests' stand-in within this process, or with `--rgw` a real server. Every ten seconds a
@@ -36,7 +36,7 @@ const { values: flags } = parseArgs({
     minutes: { type: 'string' },
     memory: { type: 'string' },
     port: { type: 'string', default: '0' },
-    rate: { type: 'string', default: '400' },
+    rate: { type: 'string', default: '200' },
     csv: { type: 'string' },
     rgw: { type: 'boolean', default: false },
     small: { type: 'boolean', default: false },
