@@ -73,6 +73,8 @@ export interface FileIndexOptions {
   readonly like?: FileIndex | undefined;
 }
 
+const textDecoder = new TextDecoder();
+
 export interface LoadOptions extends Pick<FileIndexOptions, 'like'> {
   /** `of storage` where the bytes were just read under a checksum of whoever stored them: one suffices. */
   readonly checksum?: 'own' | 'of storage';
@@ -355,7 +357,7 @@ export class FileIndex {
     if (this.#text === undefined) {
       const at = this.#directory[SLOT.TEXT]!;
       const text = this.#bytes.subarray(at, at + this.#directory[SLOT.TEXT_LENGTH]!);
-      this.#text = JSON.parse(new TextDecoder().decode(text)) as FileIndexText;
+      this.#text = JSON.parse(textDecoder.decode(text)) as FileIndexText;
     }
     return this.#text;
   }
