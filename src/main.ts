@@ -151,7 +151,7 @@ function openDisk(
     else tier.budget.release('metadata', -bytes);
     tier.trim();
   };
-  return DiskCache.open({ path, sizeBytes, clock, log, onMemory });
+  return DiskCache.open({ path, sizeBytes, clock, log, onMemory, memoryBytes: tier.budget.totalBytes });
 }
 
 /** Buckets of two servers may have one name, and objects in them one key and ETag. */

@@ -23,6 +23,8 @@ export interface DiskCacheOptions {
   readonly clock: Clock;
   readonly log: (line: string) => void;
   readonly io?: DiskIo;
+  /** Bytes of the memory that blocks rise to from disk. */
+  readonly memoryBytes?: number;
   readonly onMemory?: (bytes: number) => void;
   readonly queueBytesMax?: number;
 }

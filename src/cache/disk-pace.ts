@@ -2,8 +2,9 @@
  * Whether the next read of the disk tier may hold up the event loop, and whose turn it is.
  *
  * Bytes in the page cache come in microseconds, and a thread hop costs more than they do; bytes that a device must fetch
- * take too long to wait for. Nothing says beforehand which it will be, so the last reads tell: a synchronous one that was
- * slow sends the next ones to threads, then one is tried again, and as long as that is slow, ever more seldom.
+ * take too long to wait for. Nothing says beforehand which it will be, so the last reads tell: two slow ones near each
+ * other send the next to threads, then one is tried again, and as long as that is slow, ever more seldom. A single slow
+ * one is more often the doing of other processes than of the disk.
  *
  * What may be read at once is still bounded for each turn of the event loop: whoever comes later has the next turn, after
  * the sockets were looked at, since fast reads in threads would cost all requests more than the wait costs one.
@@ -11,6 +12,8 @@
 
 /** Slower than any read from the page cache, faster than most devices. */
 const SLOW_MS = 0.25;
+/** Fast reads after which a slow one is forgotten. */
+const NEAR_READS = 16;
 const ASIDE_MIN = 32;
 const ASIDE_MAX = 4096;
 /** Synchronous reads of one turn of the event loop. */
@@ -20,6 +23,7 @@ export class ReadPace {
   /** Reads that still go to threads. */
   #aside = 0;
   #nextAside = ASIDE_MIN;
+  #readsSinceSlow = NEAR_READS;
   #turnMs = 0;
   #isTurnKnown = false;
   /** Lookups that have the next turns, one entry each; the limit on lookups that wait bounds it. */
@@ -46,8 +50,12 @@ export class ReadPace {
     }
     if (ms <= SLOW_MS) {
       this.#nextAside = ASIDE_MIN;
+      this.#readsSinceSlow += 1;
       return;
     }
+    const isNear = this.#readsSinceSlow < NEAR_READS;
+    this.#readsSinceSlow = 0;
+    if (!isNear) return;
     this.#aside = this.#nextAside;
     this.#nextAside = Math.min(ASIDE_MAX, this.#nextAside * 2);
   }

@@ -21,9 +21,12 @@ import { DiskSlabs } from './disk-slabs.ts';
 import { DiskWriter } from './disk-writer.ts';
 
 const SLAB_FOLDER = 'blocks';
-/** Blocks remembered as read once, to a block's worth of memory: what comes back later than memory would have kept it
- * is not wanted often enough to be there. */
-const BYTES_A_TOUCH = 32 * 1024;
+/**
+ * Of the memory that blocks rise to, bytes for each block remembered as read in part: about a quarter as many as it holds.
+ * Reading a block whole costs as much as reading rows of it five times, so it must come back sooner than memory would
+ * forget it.
+ */
+const BYTES_A_TOUCH = 128 * 1024;
 const MEMORY_BYTES_DEFAULT = 2 ** 28;
 
 export interface DiskTierOptions {

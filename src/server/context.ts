@@ -72,6 +72,10 @@ export interface DiskState {
     readonly bytes: number;
     readonly blocks: number;
     readonly hits: number;
+    readonly reads: number;
+    readonly aside: number;
+    readonly sectors: number;
+    readonly bytesRead: number;
     readonly written: number;
     readonly evicted: number;
     readonly dropped: number;

@@ -139,8 +139,23 @@ function descriptionOf(context: ServerContext, table: Table): object {
 function diskState({ disk }: ServerContext): object {
   if (disk === undefined) return {};
   const { budgetBytes, bytes, blocks, hits, written, evicted, dropped, invalid, faults } = disk.state;
+  const { reads, aside, sectors, bytesRead } = disk.state;
   return {
-    disk: { budget_bytes: budgetBytes, bytes, blocks, hits, written, evicted, dropped, invalid, faults },
+    disk: {
+      budget_bytes: budgetBytes,
+      bytes,
+      blocks,
+      hits,
+      reads,
+      reads_in_threads: aside,
+      sectors,
+      bytes_read: bytesRead,
+      written,
+      evicted,
+      dropped,
+      invalid,
+      faults,
+    },
   };
 }
 
