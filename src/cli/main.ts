@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { asServiceError } from '../core/index.ts';
 import { inspectCommand } from './inspect.ts';
 import { lookupCommand } from './lookup.ts';
+import { preloadCommand } from './preload.ts';
 import { scanCommand } from './scan.ts';
 import { serveCommand } from './serve.ts';
 import { UsageError } from './usage.ts';
@@ -21,7 +22,7 @@ async function main(argv: readonly string[]): Promise<void> {
     .option('--verbose', 'print the stack of an error')
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(oneLine(text)) });
-  for (const command of [serveCommand(), lookupCommand(), scanCommand(), inspectCommand()]) {
+  for (const command of [serveCommand(), lookupCommand(), scanCommand(), inspectCommand(), preloadCommand()]) {
     program.addCommand(command.exitOverride().configureOutput({ outputError: (text, write) => write(oneLine(text)) }));
   }
   // A reader that has seen enough closes the pipe; that is no fault of ours.

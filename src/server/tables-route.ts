@@ -9,6 +9,7 @@ import type { ServerContext } from './context.ts';
 import { underDeadline } from './deadline.ts';
 import { curlOf, EXAMPLE_KEYS, examplesOf } from './examples.ts';
 import { isLoopbackAddress } from './loopback.ts';
+import { preloadState } from './preload-route.ts';
 import { parseQuery } from './query.ts';
 import { respondError, respondJson } from './respond.ts';
 import { tableName } from './row-route.ts';
@@ -132,6 +133,7 @@ function descriptionOf(context: ServerContext, table: Table): object {
     storage: table.source.account.bill(),
     index: { kind: 'none', locates_by: ['row group bounds', 'page bounds', 'bloom filters', 'key blocks'] },
     cache: { memory: memoryState(context), ...diskState(context) },
+    preload: preloadState(context.preloader.of(table.name), table, context.clock.nowMs()),
   };
 }
 

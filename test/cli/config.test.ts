@@ -15,7 +15,7 @@ server:
   port: \${PORT}
 storage: { s3: { endpoint: "http://127.0.0.1:9000", region: us-east-1, forcePathStyle: true } }
 cache: { memory: 4GiB }
-limits: { keys: 500, body: 64KiB }
+limits: { keys: 500, body: 64KiB, valueInRow: 2MiB }
 tables:
   users: { source: "s3://lake/\${STAGE}/", key: user_id, unique: true, refresh: 60s }
   docs: { source: docs/*.parquet, key: [tenant, doc_id], allow_empty: true, required: false, format: parquet, json: { int64: string } }
@@ -25,7 +25,7 @@ tables:
   assert.deepEqual(config.server, { host: '0.0.0.0', port: 8081 });
   assert.deepEqual(config.s3, { endpoint: 'http://127.0.0.1:9000', region: 'us-east-1', forcePathStyle: true });
   assert.equal(config.cacheMemoryBytes, 4 * 2 ** 30);
-  assert.deepEqual(config.limits, { keys: 500, body: 64 * 1024 });
+  assert.deepEqual(config.limits, { keys: 500, body: 64 * 1024, valueInRow: 2 * 2 ** 20 });
   const [users, docs] = config.tables;
   assert.deepEqual(users, {
     name: 'users',
@@ -41,6 +41,7 @@ tables:
     plainParquet: false,
     immutable: false,
     json: { int64: 'number', nonfinite: 'null' },
+    preload: undefined,
     refreshMs: 60_000,
   });
   assert.equal(docs?.source, '/etc/docs/*.parquet', 'paths are relative to the file');
@@ -49,6 +50,34 @@ tables:
     [docs?.allowEmpty, docs?.required, docs?.plainParquet, docs?.json.int64],
     [true, false, true, 'string'],
   );
+});
+
+test('a preload is all, a list, or an object', () => {
+  const { tables } = parse(`
+tables:
+  all: { source: a, key: id, preload: all }
+  list: { source: a, key: id, preload: [keys, text] }
+  object:
+    source: a
+    key: id
+    preload: { columns: [text], from: 10, to: "99", rate: 50MiB/s, pin: true, ttl: 1h, verify: true }
+`);
+  const [all, list, object] = tables.map(({ preload }) => preload);
+  const plain = { keys: true, from: undefined, to: undefined, into: 'memory', rateBytes: 200 * 2 ** 20 };
+  const off = { pin: false, ttlMs: undefined, verify: false, force: false };
+  assert.deepEqual(all, { ...plain, ...off, columns: 'all' });
+  assert.deepEqual(list, { ...plain, ...off, columns: ['text'] });
+  assert.deepEqual(object, {
+    ...plain,
+    ...off,
+    columns: ['text'],
+    from: '10',
+    to: '99',
+    rateBytes: 50 * 2 ** 20,
+    pin: true,
+    ttlMs: 3_600_000,
+    verify: true,
+  });
 });
 
 test('partitions of a table, and which of them are served', () => {
@@ -112,7 +141,13 @@ test('a mistake names its line and what would be right', () => {
   const cases: readonly [string, RegExp][] = [
     ['server: { prot: 80 }', /:1: server\.prot: unknown key; expected one of host, port/],
     ['server:\n  port: eighty', /:2: server\.port: .*number/],
-    ['tables:\n  t:\n    source: a\n    key: id\n    preload: []', /:5: tables\.t\.preload: not in this version/],
+    ['tables:\n  t:\n    source: a\n    key: id\n    quota: {}', /:5: tables\.t\.quota: not in this version/],
+    ['tables:\n  t:\n    source: a\n    key: id\n    preload: []', /:5: tables\.t\.preload: .*no columns and no keys/],
+    [
+      'tables:\n  t:\n    source: a\n    key: id\n    preload: { rates: 1 }',
+      /:5: tables\.t\.preload: .*no "rates"; it has keys, columns/,
+    ],
+    ['limits: { valueInRow: 64MiB }', /:1: limits\.valueInRow: expected from 1 byte to 32MiB/],
     ['server:\n  auth: { apiKeys: [] }', /:2: server\.auth: not in this version/],
     ['cluster: {}', /:1: cluster: not in this version/],
     ['cache: { disk: { size: 1GiB } }', /:1: cache\.disk.*string/],
