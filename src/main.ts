@@ -99,6 +99,7 @@ export function createNode(options: NodeOptions): PointlakeNode {
       tier,
       clock,
       diskPlace,
+      { log: options.log },
     );
     tables.push(table);
     return table;

@@ -15,10 +15,12 @@ import type { CoalesceOptions, HedgePolicy, StoragePrices } from '../storage/ind
 import {
   COLUMN_TYPE_NAMES,
   type ColumnDeclaration,
+  MAX_SHRINK_DEFAULT,
   type PartitionChoice,
   type PreloadRequest,
   parseColumnType,
   parsePreload,
+  SETTLE_MS_DEFAULT,
   TABLE_NAME_FORM,
   type TableDefinition,
 } from '../table/index.ts';
@@ -49,7 +51,7 @@ const LATER: Readonly<Record<string, readonly string[]>> = {
   '': ['cluster'],
   server: ['auth', 'tls'],
   limits: ['gets', 'bytes'],
-  'tables.*': ['latest_by', 'keys', 'quota', 'projections', 'default_columns', 'index', 'max_shrink', 'settle'],
+  'tables.*': ['latest_by', 'keys', 'quota', 'projections', 'default_columns', 'index'],
 };
 
 const STORAGE_KEYS: Readonly<Record<string, readonly string[]>> = {
@@ -65,6 +67,14 @@ const byteSize = z
 const duration = z
   .union([z.string(), z.number()])
   .transform((text, context) => unit(() => parseDuration(text), context));
+
+/** A listing costs money and may take seconds by itself. */
+const REFRESH_MS_MIN = 100;
+/** As `20%`. */
+const share = z
+  .string({ error: 'expected a share from 0% to 100%, such as 20%' })
+  .regex(/^(100(\.0*)?|[0-9]{1,2}(\.[0-9]+)?)%$/, 'expected a share from 0% to 100%, such as 20%')
+  .transform((text) => Number(text.slice(0, -1)) / 100);
 
 /** US dollars. */
 const price = z.number().min(0).max(1000).optional();
@@ -102,7 +112,9 @@ const tableFields = z.strictObject({
   format: z.literal('parquet').optional(),
   immutable: z.boolean().default(false),
   preload: z.unknown().transform(preloadOf).optional(),
-  refresh: duration.optional(),
+  refresh: duration.refine((ms) => ms >= REFRESH_MS_MIN, { error: 'expected at least 100ms' }).optional(),
+  max_shrink: share.default(MAX_SHRINK_DEFAULT),
+  settle: duration.default(SETTLE_MS_DEFAULT),
   schema: z.record(z.string().min(1), columnSchema).superRefine(refuseSharedNames).default({}),
   partitions: z.record(z.string().min(1), columnType).default({}),
   only: z
@@ -257,6 +269,8 @@ function definitionOf(name: string, table: z.infer<typeof tableSchema>): TableDe
     json: table.json,
     preload: table.preload,
     refreshMs: table.refresh,
+    maxShrink: table.max_shrink,
+    settleMs: table.settle,
   };
 }
 

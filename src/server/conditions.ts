@@ -3,8 +3,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { ServiceError } from '../core/index.ts';
 
-/** Promised for later. Ignoring them would answer from a snapshot that was not asked for, or without the receipt. */
-const LATER = ['pointlake-as-of', 'pointlake-max-staleness-ms', 'pointlake-explain'] as const;
+/** Promised for later. Ignoring it would answer without the receipt. */
+const LATER = ['pointlake-explain'] as const;
 
 const JSON_ONLY = ['application/json'];
 
@@ -53,7 +53,11 @@ export function timeoutOf(headers: IncomingHttpHeaders, deadlineMs: number): num
   if (header === undefined) return deadlineMs;
   if (typeof header !== 'string' || !/^[1-9][0-9]{0,8}$/.test(header)) {
     const message = 'the header pointlake-timeout-ms is a whole number of milliseconds from 1 on, such as 250';
-    throw new ServiceError('invalid', 'bad_header', message, { header: 'pointlake-timeout-ms' });
+    throw badHeader('pointlake-timeout-ms', message);
   }
   return Math.min(Number(header), deadlineMs);
+}
+
+export function badHeader(header: string, message: string): ServiceError {
+  return new ServiceError('invalid', 'bad_header', message, { header });
 }

@@ -7,7 +7,7 @@
 
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { asServiceError, ServiceError } from '../core/index.ts';
-import { type LookupAnswer, type LookupItem, withFreshSnapshot } from '../shard/index.ts';
+import type { LookupAnswer, LookupItem } from '../shard/index.ts';
 import { ExactNumber, type Key, type Projection, type Snapshot, type Table } from '../table/index.ts';
 import { checkRequestHeaders, timeoutOf } from './conditions.ts';
 import type { ServerContext } from './context.ts';
@@ -15,6 +15,7 @@ import { underDeadline } from './deadline.ts';
 import { keyFromJson } from './key-parts.ts';
 import { itemWithValueUrl } from './large-value.ts';
 import { type LookupRequest, parseLookup } from './lookup-body.ts';
+import { onSnapshot, type RequestTime, snapshotNow } from './pinned.ts';
 import { itemErrorJson } from './problem.ts';
 import { jsonOptions, parseQuery } from './query.ts';
 import { JSON_TYPE, respond, respondError } from './respond.ts';
@@ -26,7 +27,7 @@ export function lookupHandler(context: ServerContext): (request: FastifyRequest,
   return (request, reply) => {
     checkRequestHeaders(request.raw.headers);
     const table = context.catalog.get(tableName(request));
-    const snapshot = table.current();
+    const snapshot = snapshotNow(table, request.raw.headers, context.clock);
     const { query } = readTarget(request.raw.url ?? '', 0);
     if (!Buffer.isBuffer(request.body)) throw missingBody();
     const lookup = parseLookup(request.body, context.options);
@@ -37,7 +38,8 @@ export function lookupHandler(context: ServerContext): (request: FastifyRequest,
     reply.raw.once('close', () => {
       underWay -= 1;
     });
-    void answer(context, reply, table, snapshot, lookup, timeoutMs, run);
+    const time = { headers: request.raw.headers, clock: context.clock, timeoutMs };
+    void answer(context, reply, table, snapshot, lookup, time, run);
   };
 }
 
@@ -45,14 +47,14 @@ async function answer(
   context: ServerContext,
   reply: FastifyReply,
   table: Table,
-  pinned: Snapshot,
+  pinned: Snapshot | undefined,
   lookup: LookupRequest,
-  timeoutMs: number,
+  time: Omit<RequestTime, 'signal'>,
   run: (snapshot: Snapshot, signal: AbortSignal) => LookupAnswer | Promise<LookupAnswer>,
 ): Promise<void> {
   try {
-    const found = await underDeadline(reply, context.clock, timeoutMs, 'with work', (signal) =>
-      withFreshSnapshot(table, pinned, signal, async (snapshot) => run(snapshot, signal)),
+    const found = await underDeadline(reply, context.clock, time.timeoutMs, 'with work', (signal) =>
+      onSnapshot(table, pinned, { ...time, signal }, async (snapshot) => run(snapshot, signal)),
     );
     reply.tier = found.tier;
     context.metrics.keys(table.name, found.items);

@@ -40,6 +40,7 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   not_acceptable: 406,
   request_timeout: 408,
   preload_running: 409,
+  snapshot_gone: 410,
   key_too_long: 414,
   unsupported_media_type: 415,
   value_too_large: 422,
@@ -58,6 +59,7 @@ const TITLE_OF_STATUS: Readonly<Record<number, string>> = {
   406: 'The format is not served',
   408: 'The request came too slowly',
   409: 'Something else is under way',
+  410: 'This was there and is no more',
   413: 'The request is too large',
   414: 'The key is too long',
   415: 'The body has the wrong type',
@@ -72,7 +74,11 @@ const TITLE_OF_STATUS: Readonly<Record<number, string>> = {
 };
 
 /** Seconds after which trying again may help. A source with nothing in it seldom fills within one. */
-const RETRY_AFTER_OF_CODE: Readonly<Record<string, number>> = { no_files: 30, table_format_unsupported: 300 };
+const RETRY_AFTER_OF_CODE: Readonly<Record<string, number>> = {
+  no_files: 30,
+  snapshot_changing: 30,
+  table_format_unsupported: 300,
+};
 const RETRY_AFTER_SECONDS = 1;
 
 export function problemOf(error: PlainError, headers: readonly string[] = []): Problem {

@@ -5,7 +5,7 @@
 import { ServiceError } from '../core/index.ts';
 import type { JsonOptions, Snapshot } from '../table/index.ts';
 
-export type ParameterName = 'columns' | 'int64' | 'nonfinite';
+export type ParameterName = 'columns' | 'int64' | 'nonfinite' | 'force';
 
 /** Promised for later; refused until then instead of ignored. */
 const LATER = new Set(['projection']);
@@ -55,7 +55,13 @@ export function jsonOptions(parameters: Parameters, defaults: JsonOptions, value
   };
 }
 
-function choice<T extends string>(parameters: Parameters, name: ParameterName, allowed: readonly T[], otherwise: T): T {
+/** The parameter's value, which is one of these. */
+export function choice<T extends string>(
+  parameters: Parameters,
+  name: ParameterName,
+  allowed: readonly T[],
+  otherwise: T,
+): T {
   const values = parameters[name];
   if (values === undefined) return otherwise;
   const value = allowed.find((candidate) => candidate === values[0]);

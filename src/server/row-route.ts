@@ -8,7 +8,7 @@
 
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ServiceError } from '../core/index.ts';
-import { type LookupEngine, type ValueAnswer, withFreshSnapshot } from '../shard/index.ts';
+import type { LookupEngine, ValueAnswer } from '../shard/index.ts';
 import type { Key, Snapshot, Table } from '../table/index.ts';
 import { checkAccepts, checkRequestHeaders, isNotModified, timeoutOf } from './conditions.ts';
 import type { ServerContext } from './context.ts';
@@ -17,6 +17,7 @@ import type { CacheTier, Encoder, RowEncoder } from './encoders.ts';
 import { keyFromPath } from './key-parts.ts';
 import { COPIED_BYTES_MAX } from './large-replies.ts';
 import { withValueUrl } from './large-value.ts';
+import { onSnapshot, snapshotNow } from './pinned.ts';
 import { problemOf } from './problem.ts';
 import { respond, respondEmpty, respondError, respondProblem } from './respond.ts';
 import { decodePart, readTarget, type Target } from './target.ts';
@@ -32,12 +33,13 @@ export function rowHandler(context: ServerContext): Handler {
     const { raw } = request;
     checkRequestHeaders(raw.headers);
     const table = catalog.get(tableName(request));
-    const snapshot = table.current();
+    const snapshot = snapshotNow(table, raw.headers, context.clock);
     const target = readTarget(raw.url ?? '', PREFIX_PARTS);
+    const timeoutMs = timeoutOf(raw.headers, context.options.deadlineMs);
+    if (snapshot === undefined) return void sendColdRow(context, request, reply, table, snapshot, target, timeoutMs);
     if (isEmpty(snapshot)) return sendAbsent(context, reply, snapshot, target.parts, 'memory');
     const encoder = encoders.row(snapshot, target.query);
     const key = keyFromPath(snapshot, target.parts);
-    const timeoutMs = timeoutOf(raw.headers, context.options.deadlineMs);
     const json = rowNow(engine, snapshot, key, encoder, target);
     if (json === undefined) return void sendColdRow(context, request, reply, table, snapshot, target, timeoutMs);
     if (json === null) return sendAbsent(context, reply, snapshot, target.parts, 'memory');
@@ -65,22 +67,24 @@ async function sendColdRow(
   request: FastifyRequest,
   reply: FastifyReply,
   table: Table,
-  pinned: Snapshot,
+  pinned: Snapshot | undefined,
   target: Target,
   timeoutMs: number,
 ): Promise<void> {
-  const { engine, encoders } = context;
+  const { engine, encoders, clock } = context;
+  const { headers } = request.raw;
   try {
     const read = async (snapshot: Snapshot, signal: AbortSignal) => {
+      if (isEmpty(snapshot)) return absentIn(snapshot);
       const encoder = encoders.row(snapshot, target.query);
       const key = keyFromPath(snapshot, target.parts);
       return { encoder, answer: await engine.row(snapshot, key, encoder.projection, signal) };
     };
-    const { encoder, answer } = await underDeadline(reply, context.clock, timeoutMs, 'at deadline', (signal) =>
-      withFreshSnapshot(table, pinned, signal, (fresh) => read(fresh, signal)),
+    const { encoder, answer } = await underDeadline(reply, clock, timeoutMs, 'at deadline', (signal) =>
+      onSnapshot(table, pinned, { headers, clock, timeoutMs, signal }, (fresh) => read(fresh, signal)),
     );
     const { json, snapshot, tier } = answer;
-    if (json === null) sendAbsent(context, reply, snapshot, target.parts, tier);
+    if (json === null || encoder === undefined) sendAbsent(context, reply, snapshot, target.parts, tier);
     else sendFound(context, request, reply, snapshot, encoder, tier, json);
   } catch (thrown) {
     respondError(reply, withValueUrl(thrown, table.name, target.parts.join('/')), context.onInternalError);
@@ -93,13 +97,14 @@ export function valueHandler(context: ServerContext): Handler {
     const { raw } = request;
     checkRequestHeaders(raw.headers, ['text/plain', 'application/json', 'application/octet-stream']);
     const table = catalog.get(tableName(request));
-    const snapshot = table.current();
+    const snapshot = snapshotNow(table, raw.headers, context.clock);
     const target = readTarget(raw.url ?? '', PREFIX_PARTS);
     const [column = '', ...parts] = target.parts;
+    const timeoutMs = timeoutOf(raw.headers, context.options.deadlineMs);
+    if (snapshot === undefined) return void sendColdValue(context, request, reply, table, snapshot, target, timeoutMs);
     if (isEmpty(snapshot)) return sendAbsent(context, reply, snapshot, parts, 'memory');
     const encoder = encoders.value(snapshot, decodePart(column), target.query);
     const key = keyFromPath(snapshot, parts);
-    const timeoutMs = timeoutOf(raw.headers, context.options.deadlineMs);
     const answer = engine.tryValue(snapshot, key, encoder.column, encoder.writer);
     if (answer === undefined) return void sendColdValue(context, request, reply, table, snapshot, target, timeoutMs);
     sendValue(context, request, reply, encoder, parts, answer);
@@ -111,25 +116,34 @@ async function sendColdValue(
   request: FastifyRequest,
   reply: FastifyReply,
   table: Table,
-  pinned: Snapshot,
+  pinned: Snapshot | undefined,
   target: Target,
   timeoutMs: number,
 ): Promise<void> {
-  const { engine, encoders } = context;
+  const { engine, encoders, clock } = context;
+  const { headers } = request.raw;
   const [column = '', ...parts] = target.parts;
   try {
     const read = async (snapshot: Snapshot, signal: AbortSignal) => {
+      if (isEmpty(snapshot)) return absentIn(snapshot);
       const encoder = encoders.value(snapshot, decodePart(column), target.query);
       const key = keyFromPath(snapshot, parts);
       return { encoder, answer: await engine.value(snapshot, key, encoder.column, encoder.writer, signal) };
     };
-    const { encoder, answer } = await underDeadline(reply, context.clock, timeoutMs, 'at deadline', (signal) =>
-      withFreshSnapshot(table, pinned, signal, (fresh) => read(fresh, signal)),
+    const { encoder, answer } = await underDeadline(reply, clock, timeoutMs, 'at deadline', (signal) =>
+      onSnapshot(table, pinned, { headers, clock, timeoutMs, signal }, (fresh) => read(fresh, signal)),
     );
-    sendValue(context, request, reply, encoder, parts, answer);
+    if (encoder === undefined) sendAbsent(context, reply, answer.snapshot, parts, answer.tier);
+    else sendValue(context, request, reply, encoder, parts, answer);
   } catch (thrown) {
     respondError(reply, thrown, context.onInternalError);
   }
+}
+
+/** Of a snapshot without a file. */
+function absentIn(snapshot: Snapshot) {
+  const answer = { kind: 'absent', json: null, tier: 'memory', snapshot } as const;
+  return { encoder: undefined, answer };
 }
 
 function sendValue(

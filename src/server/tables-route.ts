@@ -8,9 +8,10 @@ import { checkRequestHeaders, timeoutOf } from './conditions.ts';
 import type { ServerContext } from './context.ts';
 import { underDeadline } from './deadline.ts';
 import { curlOf, EXAMPLE_KEYS, examplesOf } from './examples.ts';
+import { changeState, refreshState, unsettledState } from './freshness-state.ts';
 import { isLoopbackAddress } from './loopback.ts';
 import { preloadState } from './preload-route.ts';
-import { parseQuery } from './query.ts';
+import { choice, parseQuery } from './query.ts';
 import { respondError, respondJson } from './respond.ts';
 import { tableName } from './row-route.ts';
 import { readTarget } from './target.ts';
@@ -100,11 +101,13 @@ function summaryOf(context: ServerContext, table: Table): object {
     key: definition.key,
     ...(snapshot === undefined ? {} : { rows: snapshot.rows, files: snapshot.files.length }),
     ...(snapshot === undefined ? {} : { snapshot: snapshotState(context, table, snapshot) }),
+    ...unsettledState(table),
     ...(error === undefined ? {} : { error: { code: error.code, detail: error.message } }),
   };
 }
 
-function statusOf(table: Table): 'serving' | 'error' | 'loading' {
+function statusOf(table: Table): 'serving' | 'held' | 'error' | 'loading' {
+  if (table.held !== undefined) return 'held';
   if (table.snapshot !== undefined) return 'serving';
   return table.error === undefined ? 'loading' : 'error';
 }
@@ -131,6 +134,7 @@ function descriptionOf(context: ServerContext, table: Table): object {
     ...(snapshot === undefined ? {} : { columns: columnsOf(snapshot), files: filesOf(snapshot) }),
     // What its reads and listings have cost since the server started.
     storage: table.source.account.bill(),
+    refresh: refreshState(table),
     index: { kind: 'none', locates_by: ['row group bounds', 'page bounds', 'bloom filters', 'key blocks'] },
     cache: { memory: memoryState(context), ...diskState(context) },
     preload: preloadState(context.preloader.of(table.name), table, context.clock.nowMs()),
@@ -217,7 +221,7 @@ function refuseParameters(request: FastifyRequest): void {
 export function refreshHandler(context: ServerContext): Handler {
   return (request, reply) => {
     checkRequestHeaders(request.raw.headers);
-    refuseParameters(request);
+    const force = forceOf(request);
     const address = request.raw.socket.remoteAddress;
     if (!isLoopbackAddress(address)) {
       const message =
@@ -226,22 +230,30 @@ export function refreshHandler(context: ServerContext): Handler {
     }
     const table = context.catalog.get(tableName(request));
     const timeoutMs = timeoutOf(request.raw.headers, context.options.deadlineMs);
-    void sendRefreshed(context, reply, table, timeoutMs);
+    void sendRefreshed(context, reply, table, force, timeoutMs);
   };
+}
+
+/** `?force=true` takes what is there, however much is lost. */
+function forceOf(request: FastifyRequest): boolean {
+  const { query } = readTarget(request.raw.url ?? '', 0);
+  return choice(parseQuery(query, ['force']), 'force', ['true', 'false'], 'false') === 'true';
 }
 
 async function sendRefreshed(
   context: ServerContext,
   reply: FastifyReply,
   table: Table,
+  force: boolean,
   timeoutMs: number,
 ): Promise<void> {
   const before = table.snapshot?.id;
   try {
-    const snapshot = await underDeadline(reply, context.clock, timeoutMs, 'at deadline', (signal) =>
-      table.refresh(signal),
+    const { snapshot, change } = await underDeadline(reply, context.clock, timeoutMs, 'at deadline', (signal) =>
+      table.refreshed(signal, { force }),
     );
-    respondJson(reply, { ...summaryOf(context, table), changed: snapshot.id !== before });
+    const changed = snapshot.id !== before;
+    respondJson(reply, { ...summaryOf(context, table), changed, change: changeState(change) });
   } catch (thrown) {
     respondError(reply, thrown, context.onInternalError);
   }

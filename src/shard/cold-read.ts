@@ -133,6 +133,9 @@ export class ColdRead {
 export function absence(search: KeySearch): null {
   const [first] = search.uncovered;
   if (first === undefined) return null;
+  // What is being rewritten is worth coming back for, whatever else cannot be read.
+  const changing = search.uncovered.find(({ code }) => code === 'snapshot_changing');
+  if (changing !== undefined) throw changing;
   const files = [...new Set(search.uncovered.map((error) => String(error.context.file ?? 'unknown')))].slice(0, 10);
   throw new ServiceError(
     'unavailable',

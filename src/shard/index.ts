@@ -3,6 +3,7 @@
 export { DecodePool, type DecodePoolOptions } from './decode-pool.ts';
 export type { Tier, ValueAnswer } from './encode-row.ts';
 export { exampleKeys } from './examples.ts';
+export { type IndexProgress, KeyIndexer, type KeyIndexerOptions, type RunKeeper } from './key-indexer.ts';
 export {
   type LookupAnswer,
   LookupEngine,
@@ -20,4 +21,3 @@ export { type Preload, Preloader } from './preloader.ts';
 export { READ_AHEAD_BYTES_MAX } from './read-ahead.ts';
 export { planBytes, planRow, type RowPlan } from './row-plan.ts';
 export { type Stretch, scan } from './scan.ts';
-export { type IndexProgress, KeyIndexer, type KeyIndexerOptions, type RunKeeper } from './key-indexer.ts';

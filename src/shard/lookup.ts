@@ -271,7 +271,7 @@ export async function withFreshSnapshot<T>(
     return await request(snapshot);
   } catch (thrown) {
     if (!(thrown instanceof ServiceError) || thrown.kind !== 'changed') throw thrown;
-    const fresh = await table.refresh(signal);
+    const fresh = await table.refresh(signal, { isUrgent: true });
     return await request(fresh);
   }
 }

@@ -10,7 +10,7 @@ import { ByteGate, SingleFlight } from '../cache/index.ts';
 import { asServiceError, type ByteRange, type ErrorContext, rangeLength, ServiceError } from '../core/index.ts';
 import { Block, type PageContext, type PageLocations } from '../parquet/index.ts';
 import type { ChunkBlocks, LoadedPage, Need, Pins, TableFile } from '../table/index.ts';
-import { readBloomFilter, readLayout } from '../table/index.ts';
+import { readBloomFilter, readLayout, snapshotChanging } from '../table/index.ts';
 import type { DecodePool } from './decode-pool.ts';
 import type { LookupTrace } from './lookup-trace.ts';
 import { meetStored, pin } from './stored-needs.ts';
@@ -92,6 +92,7 @@ export class PageLoader {
       signal.throwIfAborted();
       const error = asServiceError(thrown);
       if (error.kind === 'corrupt' || error.kind === 'unsupported') return { need, error };
+      if (error.kind === 'changed' && need.file.isGone) return goneNeed(need, error);
       throw error;
     }
   }
@@ -236,6 +237,13 @@ function inFlight<K, V>(
 ): Promise<V> {
   if (trace !== undefined && flights.isOthers(key, trace)) trace.shares();
   return flights.run(key, read, signal, trace);
+}
+
+/** Of a file that is kept though storage has it no more. A filter only ever saves reading, so that it is no loss. */
+function goneNeed(need: Need, error: ServiceError): FailedNeed | undefined {
+  if (need.kind !== 'bloomFilter') return { need, error: snapshotChanging(need.file.object.key, error) };
+  need.chunk.learnBloomFilter('none');
+  return undefined;
 }
 
 /** What a page will take while it is loaded: its bytes, and its share of what the chunk says it has when decompressed. */

@@ -1,11 +1,11 @@
-/** The tables that this server knows, by name. */
+/** The tables that this server knows, by name; which ones these are may change while it runs. */
 
 import { ServiceError } from '../core/index.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { Table } from './table.ts';
 
 export class Catalog {
-  readonly #tables: ReadonlyMap<string, Table>;
+  readonly #tables: Map<string, Table>;
 
   constructor(tables: readonly Table[]) {
     this.#tables = new Map(tables.map((table) => [table.name, table]));
@@ -29,6 +29,20 @@ export class Catalog {
       `there is no table ${JSON.stringify(name)}; the tables are ${known.join(', ')}`,
       { table: name, known },
     );
+  }
+
+  /** Adds the table, or puts it in the place of the one of its name, which is answered. */
+  put(table: Table): Table | undefined {
+    const before = this.#tables.get(table.name);
+    this.#tables.set(table.name, table);
+    return before;
+  }
+
+  /** Answers the table that was there. */
+  remove(name: string): Table | undefined {
+    const before = this.#tables.get(name);
+    this.#tables.delete(name);
+    return before;
   }
 
   /** Every table that is not marked `required: false` has a snapshot. */

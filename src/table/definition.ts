@@ -52,9 +52,16 @@ export interface TableDefinition {
   readonly json: JsonOptions;
   /** What is read before anyone asks for it. */
   readonly preload: PreloadRequest | undefined;
-  /** Milliseconds between refreshes; undefined: only when asked. */
+  /** Milliseconds between refreshes; undefined: as all tables. */
   readonly refreshMs: number | undefined;
+  /** The share of its rows that a partition may lose at once; more is waited for, and of the whole table it is held. */
+  readonly maxShrink: number;
+  /** Milliseconds for which a partition that lost more keeps its old files. */
+  readonly settleMs: number;
 }
+
+export const MAX_SHRINK_DEFAULT: number = 0.2;
+export const SETTLE_MS_DEFAULT: number = 30 * 60_000;
 
 /** A table's name stands in URLs as it is. */
 export const TABLE_NAME_FORM: RegExp = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
@@ -79,6 +86,8 @@ export function tableDefinition(name: string, source: string, key: readonly stri
     json: { int64: 'number', nonfinite: 'null' },
     preload: undefined,
     refreshMs: undefined,
+    maxShrink: MAX_SHRINK_DEFAULT,
+    settleMs: SETTLE_MS_DEFAULT,
   };
 }
 

@@ -6,7 +6,9 @@ export { type BlockAt, ChunkBlocks, type ChunkLayout, type LoadedPage, type Pins
 export { COLUMN_TYPE_NAMES, type ColumnType, parseColumnType } from './column-type.ts';
 export {
   type ColumnDeclaration,
+  MAX_SHRINK_DEFAULT,
   type PartitionChoice,
+  SETTLE_MS_DEFAULT,
   TABLE_NAME_FORM,
   type TableDefinition,
   tableDefinition,
@@ -28,10 +30,14 @@ export { NestedWriter } from './nested-writer.ts';
 export { readBloomFilter, readLayout } from './open-file.ts';
 export { folderValue } from './partition.ts';
 export { PRELOAD_RATE_BYTES, type PreloadRequest, parsePreload } from './preload-request.ts';
+export type { Prepare } from './preparing.ts';
 export { type BlockWriter, Projection } from './projection.ts';
+export { REFRESH_MS_DEFAULT, RefreshLog } from './refresh-log.ts';
 export { keepFresh, type RefreshEvents } from './refresher.ts';
 export { readableLeaf, type TableColumn, type TableSchema, typeName } from './schema.ts';
+export { type HeldTable, type SettlingPartition, snapshotChanging } from './settling.ts';
 export { Snapshot, type SnapshotBrokenFile, type SnapshotFile, type SnapshotReadableFile } from './snapshot.ts';
-export { type DiskPlace, Table } from './table.ts';
+export type { SnapshotChange } from './snapshot-change.ts';
+export { type DiskPlace, type RefreshOptions, type RefreshOutcome, Table, type TableHooks } from './table.ts';
 export { type BrokenFile, TableFile } from './table-file.ts';
 export { TableSource } from './table-source.ts';

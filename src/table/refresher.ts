@@ -5,12 +5,14 @@
  * before its storage recovers by itself.
  */
 
-import type { Clock, ServiceError } from '../core/index.ts';
+import { type Clock, type Random, type ServiceError, systemRandom } from '../core/index.ts';
 import type { Table } from './table.ts';
 
-const REFRESH_MS_DEFAULT = 5 * 60_000;
 const RETRY_MS_FIRST = 1_000;
 const RETRY_MS_MAX = 30_000;
+/** Of the interval, so that many tables that were opened together do not list together. It never waits longer. */
+const JITTER_FIRST = 0.5;
+const JITTER = 0.1;
 
 export interface RefreshEvents {
   /** After a refresh that changed what the table serves or brought it back. */
@@ -19,11 +21,20 @@ export interface RefreshEvents {
 }
 
 /** Runs until the signal aborts. Never rejects. */
-export async function keepFresh(table: Table, clock: Clock, events: RefreshEvents, signal: AbortSignal): Promise<void> {
+export async function keepFresh(
+  table: Table,
+  clock: Clock,
+  events: RefreshEvents,
+  signal: AbortSignal,
+  random: Random = systemRandom,
+): Promise<void> {
   let retryMs = RETRY_MS_FIRST;
+  let jitter = JITTER_FIRST;
   while (!signal.aborted) {
     const healthy = table.snapshot !== undefined && !table.isRestored;
-    const pauseMs = healthy ? (table.definition.refreshMs ?? REFRESH_MS_DEFAULT) : retryMs;
+    const pauseMs = healthy ? Math.round(table.refreshes.intervalMs * (1 - jitter * random())) : retryMs;
+    if (healthy) jitter = JITTER;
+    table.refreshes.nextAtMs = clock.nowMs() + pauseMs;
     retryMs = healthy ? RETRY_MS_FIRST : Math.min(RETRY_MS_MAX, retryMs * 2);
     try {
       await clock.sleep(pauseMs, signal);

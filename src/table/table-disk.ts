@@ -19,6 +19,7 @@ import type { ObjectMeta } from '../storage/index.ts';
 import type { ChunkLayout } from './chunk-blocks.ts';
 import { decodeLayout, encodeLayout } from './layout-record.ts';
 import { MetadataPacks } from './metadata-packs.ts';
+import type { Unsettled } from './settling.ts';
 import { StoredFile } from './stored-file.ts';
 
 const METADATA_VERSION = 1;
@@ -32,11 +33,18 @@ export interface StoredMetadata {
   readonly layouts: ReadonlyMap<number, ChunkLayout>;
 }
 
+export interface StoredObject extends ObjectMeta {
+  /** Undefined where they were not known. */
+  readonly rows?: number | undefined;
+}
+
 export interface StoredSnapshot {
-  readonly objects: readonly ObjectMeta[];
+  readonly objects: readonly StoredObject[];
   readonly createdAtMs: number;
   /** When a listing last found exactly these objects. */
   readonly confirmedAtMs: number;
+  /** What a later listing lacked of them, and since when. */
+  readonly unsettled: Unsettled;
 }
 
 export class TableDisk {
@@ -101,18 +109,22 @@ export class TableDisk {
     const { objects, createdAtMs, id } = stored;
     const isConfirmed = isConfirmation(confirmed) && confirmed.id === id;
     this.#named = new Set(objects.map((object) => this.#metadataName(object)));
-    return { objects, createdAtMs, confirmedAtMs: isConfirmed ? confirmed.atMs : createdAtMs };
+    const last = isConfirmed ? confirmed : { atMs: createdAtMs, settling: undefined, held: undefined };
+    const unsettled = { settling: last.settling ?? [], held: last.held };
+    return { objects, createdAtMs, confirmedAtMs: last.atMs, unsettled };
   }
 
   /** Keeps the snapshot and forgets the metadata of files that only the one before had. */
-  keepSnapshot(id: string, objects: readonly ObjectMeta[], createdAtMs: number): void {
+  keepSnapshot(id: string, objects: readonly StoredObject[], createdAtMs: number): void {
     this.#settled = this.#settled.then(() => this.#keepSnapshot(id, objects, createdAtMs));
   }
 
   /** A small file, since the list of objects may be long and is the same. */
-  confirm(id: string, atMs: number): void {
+  confirm(id: string, atMs: number, unsettled: Unsettled): void {
     this.#packs.letGo();
-    const bytes = Buffer.from(JSON.stringify({ id, atMs }));
+    const settling = unsettled.settling.map(({ partition, sinceMs }) => ({ partition, sinceMs }));
+    const held = unsettled.held && { sinceMs: unsettled.held.sinceMs };
+    const bytes = Buffer.from(JSON.stringify({ id, atMs, settling, held }));
     this.#settled = this.#settled.then(() => this.#cache.snapshots.write(`${this.#name}-confirmed`, bytes));
   }
 
@@ -121,8 +133,8 @@ export class TableDisk {
     return this.#settled;
   }
 
-  async #keepSnapshot(id: string, objects: readonly ObjectMeta[], createdAtMs: number): Promise<void> {
-    const plain = objects.map(({ key, sizeBytes, eTag }) => ({ key, sizeBytes, eTag }));
+  async #keepSnapshot(id: string, objects: readonly StoredObject[], createdAtMs: number): Promise<void> {
+    const plain = objects.map(({ key, sizeBytes, eTag, rows }) => ({ key, sizeBytes, eTag, rows }));
     const snapshot = { version: SNAPSHOT_VERSION, source: this.#source, id, createdAtMs, objects: plain };
     await this.#cache.snapshots.write(this.#name, Buffer.from(JSON.stringify(snapshot)));
     const before = this.#named;
@@ -200,7 +212,12 @@ interface PlainSnapshot {
   readonly source: string;
   readonly id: string;
   readonly createdAtMs: number;
-  readonly objects: readonly ObjectMeta[];
+  readonly objects: readonly StoredObject[];
+}
+
+interface PlainConfirmation extends Partial<Unsettled> {
+  readonly id: string;
+  readonly atMs: number;
 }
 
 /** The checksum vouches for what stands in it; only the version is to be looked at. */
@@ -208,7 +225,7 @@ function isSnapshot(stored: unknown): stored is PlainSnapshot {
   return (stored as { readonly version?: unknown } | undefined)?.version === SNAPSHOT_VERSION;
 }
 
-function isConfirmation(stored: unknown): stored is { readonly id: string; readonly atMs: number } {
+function isConfirmation(stored: unknown): stored is PlainConfirmation {
   return typeof (stored as { readonly atMs?: unknown } | undefined)?.atMs === 'number';
 }
 

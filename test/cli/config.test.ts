@@ -43,6 +43,8 @@ tables:
     json: { int64: 'number', nonfinite: 'null' },
     preload: undefined,
     refreshMs: 60_000,
+    maxShrink: 0.2,
+    settleMs: 30 * 60_000,
   });
   assert.equal(docs?.source, '/etc/docs/*.parquet', 'paths are relative to the file');
   assert.deepEqual(docs?.key, ['tenant', 'doc_id']);

@@ -113,7 +113,7 @@ test('refusals are typed errors', async (context) => {
 test('headers of the client are sent', async (context) => {
   const { url } = await startFixture(context);
   const client = new PointlakeClient(url, { headers: { 'pointlake-as-of': 'x' } });
-  await assert.rejects(client.tables(), { code: 'not_in_this_version', status: 501 });
+  await assert.rejects(client.row('users', 1), { code: 'snapshot_gone', status: 410 });
 });
 
 test('integers beyond a double survive JSON, and nothing else changes', () => {

@@ -40,7 +40,8 @@ test('a table without files is tried again, less and less often, until it has so
   const clock = new ManualClock();
   const events = new Events();
   const stop = new AbortController();
-  const running = keepFresh(table, clock, events, stop.signal);
+  const middle = () => 0.5;
+  const running = keepFresh(table, clock, events, stop.signal, middle);
   for (const ms of [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]) {
     await settle(clock);
     assert.equal(clock.slept.at(-1), ms);
@@ -50,9 +51,11 @@ test('a table without files is tried again, less and less often, until it has so
   writeFileSync(join(folder, 'a.parquet'), rows(5));
   clock.advance(30_000);
   await settle(clock);
-  assert.equal(clock.slept.at(-1), 60_000, 'healthy again: its own interval');
-  clock.advance(60_000);
+  assert.equal(clock.slept.at(-1), 45_000, 'healthy again: its own interval, less at first');
+  assert.equal(table.refreshes.nextAtMs, clock.nowMs() + 45_000);
+  clock.advance(45_000);
   await settle(clock);
+  assert.equal(clock.slept.at(-1), 57_000, 'then nearly all of it');
   writeFileSync(join(folder, 'b.parquet'), rows(3));
   clock.advance(60_000);
   await settle(clock);
