@@ -49,7 +49,7 @@ const LANES = 24;
 /** Of the requests, those on the table that changes. */
 const CHANGING_SHARE = 0.1;
 const WRITES_APART_MS = 10_000;
-const CHANGING = { name: 'changing', rowsPerFile: 4000, manners: ['replace', 'rename', 'replace'] } as const;
+const CHANGING = { name: 'changing', rowsPerFile: 4000, manners: ['replace', 'replace', 'replace'] } as const;
 const CREDENTIALS = { accessKeyId: 'soak', secretAccessKey: 'soak' };
 const minutes = Number(flags.minutes ?? (flags.small ? 1 : 60));
 const memoryBytes = parseByteSize(flags.memory ?? (flags.small ? '64MiB' : '256MiB'));
