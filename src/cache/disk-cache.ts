@@ -5,6 +5,7 @@
  *     FOLDER/blocks/     slab files
  *     FOLDER/files/      what is known of each Parquet file
  *     FOLDER/snapshots/  the last snapshot of each table
+ *     FOLDER/indexes/    the runs of key indexes
  */
 
 import type { Clock } from '../core/index.ts';
@@ -15,6 +16,8 @@ import { DiskTier } from './disk-tier.ts';
 
 /** Of the size given, what the files of metadata may take. */
 const FILES_SHARE = 1 / 16;
+/** And what key indexes may take. */
+const INDEXES_SHARE = 1 / 8;
 
 export interface DiskCacheOptions {
   readonly path: string;
@@ -33,16 +36,19 @@ export class DiskCache {
   readonly blocks: DiskTier;
   readonly files: DiskFiles;
   readonly snapshots: DiskFiles;
+  readonly indexes: DiskFiles;
   readonly #folder: DiskFolder;
   #closing: Promise<void> | undefined = undefined;
 
   private constructor(folder: DiskFolder, options: DiskCacheOptions) {
     const filesBytes = Math.floor(options.sizeBytes * FILES_SHARE);
+    const indexesBytes = Math.floor(options.sizeBytes * INDEXES_SHARE);
     const onFault = (what: string, thrown: unknown) => this.blocks.fault(what, thrown);
     this.#folder = folder;
-    this.blocks = new DiskTier({ ...options, folder, sizeBytes: options.sizeBytes - filesBytes });
+    this.blocks = new DiskTier({ ...options, folder, sizeBytes: options.sizeBytes - filesBytes - indexesBytes });
     this.files = new DiskFiles(folder, 'files', filesBytes, onFault);
     this.snapshots = new DiskFiles(folder, 'snapshots', filesBytes, onFault);
+    this.indexes = new DiskFiles(folder, 'indexes', indexesBytes, onFault);
   }
 
   /** Undefined, and a line in the log, where the folder cannot be used: a node runs without a disk cache then. */
@@ -62,13 +68,13 @@ export class DiskCache {
 
   /** Removes the metadata and snapshots that nobody names any more. */
   async sweep(named: ReadonlySet<string>): Promise<void> {
-    for (const files of [this.files, this.snapshots]) {
+    for (const files of [this.files, this.snapshots, this.indexes]) {
       for (const name of files.names()) if (!named.has(name)) await files.remove(name);
     }
   }
 
   async idle(): Promise<void> {
-    await Promise.all([this.blocks.idle(), this.files.idle(), this.snapshots.idle()]);
+    await Promise.all([this.blocks, this.files, this.snapshots, this.indexes].map((part) => part.idle()));
   }
 
   /** Writes what is queued, then lets go of the folder; again does nothing. */

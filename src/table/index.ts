@@ -24,6 +24,7 @@ export {
 } from './json-format.ts';
 export { ExactNumber, keyJson, keyPath, parseExactJson, parseKeyJson, parseKeyText } from './key.ts';
 export { formOf, indexedFileId, KeyIndex, KeyIndexView } from './key-index.ts';
+export { chooseIndex, type IndexChoice, type IndexMode } from './key-index-choice.ts';
 export { type CandidateRows, type Key, KeySearch, type Need, type SearchStep } from './key-search.ts';
 export type { NestedAssembly } from './nested-json.ts';
 export { NestedWriter } from './nested-writer.ts';
@@ -39,5 +40,6 @@ export { type HeldTable, type SettlingPartition, snapshotChanging } from './sett
 export { Snapshot, type SnapshotBrokenFile, type SnapshotFile, type SnapshotReadableFile } from './snapshot.ts';
 export type { SnapshotChange } from './snapshot-change.ts';
 export { type DiskPlace, type RefreshOptions, type RefreshOutcome, Table, type TableHooks } from './table.ts';
+export { StoredRuns } from './stored-runs.ts';
 export { type BrokenFile, TableFile } from './table-file.ts';
 export { TableSource } from './table-source.ts';

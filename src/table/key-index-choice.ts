@@ -86,7 +86,7 @@ function pageIntervals(pages: PageBounds): readonly Interval[] {
   );
 }
 
-/** How many of the intervals hold the beginning of one of them, on average. */
+/** How many of the intervals hold the middle of one of them, on average. */
 function meanOverlap(intervals: readonly Interval[]): number {
   const numberOf = numbering(intervals);
   if (numberOf === undefined) return intervals.length;
@@ -94,15 +94,21 @@ function meanOverlap(intervals: readonly Interval[]): number {
   const high = Float64Array.from(intervals, ({ max }) =>
     max === undefined ? Number.POSITIVE_INFINITY : numberOf(max),
   );
+  const middles = low.map((from, i) => middleOf(from, high[i] ?? from));
   low.sort();
   high.sort();
   const probes = Math.min(PROBES, low.length);
   let met = 0;
   for (let probe = 0; probe < probes; probe++) {
-    const at = low[Math.floor((probe * low.length) / probes)] ?? 0;
+    const at = middles[Math.floor((probe * low.length) / probes)] ?? 0;
     met += countBelow(low, at, true) - countBelow(high, at, false);
   }
   return met / Math.max(1, probes);
+}
+
+function middleOf(low: number, high: number): number {
+  if (!Number.isFinite(low)) return Number.isFinite(high) ? high : 0;
+  return Number.isFinite(high) ? low + (high - low) / 2 : low;
 }
 
 /** Of ascending numbers: how many are below `at`, or at most that. */
