@@ -6,10 +6,8 @@
 import { after, before, test } from 'node:test';
 import { type S3Admin, s3Admin } from '../storage/s3-client.ts';
 import { faultSeconds, runChanging } from '../support/changing-run.ts';
-import type { WriteManner } from '../support/changing-table.ts';
 import { type Rgw, startRgw } from '../support/rgw.ts';
 
-const MANNERS: readonly WriteManner[] = ['replace', 'rename', 'replace'];
 const seconds = faultSeconds(15);
 
 let rgw: Rgw;
@@ -38,6 +36,6 @@ for (const withDisk of [false, true]) {
     };
     const { endpoint, region, accessKeyId, secretAccessKey } = rgw;
     const s3 = { endpoint, region, credentials: { accessKeyId, secretAccessKey } };
-    await runChanging(context, { seconds, withDisk, manners: MANNERS, place, s3 });
+    await runChanging(context, { seconds, withDisk, place, s3 });
   });
 }

@@ -5,11 +5,9 @@ import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { faultSeconds, runChanging } from '../support/changing-run.ts';
-import type { WriteManner } from '../support/changing-table.ts';
 import { FaultyS3 } from '../support/faulty-s3.ts';
 import { scratchFolder } from '../support/scratch.ts';
 
-const MANNERS: readonly WriteManner[] = ['replace', 'rename', 'replace'];
 const seconds = faultSeconds(1.5);
 
 for (const withDisk of [false, true]) {
@@ -29,7 +27,7 @@ for (const withDisk of [false, true]) {
       };
       return { source: `${files}/`, writer };
     };
-    await runChanging(context, { seconds, withDisk, manners: MANNERS, place });
+    await runChanging(context, { seconds, withDisk, place });
   });
 
   test(`objects of an S3 server, ${disk}`, async (context) => {
@@ -43,6 +41,6 @@ for (const withDisk of [false, true]) {
       return { source: `s3://lake/${table}/`, writer };
     };
     const settings = { endpoint: s3.endpoint, credentials: { accessKeyId: 'a', secretAccessKey: 'b' } };
-    await runChanging(context, { seconds, withDisk, manners: MANNERS, place, s3: settings });
+    await runChanging(context, { seconds, withDisk, place, s3: settings });
   });
 }
