@@ -60,7 +60,7 @@ export function cellAt(row: number, column: number): number {
 }
 
 /** Ascending, as a listing gives them; files of neighbouring numbers share a folder. */
-export function keyOfFile(file: number, files: number, folders: number): string {
+function keyOfFile(file: number, files: number, folders: number): string {
   const folder = Math.floor((file * folders) / files);
   const day = new Date(Date.UTC(2026, 0, 1 + folder)).toISOString().slice(0, 10);
   return `lake/dt=${day}/part-${String(file).padStart(6, '0')}.parquet`;

@@ -21,7 +21,7 @@ import { isScalar, nodesByColumn, readableShape, type TableColumn, type TableSch
 const ABSENT = -1;
 export const NESTED = -2;
 /** Likewise: every row of the file has the value of the folder that the file lies in. */
-export const PARTITION = -3;
+const PARTITION = -3;
 
 export interface FileMapping {
   /** By table column: the leaf's position in the file, -1 where it has none, else `NESTED` or `PARTITION`. */

@@ -12,7 +12,7 @@ import type { KeyValue } from '../parquet/index.ts';
 import { IntervalTree } from './interval-tree.ts';
 import { type KeyIntervals, leafIntervals, partitionIntervals } from './key-intervals.ts';
 import type { TableColumn } from './schema.ts';
-import type { SnapshotFile } from './snapshot.ts';
+import type { SnapshotFile } from './snapshot-file.ts';
 
 /** Files in the order of the snapshot. */
 export interface CandidateFiles {

@@ -9,7 +9,8 @@
 import type { KeyValue, PageBounds } from '../parquet/index.ts';
 import { numbering } from './key-intervals.ts';
 import type { TableColumn } from './schema.ts';
-import type { Snapshot, SnapshotReadableFile } from './snapshot.ts';
+import type { Snapshot } from './snapshot.ts';
+import type { SnapshotReadableFile } from './snapshot-file.ts';
 
 export type IndexMode = 'auto' | 'none' | 'hash';
 

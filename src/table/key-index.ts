@@ -13,7 +13,7 @@ import type { ObjectMeta } from '../storage/index.ts';
 import { typeText } from './column-type.ts';
 import { type FileMapping, keyInFile } from './file-mapping.ts';
 import type { CandidateFiles } from './key-files.ts';
-import type { SnapshotFile, SnapshotReadableFile } from './snapshot.ts';
+import type { SnapshotFile, SnapshotReadableFile } from './snapshot-file.ts';
 
 /** Rows of one key beyond which the bounds of pages are the better guide. */
 const ROWS_A_KEY_MAX = 4096;

@@ -9,7 +9,7 @@
 
 import { compareKeys, type KeyValue, type LeafColumn } from '../parquet/index.ts';
 import { readableLeaf, type TableColumn } from './schema.ts';
-import type { SnapshotFile, SnapshotReadableFile } from './snapshot.ts';
+import type { SnapshotFile, SnapshotReadableFile } from './snapshot-file.ts';
 
 export interface KeyIntervals {
   /** By file, both ends included; above `high` where the file has no key at all. */

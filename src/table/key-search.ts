@@ -19,7 +19,8 @@ import type { ChunkBlocks, Pins } from './chunk-blocks.ts';
 import { type FileMapping, keyInFile } from './file-mapping.ts';
 import type { CandidateFiles } from './key-files.ts';
 import type { IndexedRows } from './key-index.ts';
-import type { Snapshot, SnapshotFile, SnapshotReadableFile } from './snapshot.ts';
+import type { Snapshot } from './snapshot.ts';
+import type { SnapshotFile, SnapshotReadableFile } from './snapshot-file.ts';
 import type { TableFile } from './table-file.ts';
 
 /** One value a key column, in the order of the table's key. */

@@ -172,7 +172,7 @@ function withoutPadding(text: string): string {
   return text.replace(/^\+?(-?)0+(?=[0-9])/, '$1').replace(/^\+/, '');
 }
 
-export function partitionColumn({ name, type }: PartitionDeclaration): PartitionColumn {
+function partitionColumn({ name, type }: PartitionDeclaration): PartitionColumn {
   const { physicalType, typeLength, logicalType } = type;
   const stored = { physicalType, typeLength, logicalType, maxDefinitionLevel: 1, maxRepetitionLevel: 0 };
   return { name, type, leaf: { ...stored, ordinal: 0, path: [name], name } };

@@ -1,7 +1,8 @@
 /** What one refresh changed, for whoever asked for it. */
 
 import type { ObjectMeta } from '../storage/index.ts';
-import type { Snapshot, SnapshotFile } from './snapshot.ts';
+import type { Snapshot } from './snapshot.ts';
+import type { SnapshotFile } from './snapshot-file.ts';
 
 export interface SnapshotChange {
   readonly added: number;

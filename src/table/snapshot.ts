@@ -17,30 +17,11 @@ import type { KeyIndexView } from './key-index.ts';
 import { type Partition, TablePartitions } from './partition.ts';
 import { Projection } from './projection.ts';
 import { type NamedFileSchema, readableLeaf, type TableColumn, type TableSchema, uniteSchemas } from './schema.ts';
+import type { SnapshotFile } from './snapshot-file.ts';
 import type { BrokenFile, TableFile } from './table-file.ts';
 
 /** Requests choose columns freely, so what is kept prepared for them must be bounded. */
 const PROJECTIONS_MAX = 256;
-
-export type SnapshotFile = SnapshotReadableFile | SnapshotBrokenFile;
-
-export interface SnapshotReadableFile {
-  readonly kind: 'readable';
-  readonly file: TableFile;
-  /** Shared by all files of one schema. */
-  readonly mapping: FileMapping;
-  /** By table column: the leaf's position in this file; negative where it has none or several. */
-  readonly leafPositions: Int32Array;
-  /** By key column: the leaf's position; undefined where the file lacks one and so holds no key at all. */
-  readonly keyPositions: readonly number[] | undefined;
-  /** By partition column, as `TableColumn` counts them; shared by all files of one folder. */
-  readonly partition: Partition;
-}
-
-export interface SnapshotBrokenFile extends BrokenFile {
-  readonly kind: 'broken';
-  readonly partition: Partition;
-}
 
 export class Snapshot {
   readonly definition: TableDefinition;

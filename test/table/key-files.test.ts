@@ -12,7 +12,7 @@ import { IntervalTree } from '../../src/table/interval-tree.ts';
 import { KeyFiles } from '../../src/table/key-files.ts';
 import { PartitionValue } from '../../src/table/partition.ts';
 import type { TableColumn } from '../../src/table/schema.ts';
-import type { SnapshotFile } from '../../src/table/snapshot.ts';
+import type { SnapshotFile } from '../../src/table/snapshot-file.ts';
 import { FUZZ_SEED, property, randomFrom } from '../parquet/support/property.ts';
 
 const TYPES = ['int32', 'int64', 'uint64', 'double', 'string', 'boolean', 'decimal(38,2)', 'uuid'] as const;
