@@ -10,7 +10,10 @@ import type { FastifyReply } from 'fastify';
 import { type Clock, ServiceError } from '../core/index.ts';
 import { respond } from './respond.ts';
 
-/** Up to here a value is copied: it may lie among others, in memory that is given to other blocks. */
+/**
+ * Up to here a value is copied: its block may lie in a slab, whose memory is given to other blocks. A larger value is in a
+ * block that has memory of its own, and stays what it is for as long as someone holds it.
+ */
 export const COPIED_BYTES_MAX: number = 64 * 1024;
 /** Enough for one write to be worth its call, little enough to come back for soon. */
 const SLICE_BYTES = 256 * 1024;
