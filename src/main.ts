@@ -67,6 +67,8 @@ export interface PointlakeNode {
   readonly sweepDisk: () => Promise<void>;
   /** Makes a table that is not in the catalog yet. */
   readonly makeTable: (definition: TableDefinition) => Table;
+  /** Closes a table that is in the catalog no more. */
+  readonly forgetTable: (table: Table) => void;
   close(): Promise<void>;
 }
 
@@ -104,6 +106,11 @@ export function createNode(options: NodeOptions): PointlakeNode {
     tables.push(table);
     return table;
   };
+  const forgetTable = (table: Table) => {
+    table.close();
+    const at = tables.indexOf(table);
+    if (at >= 0) tables.splice(at, 1);
+  };
   const engine = new LookupEngine(loader, rows);
   const blockBytes = options.cacheMemoryBytes - inFlightBytes - heldBytes - rows.stats.capacityBytes;
   const preloader = new Preloader({
@@ -126,6 +133,7 @@ export function createNode(options: NodeOptions): PointlakeNode {
     pool,
     preloader,
     makeTable,
+    forgetTable,
     disk,
     async sweepDisk() {
       await settled();

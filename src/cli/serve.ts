@@ -6,10 +6,12 @@ import { createNode, type PointlakeNode } from '../main.ts';
 import { isLoopbackHost, type PointlakeServer, startServer } from '../server/index.ts';
 import { exampleKeys } from '../shard/index.ts';
 import { parseSourceUri, tableNameOf } from '../storage/index.ts';
-import { keepFresh, keyPath, type Table, type TableDefinition, tableDefinition } from '../table/index.ts';
+import { keyPath, type Table, type TableDefinition, tableDefinition } from '../table/index.ts';
 import { defaultConfig, type NodeConfig, readConfig } from './config.ts';
 import { likelyKeys } from './likely-keys.ts';
 import { withOneTable } from './one-table.ts';
+import { Reload } from './reload.ts';
+import { ServedTables } from './served-tables.ts';
 import { asUsage, collectNames, UsageError } from './usage.ts';
 import { VERSION } from './version.ts';
 
@@ -80,23 +82,23 @@ async function runServe(uris: readonly string[], options: ServeOptions): Promise
     },
   );
   const stopping = new AbortController();
+  const events = { onSnapshot: logSnapshot, onError: logError, onReplaced: logReplaced };
+  const tables = new ServedTables(node, systemClock, events, stopping.signal);
+  const opened = Promise.withResolvers<void>();
   stopOnSignals(server, node, stopping);
+  reloadOnSignal(new Reload(tables, config, () => configOf(uris, options), log), opened.promise, options);
   if (!isLoopbackHost(config.server.host)) {
     log(
       `warning: listening on ${config.server.host} without authentication: anyone who reaches this port can read these tables`,
     );
   }
-  await Promise.all([...node.catalog.tables()].map((table) => open(table, stopping.signal)));
+  await tables.open();
   if (stopping.signal.aborted) return;
-  for (const table of node.catalog.tables()) {
-    keepFresh(table, systemClock, { onSnapshot: logSnapshot, onError: logError }, stopping.signal);
-    const { preload } = table.definition;
-    if (preload !== undefined) void node.preloader.keep(table, preload, stopping.signal);
-  }
   // Tables that are still in error keep what their last snapshot names.
   void node.sweepDisk();
   log(`ready on ${server.url}`);
   for (const table of node.catalog.tables()) process.stdout.write(`${await exampleCurl(node, table, server.url)}\n`);
+  opened.resolve();
 }
 
 /** An eighth of the node's memory, as pages on their way have, but room for two of the largest values. */
@@ -144,15 +146,6 @@ async function keyMissing(uri: string): Promise<UsageError> {
   return error;
 }
 
-async function open(table: Table, signal: AbortSignal): Promise<void> {
-  try {
-    await table.refresh(signal);
-    logSnapshot(table);
-  } catch {
-    if (table.error !== undefined) logError(table, table.error);
-  }
-}
-
 function logSnapshot(table: Table): void {
   const { snapshot } = table;
   if (snapshot === undefined) return;
@@ -160,6 +153,10 @@ function logSnapshot(table: Table): void {
   const files = snapshot.files.length === 1 ? '1 file' : `${snapshot.files.length} files`;
   log(`table ${table.name}: ${snapshot.rows} rows in ${files}, snapshot ${snapshot.id}`);
   for (const file of broken.slice(0, 5)) log(`table ${table.name}: ${file.error.message}`);
+}
+
+function logReplaced(table: Table): void {
+  log(`table ${table.name}: its new definition serves from now on`);
 }
 
 function logError(table: Table, error: ServiceError): void {
@@ -193,6 +190,14 @@ function stopOnSignals(server: PointlakeServer, node: PointlakeNode, stopping: A
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
+}
+
+/** Not before the tables were opened; the signal is taken from the first moment, since by default it ends a process. */
+function reloadOnSignal(reload: Reload, opened: Promise<void>, { config }: ServeOptions): void {
+  process.on('SIGHUP', () => {
+    if (config === undefined) log('SIGHUP: nothing was changed: the server was started without --config');
+    else void opened.then(() => reload.request());
+  });
 }
 
 function nameAndUri(text: string): { readonly name: string; readonly uri: string } {

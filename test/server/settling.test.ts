@@ -8,12 +8,12 @@ import { mkdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { NodeOptions, PointlakeNode } from '../../src/main.ts';
-import { startServer } from '../../src/server/index.ts';
 import type { TableDefinition } from '../../src/table/index.ts';
 import { BrokenStorage } from '../support/broken-storage.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { nodeOf } from '../support/one-node.ts';
 import { parquetBytes, scratchFolder } from '../support/scratch.ts';
+import { serve } from '../support/served.ts';
 
 const MINUTE_MS = 60_000;
 const ROWS = 400;
@@ -91,9 +91,7 @@ class Lake {
       .get('t')
       .refresh()
       .catch(() => undefined);
-    const { catalog, engine, loader, tier, rows } = this.node;
-    const parts = { ...this.node, catalog, engine, loader, tier, rows, disk: undefined, clock: this.clock };
-    const server = await startServer(parts, { host: '127.0.0.1', port: 0 });
+    const server = await serve(this.node, {}, this.clock);
     this.#url = server.url;
     this.#stop = () => server.close();
     this.#context.after(() => server.close());

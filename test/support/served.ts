@@ -1,10 +1,14 @@
 /** A real server on a free port in front of a node; whoever starts it closes it. */
 
-import { systemClock } from '../../src/core/index.ts';
+import { type Clock, systemClock } from '../../src/core/index.ts';
 import type { PointlakeNode } from '../../src/main.ts';
 import { type PointlakeServer, type ServerOptions, startServer } from '../../src/server/index.ts';
 
-export function serve(node: PointlakeNode, options: Partial<ServerOptions> = {}): Promise<PointlakeServer> {
+export function serve(
+  node: PointlakeNode,
+  options: Partial<ServerOptions> = {},
+  clock: Clock = systemClock,
+): Promise<PointlakeServer> {
   return startServer(
     {
       catalog: node.catalog,
@@ -17,7 +21,7 @@ export function serve(node: PointlakeNode, options: Partial<ServerOptions> = {})
       pool: node.pool,
       stores: node.stores,
       version: 'test',
-      clock: systemClock,
+      clock,
     },
     { host: '127.0.0.1', port: 0, ...options },
   );
