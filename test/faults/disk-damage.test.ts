@@ -8,6 +8,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import {
   closeSync,
+  existsSync,
   mkdtempSync,
   openSync,
   readdirSync,
@@ -25,11 +26,12 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { randomFrom } from '../parquet/support/property.ts';
 import { Asker } from '../support/ask.ts';
+import { BrokenStorage } from '../support/broken-storage.ts';
 import { IoTrace } from '../support/io-trace.ts';
 import { nodeOf } from '../support/one-node.ts';
 import { scratchFolder } from '../support/scratch.ts';
 import { serve } from '../support/served.ts';
-import { askSteady, ROWS, steadyBytes } from './steady-table.ts';
+import { askSteady, ROWS, rowOf, steadyBytes } from './steady-table.ts';
 
 const SEED = Number(process.env.FAULT_SEED ?? Date.now() & 0x7fffffff);
 const READERS = 4;
@@ -50,6 +52,7 @@ async function live(
   path: string,
   random: () => number,
   harm: () => void,
+  lookupsAReader = LOOKUPS_A_READER,
 ): Promise<Run> {
   const trace = new IoTrace();
   const lines: string[] = [];
@@ -66,7 +69,7 @@ async function live(
   let fromDisk = 0;
   try {
     const reader = async () => {
-      for (let i = 0; i < LOOKUPS_A_READER; i++) {
+      for (let i = 0; i < lookupsAReader; i++) {
         if ((await askSteady(asker, 't', Math.floor(random() ** 2 * ROWS * 2))) === 'disk') fromDisk += 1;
         asked += 1;
         if (asked % 40 === 0) harm();
@@ -148,6 +151,47 @@ test('files of the folder are flipped, cut, emptied and deleted under load, and 
     `${asked} answers right beside ${harmed} damaged files, ${fromDisk} from disk, ${gets} GETs (FAULT_SEED=${SEED})`,
   );
   assert.ok(harmed > ROUNDS * 10 && gets > 0 && fromDisk > 10);
+});
+
+test('a damaged folder and storage that is down: what is there is answered right or 503, and never absent', async (context) => {
+  const folder = scratchFolder(context);
+  const source = join(folder, 't.parquet');
+  writeFileSync(source, steadyBytes());
+  const random = randomFrom(SEED);
+  const statuses = new Map<number, number>();
+  for (let round = 0; round < ROUNDS * 2; round++) {
+    const path = join(folder, `cache-${round}`);
+    await live(context, source, path, random, () => undefined, 80);
+    const files = filesBelow(path);
+    for (let i = 0; i < 2; i++) {
+      const victim = files[Math.floor(random() * files.length)] ?? '';
+      if (existsSync(victim)) HARMS[(round + i) % HARMS.length]?.(victim, random);
+    }
+    const storage = new BrokenStorage();
+    storage.isDown = true;
+    const node = nodeOf(context, [{ name: 't', source, key: ['id'] }], {
+      disk: { path, sizeBytes: 64 * 2 ** 20 },
+      wrapStores: storage.wrap,
+    });
+    await node.catalog
+      .get('t')
+      .refresh()
+      .catch(() => undefined);
+    const server = await serve(node);
+    const asker = new Asker(server.url);
+    for (let i = 0; i < 200; i++) {
+      const id = Math.floor(random() ** 2 * ROWS) * 2;
+      const { status, text } = await asker.ask(`/v1/tables/t/rows/${id}`);
+      statuses.set(status, (statuses.get(status) ?? 0) + 1);
+      if (status === 200) assert.equal(text, JSON.stringify(rowOf(id)));
+      else assert.equal(status, 503, `round ${round}, ${id}: ${text} (FAULT_SEED=${SEED})`);
+    }
+    asker.close();
+    await server.close();
+    await node.close();
+  }
+  context.diagnostic(`${JSON.stringify([...statuses])} (FAULT_SEED=${SEED})`);
+  assert.ok((statuses.get(200) ?? 0) > 100, 'what is whole on disk serves');
 });
 
 test('the folder is moved away and deleted under load', async (context) => {
