@@ -94,15 +94,33 @@ export function allocateBlock(
   hasNulls: boolean,
   bodyBytes: number,
 ): ArrayBuffer {
-  const byteLength = padTo8(valuesStart(rows, hasNulls) + valuesLength(kind, rows, width) + bodyBytes);
+  const byteLength = blockBytes(kind, rows, width, hasNulls, bodyBytes);
   const buffer = new ArrayBuffer(byteLength);
   const words = new Uint32Array(buffer, 0, BLOCK_HEADER_BYTES / 4);
-  words[0] = BLOCK_MAGIC;
-  words[1] = BLOCK_VERSION | (KIND_CODES[kind] << 8) | ((hasNulls ? FLAG_NULLS : 0) << 16);
-  words[2] = rows;
-  words[3] = width;
-  words[4] = byteLength;
+  writeBlockHeader(words, 0, kind, rows, width, hasNulls, byteLength);
   return buffer;
+}
+
+/** Bytes of a whole flat block; `bodyBytes` counts only what BYTES blocks hold. */
+export function blockBytes(kind: BlockKind, rows: number, width: number, hasNulls: boolean, bodyBytes: number): number {
+  return padTo8(valuesStart(rows, hasNulls) + valuesLength(kind, rows, width) + bodyBytes);
+}
+
+/** The header of a flat block from word `at` on, over zeros. */
+export function writeBlockHeader(
+  words: Uint32Array,
+  at: number,
+  kind: BlockKind,
+  rows: number,
+  width: number,
+  hasNulls: boolean,
+  byteLength: number,
+): void {
+  words[at] = BLOCK_MAGIC;
+  words[at + 1] = BLOCK_VERSION | (KIND_CODES[kind] << 8) | ((hasNulls ? FLAG_NULLS : 0) << 16);
+  words[at + 2] = rows;
+  words[at + 3] = width;
+  words[at + 4] = byteLength;
 }
 
 /** Allocates a NESTED block around the values of its entries; `values` are the bytes of a flat block. */

@@ -3,7 +3,8 @@
  *
  * Whoever has the bytes is asked for ranges. While one is not there the answer is `wants`; once it was read the same call
  * is made again and gets further: most values take one read, byte arrays two (offsets, then bytes), nested ones four. What
- * comes of it is a block like any other, that borrows nothing: it may be held over any wait.
+ * comes of it is a block like any other, that borrows nothing: it may be held over any wait. Small ones lie many in a
+ * buffer, whose bytes are never used again: making a buffer costs more than reading the value.
  *
  *     form, or header -> validity and value                          FIXED
  *                     -> validity and code -> row of the dictionary  CODES
@@ -11,19 +12,21 @@
  *     header          -> entries of the row -> levels, and the same for the values
  */
 
-import { corrupt } from '../core/index.ts';
-import type { Block } from './block.ts';
+import { BufferViews, corrupt } from '../core/index.ts';
+import { Block } from './block.ts';
 import {
   allocateBlock,
   allocateNestedBlock,
   BLOCK_HEADER_BYTES,
   type BlockKind,
+  blockBytes,
   FLAG_NULLS,
   FLAG_REPEATED,
   KINDS,
   NESTED_CODE,
   nestedPlaces,
   valuesStart,
+  writeBlockHeader,
 } from './block-layout.ts';
 
 /** A block, some of whose bytes are there. */
@@ -38,7 +41,7 @@ export interface PartialBytes {
 export type RowOfBlock =
   /** Something was asked for; or only the whole block will do. */
   | { readonly kind: 'wants' | 'whole' }
-  | { readonly kind: 'row'; readonly block: ArrayBuffer }
+  | { readonly kind: 'row'; readonly block: Block }
   /** The value is this one of the dictionary. */
   | { readonly kind: 'code'; readonly code: number };
 
@@ -56,6 +59,9 @@ const WANTS: RowOfBlock = { kind: 'wants' };
 const WHOLE: RowOfBlock = { kind: 'whole' };
 const FORM_KINDS = KINDS.length;
 const FORM_WIDTH_BITS_MAX = 4;
+const SHARED_BYTES = 16 * 1024;
+/** A larger block has a buffer of its own. */
+const SHARED_BLOCK_MAX = 1024;
 
 /**
  * What a block's header says, as a number less than 255, so that a value's place is known without reading the header;
@@ -104,22 +110,22 @@ function flatAt(bytes: PartialBytes, start: number, expectedRows: number | undef
 function flatRow(bytes: PartialBytes, flat: Flat, row: number): RowOfBlock {
   if (row >= flat.rows) throw corrupt(`a stored block of ${flat.rows} rows has no row ${row}`);
   if (flat.kind === 'CODES') return codeOf(bytes, flat, row);
-  const block = cutFlat(bytes, flat, row, row + 1);
-  return block === undefined ? WANTS : { kind: 'row', block };
+  const placed = cutFlat(bytes, flat, row, row + 1);
+  return placed === undefined ? WANTS : { kind: 'row', block: new Block(placed.views, placed.start) };
 }
 
 function codeOf(bytes: PartialBytes, flat: Flat, row: number): RowOfBlock {
   const at = valuesAt(flat) + row * flat.width;
   const hasValidity = wantValidity(bytes, flat, row, row + 1);
   if (!bytes.want(at, at + flat.width) || !hasValidity) return WANTS;
-  if (!isValid(bytes, flat, row)) return { kind: 'row', block: allocateBlock('BYTES', 1, 4, true, 0) };
+  if (!isValid(bytes, flat, row)) return { kind: 'row', block: Block.open(allocateBlock('BYTES', 1, 4, true, 0)) };
   let code = 0;
   for (let byte = flat.width - 1; byte >= 0; byte--) code = code * 256 + byteAt(bytes, at + byte);
   return { kind: 'code', code };
 }
 
 /** Rows [from, to) of a FIXED or BYTES block as a block of their own; undefined while bytes are wanted. */
-function cutFlat(bytes: PartialBytes, flat: Flat, from: number, to: number): ArrayBuffer | undefined {
+function cutFlat(bytes: PartialBytes, flat: Flat, from: number, to: number): Placed | undefined {
   const hasValidity = wantValidity(bytes, flat, from, to);
   const isBytes = flat.kind === 'BYTES';
   const at = valuesAt(flat);
@@ -129,34 +135,59 @@ function cutFlat(bytes: PartialBytes, flat: Flat, from: number, to: number): Arr
   return isBytes ? cutBytes(bytes, flat, from, to) : cutFixed(bytes, flat, from, to);
 }
 
-function cutFixed(bytes: PartialBytes, flat: Flat, from: number, to: number): ArrayBuffer {
+function cutFixed(bytes: PartialBytes, flat: Flat, from: number, to: number): Placed {
   const { width, hasNulls } = flat;
   const rows = to - from;
-  const block = allocateBlock('FIXED', rows, width, hasNulls, 0);
-  copyValidity(bytes, flat, from, rows, block);
+  const placed = place(flat, rows, 0);
+  copyValidity(bytes, flat, from, rows, placed);
   const start = valuesAt(flat) + from * width;
-  copy(bytes, start, start + rows * width, block, valuesStart(rows, hasNulls));
-  return block;
+  copy(bytes, start, start + rows * width, placed, valuesStart(rows, hasNulls));
+  return placed;
 }
 
-function cutBytes(bytes: PartialBytes, flat: Flat, from: number, to: number): ArrayBuffer | undefined {
+function cutBytes(bytes: PartialBytes, flat: Flat, from: number, to: number): Placed | undefined {
   const at = valuesAt(flat);
   const body = at + 4 * (flat.rows + 1);
   const first = wordAt(bytes, at + 4 * from);
   const end = wordAt(bytes, at + 4 * to);
   if (!bytes.want(body + first, body + end)) return undefined;
   const rows = to - from;
-  const block = allocateBlock('BYTES', rows, 4, flat.hasNulls, end - first);
-  copyValidity(bytes, flat, from, rows, block);
+  const placed = place(flat, rows, end - first);
+  copyValidity(bytes, flat, from, rows, placed);
   const start = valuesStart(rows, flat.hasNulls);
-  const offsets = new Uint32Array(block, start, rows + 1);
+  const offsetsAt = (placed.start + start) >>> 2;
   for (let row = 0; row <= rows; row++) {
     const offset = wordAt(bytes, at + 4 * (from + row)) - first;
     if (offset < 0 || offset > end - first) throw corrupt('the values of a stored block lie in no order');
-    offsets[row] = offset;
+    placed.views.uint32s[offsetsAt + row] = offset;
   }
-  copy(bytes, body + first, body + end, block, start + 4 * (rows + 1));
-  return block;
+  copy(bytes, body + first, body + end, placed, start + 4 * (rows + 1));
+  return placed;
+}
+
+/** Where a block that is being made lies. */
+interface Placed {
+  readonly views: BufferViews;
+  readonly start: number;
+}
+
+let shared = new BufferViews(new ArrayBuffer(0));
+let sharedEnd = 0;
+
+/** Room for a block with its header written; `bodyBytes` counts only what BYTES blocks hold. */
+function place({ kind, width, hasNulls }: Flat, rows: number, bodyBytes: number): Placed {
+  const byteLength = blockBytes(kind, rows, width, hasNulls, bodyBytes);
+  if (byteLength > SHARED_BLOCK_MAX) {
+    return { views: new BufferViews(allocateBlock(kind, rows, width, hasNulls, bodyBytes)), start: 0 };
+  }
+  if (sharedEnd + byteLength > shared.buffer.byteLength) {
+    shared = new BufferViews(new ArrayBuffer(SHARED_BYTES));
+    sharedEnd = 0;
+  }
+  const placed = { views: shared, start: sharedEnd };
+  writeBlockHeader(shared.uint32s, sharedEnd >>> 2, kind, rows, width, hasNulls, byteLength);
+  sharedEnd += byteLength;
+  return placed;
 }
 
 /** The header is there. Its values are a flat block; codes are not followed one by one, so of them the whole is read. */
@@ -182,13 +213,16 @@ function nestedRow(bytes: PartialBytes, expectedRows: number | undefined, row: n
   const values = cutFlat(bytes, flat, from, to);
   if (!hasRepetition || !hasDefinition || values === undefined) return WANTS;
   const count = to - from;
-  const made = allocateNestedBlock(1, isRepeated, count, values);
+  const valuesEnd = values.start + new Block(values.views, values.start).byteLength;
+  const inner = values.views.buffer.slice(values.start, valuesEnd) as ArrayBuffer;
+  const made = allocateNestedBlock(1, isRepeated, count, inner);
+  const placed = { views: new BufferViews(made.buffer), start: 0 };
   if (isRepeated) {
-    new Uint32Array(made.buffer, BLOCK_HEADER_BYTES, 2)[1] = count;
-    copy(bytes, places.repetitionStart + from, places.repetitionStart + to, made.buffer, made.repetitionStart);
+    placed.views.uint32s[BLOCK_HEADER_BYTES / 4 + 1] = count;
+    copy(bytes, places.repetitionStart + from, places.repetitionStart + to, placed, made.repetitionStart);
   }
-  copy(bytes, places.definitionStart + from, places.definitionStart + to, made.buffer, made.definitionStart);
-  return { kind: 'row', block: made.buffer };
+  copy(bytes, places.definitionStart + from, places.definitionStart + to, placed, made.definitionStart);
+  return { kind: 'row', block: Block.open(made.buffer) };
 }
 
 function valuesAt({ start, rows, hasNulls }: Flat): number {
@@ -204,16 +238,21 @@ function isValid(bytes: PartialBytes, { start, hasNulls }: Flat, row: number): b
   return !hasNulls || (byteAt(bytes, start + BLOCK_HEADER_BYTES + (row >>> 3)) & (1 << (row & 7))) !== 0;
 }
 
-function copyValidity(bytes: PartialBytes, flat: Flat, from: number, rows: number, block: ArrayBuffer): void {
+function copyValidity(bytes: PartialBytes, flat: Flat, from: number, rows: number, { views, start }: Placed): void {
   if (!flat.hasNulls) return;
-  const validity = new Uint8Array(block, BLOCK_HEADER_BYTES, (rows + 7) >>> 3);
+  const validityAt = start + BLOCK_HEADER_BYTES;
   for (let row = 0; row < rows; row++) {
-    if (isValid(bytes, flat, from + row)) validity[row >>> 3]! |= 1 << (row & 7);
+    if (isValid(bytes, flat, from + row)) views.bytes[validityAt + (row >>> 3)]! |= 1 << (row & 7);
   }
 }
 
-function copy({ bytes }: PartialBytes, start: number, end: number, target: ArrayBuffer, at: number): void {
-  new Uint8Array(target, at, end - start).set(bytes.subarray(start, end));
+/** Of the block's bytes [from, to), which are there, to byte `at` of the block that is being made. */
+function copy({ bytes }: PartialBytes, from: number, to: number, { views, start }: Placed, at: number): void {
+  const target = views.bytes;
+  const offset = start + at - from;
+  // A call costs more than the few bytes of most values.
+  if (to - from <= 16) for (let byte = from; byte < to; byte++) target[offset + byte] = bytes[byte]!;
+  else target.set(bytes.subarray(from, to), from + offset);
 }
 
 function byteAt({ bytes }: PartialBytes, at: number): number {

@@ -242,8 +242,8 @@ function readRow(parts: DiskParts, rows: number | undefined, row: number): Store
 }
 
 /** A page that seems to hold nothing but the row. */
-function onlyRow(block: ArrayBuffer, row: number): StoredPage {
-  return { kind: 'row', page: { firstRow: row, rows: 1, shift: 0, blocks: [Block.open(block)] } };
+function onlyRow(block: Block, row: number): StoredPage {
+  return { kind: 'row', page: { firstRow: row, rows: 1, shift: 0, blocks: [block] } };
 }
 
 /** At once where the value is there already: a hop through a promise costs more than reading cached bytes. */

@@ -76,7 +76,7 @@ function checkRows(block: Block): void {
       const value = got.kind === 'code' && block.dictionary ? rowOfDictionary(block.dictionary, got.code) : got;
       assert.equal(value.kind, 'row');
       if (value.kind !== 'row') return;
-      const alone = Block.open(value.block);
+      const alone = Block.open(value.block.buffer, value.block.byteOffset, value.block.byteLength);
       assert.equal(alone.rows, 1);
       assert.equal(hexOf(alone, 0), hexOf(block, row), `${block.kind}, row ${row}`);
       const bytes = block.kind === 'BYTES' ? block.byteLengthAt(row) + 8 : block.width;
@@ -127,7 +127,7 @@ test('rows of nested leaves, flat within or repeated', () => {
       const { got } = read(whole, formOf(whole), row);
       assert.equal(got.kind, 'row', `FUZZ_SEED=${FUZZ_SEED}, round ${round}`);
       if (got.kind !== 'row' || levels === undefined) return;
-      const alone = Block.open(got.block);
+      const alone = Block.open(got.block.buffer, got.block.byteOffset, got.block.byteLength);
       const first = isRepeated ? (levels.rowStart?.[row] ?? 0) : row;
       const end = isRepeated ? (levels.rowStart?.[row + 1] ?? 0) : row + 1;
       assert.deepEqual(entriesOf(alone, 0, end - first), entriesOf(whole, first, end), `FUZZ_SEED=${FUZZ_SEED}`);
