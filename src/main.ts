@@ -6,7 +6,7 @@
 
 import { Budget, DiskCache, MemoryTier, RowCache } from './cache/index.ts';
 import { type Clock, systemClock } from './core/index.ts';
-import { DecodePool, LookupEngine, PageLoader, Preloader } from './shard/index.ts';
+import { DecodePool, LookupEngine, PageLoader, Preloader, warmReplaced } from './shard/index.ts';
 import {
   type CoalesceOptions,
   type HedgePolicy,
@@ -101,7 +101,7 @@ export function createNode(options: NodeOptions): PointlakeNode {
       tier,
       clock,
       diskPlace,
-      { log: options.log },
+      { prepare: (next, before, signal) => warmReplaced(loader, next, before, signal), log: options.log },
     );
     tables.push(table);
     return table;

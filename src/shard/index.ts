@@ -21,3 +21,4 @@ export { type Preload, Preloader } from './preloader.ts';
 export { READ_AHEAD_BYTES_MAX } from './read-ahead.ts';
 export { planBytes, planRow, type RowPlan } from './row-plan.ts';
 export { type Stretch, scan } from './scan.ts';
+export { warmReplaced } from './warm-replaced.ts';
