@@ -2,7 +2,7 @@
 
 import { Command } from 'commander';
 import { asServiceError, ServiceError } from '../core/index.ts';
-import type { LookupItem } from '../shard/index.ts';
+import { type LookupItem, Receipt } from '../shard/index.ts';
 import { type Key, parseKeyText, type Snapshot } from '../table/index.ts';
 import { withOneTable, writeOut } from './one-table.ts';
 import { asUsage, collectNames } from './usage.ts';
@@ -13,6 +13,7 @@ interface LookupOptions {
   readonly key: readonly string[];
   readonly columns?: readonly string[];
   readonly all?: boolean;
+  readonly explain?: boolean;
 }
 
 export function lookupCommand(): Command {
@@ -23,18 +24,25 @@ export function lookupCommand(): Command {
     .requiredOption('--key <names>', 'the key column, or columns as a,b', collectNames)
     .option('--columns <names>', 'only these columns, as a,b or by repeating the option', collectNames)
     .option('--all', 'every row of a key, not only the first')
+    .option('--explain', 'then one more line: what was ruled out, read and fetched, from where, and how long it took')
     .addHelpText('after', '\nExample:\n  pointlake lookup data/users.parquet --key id --columns name,age 42 43')
     .action((uri: string, keys: readonly string[], options: LookupOptions) => runLookup(uri, keys, options));
 }
 
 function runLookup(uri: string, texts: readonly string[], options: LookupOptions): Promise<void> {
-  return withOneTable(uri, options.key, async ({ node, snapshot }) => {
+  return withOneTable(uri, options.key, async ({ node, table, snapshot }) => {
     const projection = asUsage(() => snapshot.projection(options.columns));
     const keys = texts.map((text) => parsedKey(snapshot, text));
     const matches = options.all === true ? 'all' : 'first';
     const signal = new AbortController().signal;
-    const { items } = await node.engine.lookup(snapshot, keys, projection, { matches, limit: ROWS_A_KEY_MAX }, signal);
+    const receipt = options.explain === true ? new Receipt() : undefined;
+    receipt?.begin(snapshot);
+    const wanted = { matches, limit: ROWS_A_KEY_MAX } as const;
+    const { items } = await node.engine.lookup(snapshot, keys, projection, wanted, signal, receipt);
+    const price = (gets: number, bytes: number) => table.source.account.priceUsd(gets, 0, bytes);
+    const explain = receipt?.toObject(price);
     for (const [i, item] of items.entries()) await writeOut(`${lineOf(texts[i] ?? '', item)}\n`);
+    if (explain !== undefined) await writeOut(`${JSON.stringify({ explain })}\n`);
     if (items.some((item) => item.status === 'error' || item.status === 'not_covered')) process.exitCode = 1;
   });
 }

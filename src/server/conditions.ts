@@ -3,21 +3,12 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { ServiceError } from '../core/index.ts';
 
-/** Promised for later. Ignoring it would answer without the receipt. */
-const LATER = ['pointlake-explain'] as const;
-
 const JSON_ONLY = ['application/json'];
 
 /** Refuses what this version cannot honour. Called on every request, so that the usual headers cost nothing. */
 export function checkRequestHeaders(headers: IncomingHttpHeaders, served: readonly string[] = JSON_ONLY): void {
   const { accept } = headers;
   if (accept !== undefined && accept !== '*/*' && accept !== 'application/json') checkAccept(accept, served);
-  for (const name of LATER) {
-    if (headers[name] === undefined) continue;
-    throw new ServiceError('invalid', 'not_in_this_version', `the header ${name} is not in this version`, {
-      header: name,
-    });
-  }
 }
 
 /** Once the type of the answer is known. */

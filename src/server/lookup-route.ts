@@ -7,11 +7,12 @@
 
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { asServiceError, ServiceError } from '../core/index.ts';
-import type { LookupAnswer, LookupItem } from '../shard/index.ts';
+import type { LookupAnswer, LookupItem, Receipt } from '../shard/index.ts';
 import { ExactNumber, type Key, type Projection, type Snapshot, type Table } from '../table/index.ts';
 import { checkRequestHeaders, timeoutOf } from './conditions.ts';
 import type { ServerContext } from './context.ts';
 import { underDeadline } from './deadline.ts';
+import { receiptFor, receiptOf } from './explain.ts';
 import { keyFromJson } from './key-parts.ts';
 import { itemWithValueUrl } from './large-value.ts';
 import { type LookupRequest, parseLookup } from './lookup-body.ts';
@@ -32,14 +33,18 @@ export function lookupHandler(context: ServerContext): (request: FastifyRequest,
     if (!Buffer.isBuffer(request.body)) throw missingBody();
     const lookup = parseLookup(request.body, context.options);
     const timeoutMs = timeoutOf(request.raw.headers, context.options.deadlineMs);
-    const run = (on: Snapshot, signal: AbortSignal) => runLookup(context, on, lookup, query, signal);
+    const receipt = receiptFor(request.raw.headers);
+    const run = (on: Snapshot, signal: AbortSignal) => {
+      receipt?.begin(on);
+      return runLookup(context, on, lookup, query, signal, receipt);
+    };
     if (underWay >= context.options.lookupsMax) throw tooMany(underWay);
     underWay += 1;
     reply.raw.once('close', () => {
       underWay -= 1;
     });
     const time = { headers: request.raw.headers, clock: context.clock, timeoutMs };
-    void answer(context, reply, table, snapshot, lookup, time, run);
+    void answer(context, reply, table, snapshot, lookup, time, run, receipt);
   };
 }
 
@@ -51,6 +56,7 @@ async function answer(
   lookup: LookupRequest,
   time: Omit<RequestTime, 'signal'>,
   run: (snapshot: Snapshot, signal: AbortSignal) => LookupAnswer | Promise<LookupAnswer>,
+  receipt: Receipt | undefined,
 ): Promise<void> {
   try {
     const found = await underDeadline(reply, context.clock, time.timeoutMs, 'with work', (signal) =>
@@ -60,7 +66,13 @@ async function answer(
     context.metrics.keys(table.name, found.items);
     const headers = ['content-type', JSON_TYPE, 'vary', 'accept', 'pointlake-snapshot', found.snapshot.id];
     const all = [...headers, 'pointlake-cache', found.tier, ...ageHeader(context, found.snapshot)];
-    respond(reply, 200, all, writeResults(lookup, found, context.options.answerCharactersMax));
+    const results = writeResults(lookup, found, context.options.answerCharactersMax);
+    if (receipt === undefined) respond(reply, 200, all, `${results}}`);
+    else {
+      const timed = [...all, 'server-timing', receipt.serverTiming()];
+      const explain = JSON.stringify(receiptOf(receipt, table));
+      respond(reply, 200, timed, `${results},"explain":${explain}}`);
+    }
   } catch (thrown) {
     respondError(reply, thrown, context.onInternalError);
   }
@@ -72,6 +84,7 @@ function runLookup(
   lookup: LookupRequest,
   query: string,
   signal: AbortSignal,
+  receipt: Receipt | undefined,
 ): LookupAnswer | Promise<LookupAnswer> {
   const json = jsonOptions(
     parseQuery(query, ['int64', 'nonfinite']),
@@ -83,7 +96,7 @@ function runLookup(
   }
   const projection: Projection = snapshot.projection(lookup.columns, json);
   const keys = lookup.keys.map((given) => readKey(snapshot, given));
-  return context.engine.lookup(snapshot, keys, projection, lookup, signal);
+  return context.engine.lookup(snapshot, keys, projection, lookup, signal, receipt);
 }
 
 function readKey(snapshot: Snapshot, given: unknown): Key | ServiceError {
@@ -94,6 +107,7 @@ function readKey(snapshot: Snapshot, given: unknown): Key | ServiceError {
   }
 }
 
+/** The answer without its last brace. */
 function writeResults({ keys, matches }: LookupRequest, { items, snapshot }: LookupAnswer, charactersMax: number) {
   let json = '{"results":[';
   for (const [i, plain] of items.entries()) {
@@ -101,7 +115,7 @@ function writeResults({ keys, matches }: LookupRequest, { items, snapshot }: Loo
     json += `${i === 0 ? '' : ','}{"key":${echoJson(keys[i])},"status":"${item.status}"${itemJson(item)}}`;
     if (json.length > charactersMax) throw answerTooLarge(charactersMax);
   }
-  return `${json}]}`;
+  return `${json}]`;
 }
 
 /** Keys are read again here only for values too large for their rows, which are few. */

@@ -8,12 +8,13 @@
 
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ServiceError } from '../core/index.ts';
-import type { LookupEngine, ValueAnswer } from '../shard/index.ts';
+import type { LookupEngine, Receipt, ValueAnswer } from '../shard/index.ts';
 import type { Key, Snapshot, Table } from '../table/index.ts';
 import { checkAccepts, checkRequestHeaders, isNotModified, timeoutOf } from './conditions.ts';
 import type { ServerContext } from './context.ts';
 import { underDeadline } from './deadline.ts';
 import type { CacheTier, Encoder, RowEncoder } from './encoders.ts';
+import { addReceipt, receiptFor } from './explain.ts';
 import { keyFromPath } from './key-parts.ts';
 import { COPIED_BYTES_MAX } from './large-replies.ts';
 import { withValueUrl } from './large-value.ts';
@@ -36,7 +37,10 @@ export function rowHandler(context: ServerContext): Handler {
     const snapshot = snapshotNow(table, raw.headers, context.clock);
     const target = readTarget(raw.url ?? '', PREFIX_PARTS);
     const timeoutMs = timeoutOf(raw.headers, context.options.deadlineMs);
-    if (snapshot === undefined) return void sendColdRow(context, request, reply, table, snapshot, target, timeoutMs);
+    const receipt = receiptFor(raw.headers);
+    if (snapshot === undefined || receipt !== undefined) {
+      return void sendColdRow(context, request, reply, table, snapshot, target, timeoutMs, receipt);
+    }
     if (isEmpty(snapshot)) return sendAbsent(context, reply, snapshot, target.parts, 'memory');
     const encoder = encoders.row(snapshot, target.query);
     const key = keyFromPath(snapshot, target.parts);
@@ -70,23 +74,27 @@ async function sendColdRow(
   pinned: Snapshot | undefined,
   target: Target,
   timeoutMs: number,
+  receipt?: Receipt,
 ): Promise<void> {
   const { engine, encoders, clock } = context;
   const { headers } = request.raw;
   try {
     const read = async (snapshot: Snapshot, signal: AbortSignal) => {
+      receipt?.begin(snapshot);
       if (isEmpty(snapshot)) return absentIn(snapshot);
       const encoder = encoders.row(snapshot, target.query);
       const key = keyFromPath(snapshot, target.parts);
-      return { encoder, answer: await engine.row(snapshot, key, encoder.projection, signal) };
+      return { encoder, answer: await engine.row(snapshot, key, encoder.projection, signal, receipt) };
     };
     const { encoder, answer } = await underDeadline(reply, clock, timeoutMs, 'at deadline', (signal) =>
       onSnapshot(table, pinned, { headers, clock, timeoutMs, signal }, (fresh) => read(fresh, signal)),
     );
     const { json, snapshot, tier } = answer;
+    addReceipt(reply, receipt, table);
     if (json === null || encoder === undefined) sendAbsent(context, reply, snapshot, target.parts, tier);
     else sendFound(context, request, reply, snapshot, encoder, tier, json);
   } catch (thrown) {
+    addReceipt(reply, receipt, table);
     respondError(reply, withValueUrl(thrown, table.name, target.parts.join('/')), context.onInternalError);
   }
 }
@@ -101,7 +109,10 @@ export function valueHandler(context: ServerContext): Handler {
     const target = readTarget(raw.url ?? '', PREFIX_PARTS);
     const [column = '', ...parts] = target.parts;
     const timeoutMs = timeoutOf(raw.headers, context.options.deadlineMs);
-    if (snapshot === undefined) return void sendColdValue(context, request, reply, table, snapshot, target, timeoutMs);
+    const receipt = receiptFor(raw.headers);
+    if (snapshot === undefined || receipt !== undefined) {
+      return void sendColdValue(context, request, reply, table, snapshot, target, timeoutMs, receipt);
+    }
     if (isEmpty(snapshot)) return sendAbsent(context, reply, snapshot, parts, 'memory');
     const encoder = encoders.value(snapshot, decodePart(column), target.query);
     const key = keyFromPath(snapshot, parts);
@@ -119,23 +130,27 @@ async function sendColdValue(
   pinned: Snapshot | undefined,
   target: Target,
   timeoutMs: number,
+  receipt?: Receipt,
 ): Promise<void> {
   const { engine, encoders, clock } = context;
   const { headers } = request.raw;
   const [column = '', ...parts] = target.parts;
   try {
     const read = async (snapshot: Snapshot, signal: AbortSignal) => {
+      receipt?.begin(snapshot);
       if (isEmpty(snapshot)) return absentIn(snapshot);
       const encoder = encoders.value(snapshot, decodePart(column), target.query);
       const key = keyFromPath(snapshot, parts);
-      return { encoder, answer: await engine.value(snapshot, key, encoder.column, encoder.writer, signal) };
+      return { encoder, answer: await engine.value(snapshot, key, encoder.column, encoder.writer, signal, receipt) };
     };
     const { encoder, answer } = await underDeadline(reply, clock, timeoutMs, 'at deadline', (signal) =>
       onSnapshot(table, pinned, { headers, clock, timeoutMs, signal }, (fresh) => read(fresh, signal)),
     );
+    addReceipt(reply, receipt, table);
     if (encoder === undefined) sendAbsent(context, reply, answer.snapshot, parts, answer.tier);
     else sendValue(context, request, reply, encoder, parts, answer);
   } catch (thrown) {
+    addReceipt(reply, receipt, table);
     respondError(reply, thrown, context.onInternalError);
   }
 }

@@ -11,6 +11,7 @@ import {
   type Need,
   type Pins,
   type Projection,
+  positionsOf,
   type Snapshot,
   type TableColumn,
 } from '../table/index.ts';
@@ -18,7 +19,7 @@ import { encodeRow, missingPages, type RowPlace, type Tier } from './encode-row.
 import type { LookupTrace } from './lookup-trace.ts';
 import type { PageLoader } from './page-loader.ts';
 import { READ_AHEAD_BYTES_MAX, readAhead } from './read-ahead.ts';
-import { meetStored } from './stored-needs.ts';
+import { meetStored, pagesIn } from './stored-needs.ts';
 
 const otherRequests = () => new Promise<void>((resolve) => setImmediate(resolve));
 
@@ -39,12 +40,12 @@ export class ColdRead {
 
   /** The first match; `columns` are those that will be asked of it, which may be read ahead. */
   async first(snapshot: Snapshot, key: Key, columns: readonly TableColumn[]): Promise<RowPlace | null> {
-    const search = new KeySearch(snapshot, key, this.pins);
+    const search = new KeySearch(snapshot, key, this.pins, this.trace.search);
     return this.#next(search, columns);
   }
 
   async all(snapshot: Snapshot, key: Key, projection: Projection, limit: number): Promise<readonly string[]> {
-    const search = new KeySearch(snapshot, key, new Map());
+    const search = new KeySearch(snapshot, key, new Map(), this.trace.search);
     const rows: string[] = [];
     while (rows.length < rowsWanted(snapshot, limit)) {
       const place = await this.#next(search, []);
@@ -56,6 +57,7 @@ export class ColdRead {
           () => missingPages(place, projection.columns, this.pins),
         ),
       );
+      this.explain(place, projection.columns);
     }
     return rows;
   }
@@ -68,6 +70,19 @@ export class ColdRead {
       const needs = missing();
       assert(needs.length > 0, 'what cannot be answered lacks a page');
       await this.#load(needs, this.pins);
+    }
+  }
+
+  /** What was read of a row: for its receipt, where one is wanted. */
+  explain(place: RowPlace, columns: readonly TableColumn[]): void {
+    const { search } = this.trace;
+    if (search === undefined) return;
+    for (const column of columns) {
+      for (const position of positionsOf(place.file.mapping, column)) {
+        const chunk = place.file.file.chunk(place.rowGroup, position);
+        const at = chunk.at(place.row, this.pins);
+        if (at !== undefined) search.read(at, chunk, place.row, this.pins);
+      }
     }
   }
 
@@ -114,7 +129,7 @@ export class ColdRead {
     const left = meetStored(needs, pins);
     // A lookup that finds all of it in the page cache waits for nothing.
     const rest = left instanceof Promise ? await left : left;
-    this.trace.asked(performance.now() - startedMs, needs.length - rest.length);
+    this.trace.asked(performance.now() - startedMs, needs.length - rest.length, pagesIn(needs) - pagesIn(rest));
     this.#signal.throwIfAborted();
     if (rest.length < needs.length && this.tier === 'memory') this.tier = 'disk';
     return rest;

@@ -19,6 +19,7 @@ export { PageLoader, type PageLoaderOptions } from './page-loader.ts';
 export type { PreloadJob } from './preload-job.ts';
 export { type Preload, Preloader } from './preloader.ts';
 export { READ_AHEAD_BYTES_MAX } from './read-ahead.ts';
+export { Receipt, type ReceiptPrice } from './receipt.ts';
 export { planBytes, planRow, type RowPlan } from './row-plan.ts';
 export { type Stretch, scan } from './scan.ts';
 export { warmReplaced } from './warm-replaced.ts';

@@ -15,6 +15,7 @@
 
 import { DurationHistogram } from '../core/index.ts';
 import type { RequestAccount } from '../storage/index.ts';
+import type { SearchTrace } from '../table/index.ts';
 
 export const STAGES = ['queue', 'locate', 'disk', 'fetch', 'decode', 'encode'] as const;
 
@@ -35,9 +36,17 @@ export class LookupTrace implements RequestAccount {
   shared = 0;
   /** Pages of values and dictionaries that this lookup had read from storage. */
   pagesRead = 0;
-  /** Needs that the disk tier met. */
-  fromDisk = 0;
+  /** Pages of which the disk tier had the block that was needed. */
+  pagesFromDisk = 0;
+  /** Pages that came from storage for this lookup, read by it or by another. */
+  pagesFromOrigin = 0;
+  /** Where what is searched is to be explained. */
+  readonly search: SearchTrace | undefined;
   #bytesCameMs = 0;
+
+  constructor(search?: SearchTrace) {
+    this.search = search;
+  }
 
   /** Runs a step and puts its time on a stage. */
   timed<T>(stage: Stage, step: () => T): T {
@@ -49,10 +58,10 @@ export class LookupTrace implements RequestAccount {
     }
   }
 
-  /** The disk tier was asked, and met so many needs. */
-  asked(ms: number, met: number): void {
+  /** The disk tier was asked, and met so many needs, of which so many are of pages. */
+  asked(ms: number, met: number, pages: number): void {
     if (met > 0) this.stages.disk += ms;
-    this.fromDisk += met;
+    this.pagesFromDisk += pages;
   }
 
   /** The time of reads that run together: until the last bytes came it is fetching, then decoding. */

@@ -34,6 +34,7 @@ import {
 } from './encode-row.ts';
 import { LookupTrace, StageTimes } from './lookup-trace.ts';
 import type { PageLoader } from './page-loader.ts';
+import type { Receipt } from './receipt.ts';
 import { RowKeys } from './row-keys.ts';
 
 export interface RowAnswer {
@@ -121,14 +122,27 @@ export class LookupEngine {
     return encodeValue(place, column, writer, undefined, 'memory', snapshot);
   }
 
-  async row(snapshot: Snapshot, key: Key, projection: Projection, signal: AbortSignal): Promise<RowAnswer> {
-    return this.#read(snapshot, signal, async (read) => {
+  /** With a receipt also a row that is in memory is answered here, and its receipt says so. */
+  async row(
+    snapshot: Snapshot,
+    key: Key,
+    projection: Projection,
+    signal: AbortSignal,
+    receipt?: Receipt,
+  ): Promise<RowAnswer> {
+    const kept = receipt && this.#keptRow(key, projection);
+    if (kept !== undefined) {
+      receipt?.keptRow();
+      return { json: kept, tier: 'memory', snapshot };
+    }
+    return this.#read(snapshot, signal, receipt, async (read) => {
       const place = await read.first(snapshot, key, projection.columns);
       if (place === null) return { json: null, tier: read.tier, snapshot };
       const json = await read.until(
         () => encodeRow(place, projection, read.pins),
         () => missingPages(place, projection.columns, read.pins),
       );
+      read.explain(place, projection.columns);
       return { json, tier: read.tier, snapshot };
     });
   }
@@ -139,14 +153,17 @@ export class LookupEngine {
     column: TableColumn,
     writer: ValueWriter | NestedWriter,
     signal: AbortSignal,
+    receipt?: Receipt,
   ): Promise<ValueAnswer> {
-    return this.#read(snapshot, signal, async (read) => {
+    return this.#read(snapshot, signal, receipt, async (read) => {
       const place = await read.first(snapshot, key, [column]);
       if (place === null) return { kind: 'absent', tier: read.tier, snapshot };
-      return read.until(
+      const answer = await read.until(
         () => encodeValue(place, column, writer, read.pins, read.tier, snapshot),
         () => missingPages(place, [column], read.pins),
       );
+      read.explain(place, [column]);
+      return answer;
     });
   }
 
@@ -160,11 +177,16 @@ export class LookupEngine {
     projection: Projection,
     options: LookupOptions,
     signal: AbortSignal,
+    receipt?: Receipt,
   ): LookupAnswer | Promise<LookupAnswer> {
-    const items = keys.map((key) => this.#itemNow(snapshot, key, projection, options));
+    const items = keys.map((key) => {
+      // What is to be explained takes the way on which it is counted, unless the key itself is none.
+      const isLater = receipt !== undefined && !(key instanceof ServiceError);
+      return isLater ? undefined : this.#itemNow(snapshot, key, projection, options);
+    });
     const open = items.flatMap((item, at) => (item === undefined ? [at] : []));
     if (open.length === 0) return { items: items as LookupItem[], tier: 'memory', snapshot };
-    return this.#lookupCold(snapshot, keys, items, open, projection, options, signal);
+    return this.#lookupCold(snapshot, keys, items, open, projection, options, signal, receipt);
   }
 
   #itemNow(
@@ -194,6 +216,7 @@ export class LookupEngine {
     projection: Projection,
     options: LookupOptions,
     signal: AbortSignal,
+    receipt: Receipt | undefined,
   ): Promise<LookupAnswer> {
     const queue = open.values();
     let changed: ServiceError | undefined;
@@ -203,7 +226,7 @@ export class LookupEngine {
         const key = keys[at];
         if (key === undefined || key instanceof ServiceError) continue;
         try {
-          const cold = await this.#itemCold(snapshot, key, projection, options, signal);
+          const cold = await this.#itemCold(snapshot, key, projection, options, signal, receipt);
           items[at] = cold.item;
           tier = slowerTier(tier, cold.tier);
         } catch (thrown) {
@@ -226,19 +249,32 @@ export class LookupEngine {
     projection: Projection,
     options: LookupOptions,
     signal: AbortSignal,
+    receipt: Receipt | undefined,
   ): Promise<ColdItem> {
     if (options.matches === 'first') {
-      return this.row(snapshot, key, projection, signal).then(({ json, tier }) => ({ item: itemOfRow(json), tier }));
+      const row = this.row(snapshot, key, projection, signal, receipt);
+      return row.then(({ json, tier }) => ({ item: itemOfRow(json), tier }));
     }
-    return this.#read(snapshot, signal, async (read) => {
+    return this.#read(snapshot, signal, receipt, async (read) => {
       const rows = await read.all(snapshot, key, projection, options.limit);
       return { item: itemOfAll(rows, options), tier: read.tier };
     });
   }
 
+  #keptRow(key: Key, projection: Projection): string | undefined {
+    const keyBytes = this.#rowKeys.bytesOf(key);
+    return keyBytes && this.#rows.get(projection.space, keyBytes);
+  }
+
   /** One lookup that may wait, when its turn has come. */
-  #read<T>(snapshot: Snapshot, signal: AbortSignal, work: (read: ColdRead) => Promise<T>): Promise<T> {
-    const trace = new LookupTrace();
+  #read<T>(
+    snapshot: Snapshot,
+    signal: AbortSignal,
+    receipt: Receipt | undefined,
+    work: (read: ColdRead) => Promise<T>,
+  ): Promise<T> {
+    const trace = new LookupTrace(receipt?.search);
+    receipt?.add(trace);
     const queuedMs = performance.now();
     return this.#cold.run(
       async () => {

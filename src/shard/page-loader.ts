@@ -13,7 +13,7 @@ import type { ChunkBlocks, LoadedPage, Need, Pins, TableFile } from '../table/in
 import { readBloomFilter, readLayout, snapshotChanging } from '../table/index.ts';
 import type { DecodePool } from './decode-pool.ts';
 import type { LookupTrace } from './lookup-trace.ts';
-import { meetStored, pin } from './stored-needs.ts';
+import { meetStored, pagesIn, pin } from './stored-needs.ts';
 
 export interface PageLoaderOptions {
   /** Target size of a decoded block. */
@@ -71,7 +71,10 @@ export class PageLoader {
     trace?: LookupTrace,
   ): Promise<readonly FailedNeed[]> {
     const left = await meetStored(needs, pins);
-    if (trace !== undefined) trace.fromDisk += needs.length - left.length;
+    if (trace !== undefined) {
+      trace.pagesFromDisk += pagesIn(needs) - pagesIn(left);
+      trace.pagesFromOrigin += pagesIn(left);
+    }
     const outcomes = await Promise.all(left.map((need) => this.#meet(need, pins, signal, trace)));
     return outcomes.filter((outcome) => outcome !== undefined);
   }

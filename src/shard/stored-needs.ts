@@ -60,6 +60,10 @@ function meetOne(need: Need, pins: Pins): boolean | Promise<boolean> {
   return chunk.bloomFilter !== undefined || taken(stored.bloomFilter(chunk), (it) => chunk.learnBloomFilter(it));
 }
 
+export function pagesIn(needs: readonly Need[]): number {
+  return needs.reduce((pages, { kind }) => pages + (kind === 'page' ? 1 : 0), 0);
+}
+
 export function pin(pins: Pins, { chunk, page }: Need & { readonly kind: 'page' }, loaded: LoadedPage): void {
   let pages = pins.get(chunk);
   if (pages === undefined) {

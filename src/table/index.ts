@@ -36,6 +36,7 @@ export { type BlockWriter, Projection } from './projection.ts';
 export { REFRESH_MS_DEFAULT, RefreshLog } from './refresh-log.ts';
 export { keepFresh, type RefreshEvents } from './refresher.ts';
 export { readableLeaf, type TableColumn, type TableSchema, typeName } from './schema.ts';
+export { SearchTrace } from './search-trace.ts';
 export { type HeldTable, type SettlingPartition, snapshotChanging } from './settling.ts';
 export { Snapshot } from './snapshot.ts';
 export type { SnapshotChange } from './snapshot-change.ts';

@@ -19,6 +19,7 @@ import type { ChunkBlocks, Pins } from './chunk-blocks.ts';
 import { type FileMapping, keyInFile } from './file-mapping.ts';
 import type { CandidateFiles } from './key-files.ts';
 import type { IndexedRows } from './key-index.ts';
+import type { SearchTrace } from './search-trace.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { SnapshotFile, SnapshotReadableFile } from './snapshot-file.ts';
 import type { TableFile } from './table-file.ts';
@@ -89,8 +90,9 @@ export class KeySearch {
   #pageAsked: number | undefined = undefined;
   #blocksLeft = 0;
   readonly #failed = new Map<ChunkBlocks, Map<number, ServiceError>>();
+  readonly #trace: SearchTrace | undefined;
 
-  constructor(snapshot: Snapshot, key: Key, pins: Pins | undefined) {
+  constructor(snapshot: Snapshot, key: Key, pins: Pins | undefined, trace?: SearchTrace) {
     this.snapshot = snapshot;
     this.key = key;
     this.#keyInFile = key;
@@ -98,7 +100,9 @@ export class KeySearch {
     this.#indexed = snapshot.keyIndex?.find(key);
     const admitted = snapshot.keyFiles.candidates(key);
     this.#candidates = this.#indexed?.over(admitted) ?? admitted;
-    this.#file = this.#candidates.next(0);
+    this.#trace = trace;
+    if (trace !== undefined) trace.files += snapshot.files.length;
+    this.#file = this.#nextFile(0);
   }
 
   /** Goes on to the next match, or to what is missing, or to the end. */
@@ -108,12 +112,22 @@ export class KeySearch {
     for (let file = files[this.#file]; file !== undefined; file = files[this.#file]) {
       const step = this.#searchFile(file);
       if (step !== 'exhausted') return step;
-      this.#file = this.#candidates.next(this.#file + 1);
+      this.#file = this.#nextFile(this.#file + 1);
       this.#rowGroup = 0;
       this.#place = 0;
       this.#placeFailed = -1;
     }
     return 'exhausted';
+  }
+
+  #nextFile(from: number): number {
+    const next = this.#candidates.next(from);
+    if (this.#trace !== undefined) {
+      const files = this.snapshot.files.length;
+      this.#trace.passedFiles(from, Math.min(next, files), this.#indexed !== undefined);
+      if (next < files) this.#trace.filesSearched += 1;
+    }
+    return next;
   }
 
   #searchFile(file: SnapshotFile): SearchStep {
@@ -169,6 +183,7 @@ export class KeySearch {
         if (this.#lacksLayouts(file.file, positions)) return 'needs';
         this.#row = inFile - index.rowGroupFirstRow(this.#rowGroup);
         this.#ranges = [this.#row, this.#row + 1];
+        if (this.#trace !== undefined) this.#trace.rowsByIndex += 1;
       }
       const step = this.#leapfrog(file, positions, this.#ranges[1] ?? 0);
       if (step !== 'exhausted') return step;
@@ -201,6 +216,7 @@ export class KeySearch {
       const ranges = this.#plan(file.file, positions);
       if (ranges === undefined) return 'needs';
       this.#ranges = ranges;
+      this.#trace?.planned(this.#keyChunks(file.file, positions), ranges);
     }
     for (; this.#range < this.#ranges.length; this.#range += 2) {
       const start = this.#ranges[this.#range] ?? 0;
@@ -220,8 +236,11 @@ export class KeySearch {
       let candidate = this.#rowGroup;
       for (const [i, position] of positions.entries()) {
         const value = this.#keyInFile[i];
-        if (candidate < 0) return false;
+        if (candidate < 0) break;
         if (value !== undefined) candidate = index.nextRowGroup(position, value, candidate);
+      }
+      if (this.#trace !== undefined) {
+        this.#trace.rowGroupsByBounds += (candidate < 0 ? index.rowGroups : candidate) - this.#rowGroup;
       }
       if (candidate < 0) return false;
       if (candidate === this.#rowGroup) return true;
@@ -263,7 +282,10 @@ export class KeySearch {
       if (filter === 'none' || value === undefined) continue;
       if (filter === undefined) {
         if (savesReading(chunk, ranges)) wanted.push({ kind: 'bloomFilter', file, chunk });
-      } else if (!filter.mightContain(value)) return [];
+      } else if (!filter.mightContain(value)) {
+        if (this.#trace !== undefined) this.#trace.rowGroupsByBloom += 1;
+        return [];
+      }
     }
     if (wanted.length === 0) return ranges;
     this.needs = wanted;
@@ -289,6 +311,7 @@ export class KeySearch {
         agreed = 0;
         continue;
       }
+      this.#trace?.read(at, chunk, this.#row, this.pins);
       const blockEnd = Math.min(end, at.firstRow + at.block.rows);
       const hit = findRow(at.block, leaf, value, this.#row - at.firstRow, blockEnd - at.firstRow);
       if (hit < 0) {

@@ -104,9 +104,6 @@ test('request headers of ours: strict, and never ignored', async (context) => {
     await expectProblem(row, 400, 'bad_header', { headers: { 'pointlake-timeout-ms': value } });
   }
   assert.equal((await fetch(row, { headers: { 'pointlake-timeout-ms': '5000' } })).status, 200);
-  const name = 'pointlake-explain';
-  const problem = await expectProblem(row, 501, 'not_in_this_version', { headers: { [name]: '1' } });
-  assert.equal(problem.header, name);
 });
 
 test('other methods get 405 and the ones allowed', async (context) => {

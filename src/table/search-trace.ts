@@ -1,0 +1,58 @@
+/** What a search passed over, by which means, and what it looked at; counted only where somebody wants to know. */
+
+import type { BlockAt, ChunkBlocks, Pins } from './chunk-blocks.ts';
+
+export class SearchTrace {
+  /** Files of the snapshot. */
+  files = 0;
+  filesSearched = 0;
+  /** Files that partition folders or the bounds of all their row groups ruled out. */
+  filesByBounds = 0;
+  /** Files that a key index ruled out. */
+  filesByIndex = 0;
+  /** Row groups whose pages were considered. */
+  rowGroupsSearched = 0;
+  rowGroupsByBounds = 0;
+  rowGroupsByBloom = 0;
+  /** Rows that a key index named, each verified. */
+  rowsByIndex = 0;
+  /** Pages of key columns in the row groups that were searched; those that may hold the key by their bounds. */
+  keyPages = 0;
+  keyPagesLeft = 0;
+  /** Blocks that were read where they lay in memory, by their first row. */
+  readonly #inMemory = new Map<ChunkBlocks, Set<number>>();
+
+  /** How many different ones. */
+  get memoryBlocks(): number {
+    return this.#inMemory.values().reduce((count, blocks) => count + blocks.size, 0);
+  }
+
+  /** Files in [from, to) were passed over. */
+  passedFiles(from: number, to: number, hasIndex: boolean): void {
+    if (hasIndex) this.filesByIndex += to - from;
+    else this.filesByBounds += to - from;
+  }
+
+  /** The row ranges of a row group that its key columns' page bounds leave open. */
+  planned(chunks: readonly ChunkBlocks[], ranges: readonly number[]): void {
+    this.rowGroupsSearched += 1;
+    for (const { layout } of chunks) {
+      if (layout === undefined) continue;
+      this.keyPages += layout.locations.pages;
+      let last = -1;
+      for (let range = 0; range < ranges.length; range += 2) {
+        const first = Math.max(last + 1, layout.locations.pageOf(ranges[range] ?? 0));
+        last = layout.locations.pageOf((ranges[range + 1] ?? 1) - 1);
+        this.keyPagesLeft += last - first + 1;
+      }
+    }
+  }
+
+  /** A block was read; one of a page that was waited for is counted where it was loaded. */
+  read(at: BlockAt, chunk: ChunkBlocks, row: number, pins: Pins | undefined): void {
+    const page = chunk.layout?.locations.pageOf(row) ?? -1;
+    if (pins?.get(chunk)?.has(page) === true) return;
+    const blocks = this.#inMemory.get(chunk) ?? new Set();
+    this.#inMemory.set(chunk, blocks.add(at.firstRow));
+  }
+}
