@@ -170,6 +170,11 @@ export class MemoryTier {
     this.#forgetOwner(state);
   }
 
+  /** Larger blocks stay in the memory they came in. */
+  get slabBlockBytesMax(): number {
+    return Math.min(SLAB_BLOCK_BYTES_MAX, this.#slabs.slabBytes / 8);
+  }
+
   /** Whether one block or dictionary of so many bytes can be held at all. */
   canHold(bytes: number): boolean {
     return bytes <= this.#limitBytes * LARGEST_SHARE;
@@ -212,7 +217,12 @@ export class MemoryTier {
     return this.#slabs.viewsOf(location);
   }
 
-  /** The same, and counts a read; undefined where the owner holds the block itself. */
+  /** A word of the headers, so that they are at hand when the block is read. */
+  loadAhead(location: number): number {
+    return this.#slabs.viewsOf(location).int32s[this.#slabs.offsetOf(location) >>> 2]!;
+  }
+
+  /** The views of its slab, and counts a read; undefined where the owner holds the block itself. */
   read(location: number): BufferViews | undefined {
     const views = this.#slabs.viewsOf(location);
     const at = (this.#slabs.offsetOf(location) >>> 2) + STATE;
@@ -272,7 +282,7 @@ export class MemoryTier {
   #take({ state, slot, tag, block }: Admission): number {
     if (state.isReleased || state.owner.locationOf(slot) !== 0) return 0;
     const { views, byteOffset, byteLength } = block;
-    const isOutside = byteLength > Math.min(SLAB_BLOCK_BYTES_MAX, this.#slabs.slabBytes / 8);
+    const isOutside = byteLength > this.slabBlockBytesMax;
     const outside = isOutside ? views.buffer.byteLength : 0;
     const bytes = entryBytes(isOutside ? 0 : byteLength);
     const isKnown = this.#ghosts.recall(ghostHash(state.id, slot), this.#limitBytes);

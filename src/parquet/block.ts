@@ -110,6 +110,10 @@ export class Block {
     return KINDS[this.#kindCode]!;
   }
 
+  get isOfCodes(): boolean {
+    return this.#kindCode === CODES;
+  }
+
   get hasNulls(): boolean {
     return this.#validityAt !== 0;
   }
@@ -253,13 +257,11 @@ export class Block {
     return new Float64Array(this.buffer, this.#valuesAt, this.#fixedBytes(8) / 8);
   }
 
-  /**
-   * Loads what leads to the row's value and gives a byte of it back: done for all columns of a row before the first of
-   * them is formatted, it makes their cache misses overlap.
-   */
-  touch(row: number): number {
-    if (this.#kindCode === CODES) return this.views.bytes[this.#valuesAt + row * this.width]!;
-    return this.views.bytes[this.#fixedWidth === NO_WIDTH ? this.#valueStart(row) : this.#valuesAt + row * this.width]!;
+  /** A byte of the row's value, whatever it is, so that it is at hand when the value is read; not for nested leaves. */
+  loadAhead(row: number): number {
+    const { bytes } = this.views;
+    if (this.#fixedWidth === NO_WIDTH && this.#kindCode !== CODES) return bytes[this.#valueStart(row)]!;
+    return bytes[this.#valuesAt + row * this.width]!;
   }
 
   /** Where the bytes of a BYTES block begin. */

@@ -8,6 +8,7 @@
 import {
   type BlockAt,
   type BlockWriter,
+  blocksOfRow,
   CastValues,
   castFaultIn,
   folderValue,
@@ -58,23 +59,25 @@ export function encodeRow(place: RowPlace, projection: Projection, pins: Pins | 
 
 function writeRow(
   place: RowPlace,
-  { fragments, columns, nested, closing, writers: ofFolders }: Projection,
+  { fragments, columns, ordinals, nested, closing, writers: ofFolders }: Projection,
   writers: readonly BlockWriter[],
   pins: Pins | undefined,
 ): string | undefined {
+  const found = blocksOfRow(place.file, place.rowGroup, place.row, ordinals, pins);
+  if (found === undefined) return undefined;
+  const { blocks, rows } = found;
   let json = '';
-  for (let i = 0; i < columns.length; i++) {
-    const position = place.file.leafPositions[columns[i]?.ordinal ?? -1] ?? -1;
-    if (position < 0) {
+  for (let i = 0; i < blocks.length; i++) {
+    const block = blocks[i];
+    if (block === undefined) {
+      const position = place.file.leafPositions[ordinals[i] ?? -1] ?? -1;
       const text =
         position === NESTED ? nestedText(place, nested[i], pins) : folderText(place, columns[i], ofFolders[i]);
       if (text === undefined) return undefined;
       json += fragments[i] + text;
       continue;
     }
-    const at = place.file.file.chunk(place.rowGroup, position).at(place.row, pins);
-    if (at === undefined) return undefined;
-    json += fragments[i] + (writers[i] as (typeof writers)[number])(at.block, place.row - at.firstRow);
+    json += fragments[i] + (writers[i] as (typeof writers)[number])(block, rows[i] as number);
   }
   return json + closing;
 }

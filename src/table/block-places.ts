@@ -50,6 +50,32 @@ export class BlockPlaces {
     return at >= 0 ? pages + page : 1 - at + (rowInPage >>> words[-at]!);
   }
 
+  /**
+   * Where a row's blocks are, for the first `count` columns: a location, 0 where the block is not resident, -1 where the pages of a
+   * column are of unequal rows. `rows` are counted from the first of the block. False where one is 0.
+   */
+  locate(row: number, columns: Int32Array, count: number, locations: Int32Array, rows: Int32Array): boolean {
+    const words = this.#words;
+    let isComplete = true;
+    for (let i = 0; i < count; i++) {
+      const column = columns[i]!;
+      locations[i] = -1;
+      if (column < 0) continue;
+      const stride = words[WORDS_A_COLUMN * column]!;
+      const pages = words[WORDS_A_COLUMN * column + 1]!;
+      if (pages === 0) isComplete = false;
+      if (stride === 0) continue;
+      const page = Math.trunc(row / stride);
+      const rowInPage = row - page * stride;
+      const at = words[pages + page]!;
+      rows[i] = at >= 0 ? rowInPage : rowInPage & (2 ** words[-at]! - 1);
+      const location = at >= 0 ? at : words[1 - at + (rowInPage >>> words[-at]!)]!;
+      locations[i] = location;
+      if (location === 0) isComplete = false;
+    }
+    return isComplete;
+  }
+
   /** Rows of the page's blocks are 2^shift; 31 where the page is one block. */
   shiftOf(column: number, page: number): number {
     const at = this.#words[this.#words[WORDS_A_COLUMN * column + 1]! + page]!;

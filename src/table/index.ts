@@ -35,6 +35,7 @@ export type { Prepare } from './preparing.ts';
 export { type BlockWriter, Projection } from './projection.ts';
 export { REFRESH_MS_DEFAULT, RefreshLog } from './refresh-log.ts';
 export { keepFresh, type RefreshEvents } from './refresher.ts';
+export { blocksOfRow } from './row-blocks.ts';
 export { readableLeaf, type TableColumn, type TableSchema, typeName } from './schema.ts';
 export { SearchTrace } from './search-trace.ts';
 export { type HeldTable, type SettlingPartition, snapshotChanging } from './settling.ts';

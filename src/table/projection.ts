@@ -21,6 +21,8 @@ let projectionsMade = 0;
 
 export class Projection {
   readonly columns: readonly TableColumn[];
+  /** Of the columns, by which a file's leaf positions are found. */
+  readonly ordinals: Int32Array;
   readonly json: JsonOptions;
   /** The text before each value; `closing` ends the row. */
   readonly fragments: readonly string[];
@@ -37,6 +39,7 @@ export class Projection {
 
   constructor(columns: readonly TableColumn[], json: JsonOptions) {
     this.columns = columns;
+    this.ordinals = Int32Array.from(columns, (column) => column.ordinal);
     projectionsMade += 1;
     this.space = projectionsMade;
     this.json = json;

@@ -16,7 +16,7 @@ export class TableFile implements ChunkOwner {
   /** The last listing lacked this version: what is cached of it is all that there is. */
   isGone = false;
   readonly #keyColumns: ReadonlySet<string>;
-  readonly #tier: MemoryTier;
+  readonly tier: MemoryTier;
   #metadataBytes = 0;
   #released = false;
   /** By row group, then column; made on first use. */
@@ -37,7 +37,7 @@ export class TableFile implements ChunkOwner {
     this.object = object;
     this.index = index;
     this.#keyColumns = new Set(keyColumns);
-    this.#tier = tier;
+    this.tier = tier;
     this.#chunks = new Array(index.rowGroups * index.schema.leaves.length);
     if (!tier.budget.fits('metadata', index.byteSize)) throw metadataTooLarge(tier.budget, index.byteSize);
     this.addMetadata(index.byteSize);
@@ -55,15 +55,15 @@ export class TableFile implements ChunkOwner {
   addMetadata(bytes: number): void {
     if (this.#released) return;
     this.#metadataBytes += bytes;
-    this.#tier.budget.charge('metadata', bytes);
-    this.#tier.trim();
+    this.tier.budget.charge('metadata', bytes);
+    this.tier.trim();
   }
 
   /** Called once no snapshot to come has this file; requests that still read it are few and short. */
   release(): void {
     if (this.#released) return;
     this.#released = true;
-    this.#tier.budget.release('metadata', this.#metadataBytes);
+    this.tier.budget.release('metadata', this.#metadataBytes);
     for (const chunk of this.#chunks) chunk?.release();
   }
 
@@ -99,7 +99,7 @@ export class TableFile implements ChunkOwner {
     const at = rowGroup * this.index.schema.leaves.length + column;
     let chunk = this.#chunks[at];
     if (chunk === undefined) {
-      chunk = new ChunkBlocks(this.index.chunk(rowGroup, column), rowGroup, this, this.#tier);
+      chunk = new ChunkBlocks(this.index.chunk(rowGroup, column), rowGroup, this, this.tier);
       this.#chunks[at] = chunk;
     }
     return chunk;
