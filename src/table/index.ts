@@ -30,7 +30,7 @@ export type { NestedAssembly } from './nested-json.ts';
 export { NestedWriter } from './nested-writer.ts';
 export { readBloomFilter, readLayout } from './open-file.ts';
 export { folderValue } from './partition.ts';
-export { PRELOAD_RATE_BYTES, type PreloadRequest, parsePreload } from './preload-request.ts';
+export { type PreloadRequest, parsePreload } from './preload-request.ts';
 export type { Prepare } from './preparing.ts';
 export { type BlockWriter, Projection } from './projection.ts';
 export { REFRESH_MS_DEFAULT, RefreshLog } from './refresh-log.ts';

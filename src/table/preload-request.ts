@@ -29,7 +29,7 @@ export interface PreloadRequest {
   readonly force: boolean;
 }
 
-export const PRELOAD_RATE_BYTES: number = 200 * 2 ** 20;
+const PRELOAD_RATE_BYTES = 200 * 2 ** 20;
 
 const COLUMNS_MAX = 10_000;
 const RATE_BYTES_MIN = 1024;
