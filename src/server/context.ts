@@ -49,10 +49,12 @@ export const SERVER_DEFAULTS: ServerOptions = {
   graceMs: 8_000,
 };
 
+export type MemoryClass = 'metadata' | 'keys' | 'blocks' | 'rows' | 'inFlight';
+
 /** What the node's memory holds; the memory tier of the cache room has this shape. */
 export interface MemoryState {
   readonly stats: { readonly entries: number; readonly admitted: number; readonly evicted: number };
-  readonly budget: { readonly totalBytes: number; usedBytes(kind: 'metadata' | 'blocks'): number };
+  readonly budget: { readonly totalBytes: number; usedBytes(kind: MemoryClass): number };
 }
 
 /** The encoded rows that are kept. */

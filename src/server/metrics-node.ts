@@ -2,10 +2,18 @@
 
 import { performance } from 'node:perf_hooks';
 import { STAGES } from '../shard/index.ts';
-import type { DecodeState, DiskState, ServerContext, StoresState } from './context.ts';
+import type { DecodeState, DiskState, MemoryClass, ServerContext, StoresState } from './context.ts';
 import { labels, type MetricFamily } from './metrics-text.ts';
 
 type Type = MetricFamily['type'];
+
+const MEMORY_CLASSES: readonly (readonly [string, MemoryClass])[] = [
+  ['metadata', 'metadata'],
+  ['keys', 'keys'],
+  ['blocks', 'blocks'],
+  ['rows', 'rows'],
+  ['in_flight', 'inFlight'],
+];
 
 export function nodeFamilies(context: ServerContext): readonly MetricFamily[] {
   return [
@@ -45,8 +53,7 @@ function memoryFamilies({ tier, rows, loader }: ServerContext): readonly MetricF
       type: 'gauge',
       help: 'Memory charged to the budget, by class.',
       collect: (samples) => {
-        samples.add('class="metadata"', tier.budget.usedBytes('metadata'));
-        samples.add('class="blocks"', tier.budget.usedBytes('blocks'));
+        for (const [name, kind] of MEMORY_CLASSES) samples.add(labels({ class: name }), tier.budget.usedBytes(kind));
       },
     },
     one('pointlake_memory_budget_bytes', 'gauge', 'What all classes together may take.', () => tier.budget.totalBytes),

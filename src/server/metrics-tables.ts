@@ -48,6 +48,22 @@ export function tableFamilies(catalog: Catalog, clock: Clock): readonly MetricFa
     ofSnapshot('pointlake_snapshot_files', 'Files of the snapshot.', ({ files }) => files.length),
     ofSnapshot('pointlake_snapshot_unreadable_files', 'Files of the snapshot that cannot be read.', unreadable),
     ofSnapshot('pointlake_snapshot_rows', 'Rows of the files that can be read.', ({ rows }) => rows),
+    family('pointlake_refreshes_total', 'counter', 'Refreshes that ended, by outcome.', (samples, labelText, table) => {
+      samples.add(`${labelText},outcome="ok"`, table.refreshes.succeeded);
+      samples.add(`${labelText},outcome="failed"`, table.refreshes.failed);
+    }),
+    family(
+      'pointlake_table_held',
+      'gauge',
+      '1 while so many rows are gone that the last snapshot is kept.',
+      (samples, labelText, table) => samples.add(labelText, table.held === undefined ? 0 : 1),
+    ),
+    family(
+      'pointlake_table_settling_partitions',
+      'gauge',
+      'Partitions that keep their old files for now.',
+      (samples, labelText, table) => samples.add(labelText, table.settling.length),
+    ),
     counter('pointlake_storage_reads_total', 'Reads begun, files included, neighbouring ranges joined.', (table) => {
       return table.source.account.totals().reads;
     }),

@@ -75,6 +75,11 @@ test('a table without a snapshot is a zero and no fault', async (context) => {
   assert.deepEqual([of('snapshot_rows', 'users'), of('snapshot_files', 'users')], [7, 1]);
   assert.deepEqual([of('snapshot_files', 'halfBroken'), of('snapshot_unreadable_files', 'halfBroken')], [2, 1]);
   assert.equal(of('snapshot_stale', 'users'), 0);
+  const refreshes = (table: string, outcome: string) =>
+    sampleValue(metrics, 'pointlake_refreshes_total', { table, outcome });
+  assert.deepEqual([refreshes('users', 'ok'), refreshes('users', 'failed')], [1, 0]);
+  assert.deepEqual([refreshes('nothing', 'ok'), refreshes('nothing', 'failed')], [0, 1]);
+  assert.deepEqual([of('table_held', 'users'), of('table_settling_partitions', 'users')], [0, 0]);
 });
 
 test('reads of storage are those that were made, and the stages are those of lookups that waited', async (context) => {
