@@ -6,7 +6,15 @@
 
 import { Budget, DiskCache, MemoryTier, RowCache } from './cache/index.ts';
 import { type Clock, systemClock } from './core/index.ts';
-import { DecodePool, LookupEngine, PageLoader, Preloader, warmReplaced } from './shard/index.ts';
+import {
+  DecodePool,
+  KeyIndexer,
+  LookupEngine,
+  PageLoader,
+  Preloader,
+  TableIndexing,
+  warmReplaced,
+} from './shard/index.ts';
 import {
   type CoalesceOptions,
   type HedgePolicy,
@@ -18,7 +26,7 @@ import {
   Stores,
   tableStores,
 } from './storage/index.ts';
-import { Catalog, Table, type TableDefinition, TableSource } from './table/index.ts';
+import { Catalog, StoredRuns, Table, type TableDefinition, TableSource } from './table/index.ts';
 
 /** Of the memory given to the node, what pages may take while they are fetched and decoded. */
 const IN_FLIGHT_SHARE = 1 / 8;
@@ -69,6 +77,8 @@ export interface PointlakeNode {
   readonly makeTable: (definition: TableDefinition) => Table;
   /** Closes a table that is in the catalog no more. */
   readonly forgetTable: (table: Table) => void;
+  /** The key index of a table of this node. */
+  readonly indexing: (table: Table) => TableIndexing | undefined;
   close(): Promise<void>;
 }
 
@@ -92,24 +102,35 @@ export function createNode(options: NodeOptions): PointlakeNode {
     inFlightBytesMax: inFlightBytes,
     verifyCrc: options.verifyCrc ?? true,
   });
+  const indexer = new KeyIndexer(pool, { verifyCrc: options.verifyCrc ?? true });
+  const indexings = new Map<Table, TableIndexing>();
   const makeTable = (definition: TableDefinition) => {
     const account = new StorageAccount(options.prices);
     const ownStores = tableStores(provider, { account, held, coalesce: options.coalesce });
-    const table = new Table(
-      definition,
-      new TableSource(definition.source, ownStores, account, definition),
+    const source = new TableSource(definition.source, ownStores, account, definition);
+    const place = [endpointOf(options.s3), source.place, definition.name, ...definition.key];
+    const indexing = new TableIndexing(definition.name, {
+      mode: definition.index,
+      indexer,
       tier,
-      clock,
-      diskPlace,
-      { prepare: (next, before, signal) => warmReplaced(loader, next, before, signal), log: options.log },
-    );
+      stored: disk && new StoredRuns(disk.indexes, place),
+      log: options.log ?? (() => undefined),
+    });
+    const table = new Table(definition, source, tier, clock, diskPlace, {
+      prepare: (next, before, signal) => warmReplaced(loader, next, before, signal),
+      publish: (snapshot) => indexing.attach(snapshot),
+      log: options.log,
+    });
     tables.push(table);
+    indexings.set(table, indexing);
     return table;
   };
   const forgetTable = (table: Table) => {
     table.close();
     const at = tables.indexOf(table);
     if (at >= 0) tables.splice(at, 1);
+    void indexings.get(table)?.close();
+    indexings.delete(table);
   };
   const engine = new LookupEngine(loader, rows);
   const blockBytes = options.cacheMemoryBytes - inFlightBytes - heldBytes - rows.stats.capacityBytes;
@@ -134,13 +155,19 @@ export function createNode(options: NodeOptions): PointlakeNode {
     preloader,
     makeTable,
     forgetTable,
+    indexing: (table) => indexings.get(table),
     disk,
     async sweepDisk() {
       await settled();
-      await disk?.sweep(new Set(tables.flatMap((table) => table.disk?.named() ?? [])));
+      const named = tables.flatMap((table) => [
+        ...(table.disk?.named() ?? []),
+        ...(indexings.get(table)?.named() ?? []),
+      ]);
+      await disk?.sweep(new Set(named));
     },
     async close() {
       preloader.close();
+      await Promise.all([...indexings.values()].map((indexing) => indexing.close()));
       await pool.close();
       await settled();
       await disk?.close();

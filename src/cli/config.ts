@@ -51,7 +51,7 @@ const LATER: Readonly<Record<string, readonly string[]>> = {
   '': ['cluster'],
   server: ['auth', 'tls'],
   limits: ['gets', 'bytes'],
-  'tables.*': ['latest_by', 'keys', 'quota', 'projections', 'default_columns', 'index'],
+  'tables.*': ['latest_by', 'keys', 'quota', 'projections', 'default_columns'],
 };
 
 const STORAGE_KEYS: Readonly<Record<string, readonly string[]>> = {
@@ -111,6 +111,7 @@ const tableFields = z.strictObject({
   required: z.boolean().default(true),
   format: z.literal('parquet').optional(),
   immutable: z.boolean().default(false),
+  index: z.enum(['auto', 'none', 'hash']).default('auto'),
   preload: z.unknown().transform(preloadOf).optional(),
   refresh: duration.refine((ms) => ms >= REFRESH_MS_MIN, { error: 'expected at least 100ms' }).optional(),
   max_shrink: share.default(MAX_SHRINK_DEFAULT),
@@ -269,6 +270,7 @@ function definitionOf(name: string, table: z.infer<typeof tableSchema>): TableDe
     json: table.json,
     preload: table.preload,
     refreshMs: table.refresh,
+    index: table.index,
     maxShrink: table.max_shrink,
     settleMs: table.settle,
   };

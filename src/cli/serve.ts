@@ -66,6 +66,7 @@ async function runServe(uris: readonly string[], options: ServeOptions): Promise
       tier: node.tier,
       rows: node.rows,
       preloader: node.preloader,
+      indexing: node.indexing,
       disk: node.disk?.blocks,
       pool: node.pool,
       stores: node.stores,
@@ -121,7 +122,8 @@ async function configOf(uris: readonly string[], options: ServeOptions): Promise
     if (tables.some((table) => table.name === name)) {
       throw new UsageError(`two tables are called ${name}; name one with --table other=${uri}`);
     }
-    tables.push(asUsage(() => tableDefinition(name, uri, collectNames(key, undefined))));
+    const definition = asUsage(() => tableDefinition(name, uri, collectNames(key, undefined)));
+    tables.push({ ...definition, index: 'auto' });
   }
   return {
     ...base,

@@ -1,8 +1,8 @@
 /** What every route works with. */
 
 import type { Clock, DurationHistogram } from '../core/index.ts';
-import type { LookupEngine, PageLoader, Preloader } from '../shard/index.ts';
-import type { Catalog } from '../table/index.ts';
+import type { LookupEngine, PageLoader, Preloader, TableIndexing } from '../shard/index.ts';
+import type { Catalog, Table } from '../table/index.ts';
 import type { Encoders } from './encoders.ts';
 import type { LargeReplies } from './large-replies.ts';
 import type { RequestMetrics } from './metrics-requests.ts';
@@ -112,6 +112,7 @@ export interface ServerContext {
   readonly engine: LookupEngine;
   readonly loader: PageLoader;
   readonly preloader: Preloader;
+  readonly indexing: (table: Table) => TableIndexing | undefined;
   readonly clock: Clock;
   readonly options: ServerOptions;
   readonly encoders: Encoders;

@@ -8,8 +8,8 @@
 import type { AddressInfo } from 'node:net';
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { type Clock, ServiceError } from '../core/index.ts';
-import type { LookupEngine, PageLoader, Preloader } from '../shard/index.ts';
-import type { Catalog } from '../table/index.ts';
+import type { LookupEngine, PageLoader, Preloader, TableIndexing } from '../shard/index.ts';
+import type { Catalog, Table } from '../table/index.ts';
 import {
   type DecodeState,
   type DiskState,
@@ -45,6 +45,8 @@ export interface ServerParts {
   readonly engine: LookupEngine;
   readonly loader: PageLoader;
   readonly preloader: Preloader;
+  /** What there is of the key index of a table. */
+  readonly indexing?: (table: Table) => TableIndexing | undefined;
   readonly clock: Clock;
   readonly tier: MemoryState;
   readonly rows: RowsState;
@@ -88,6 +90,7 @@ export class PointlakeServer {
       engine: parts.engine,
       loader: parts.loader,
       preloader: parts.preloader,
+      indexing: parts.indexing ?? (() => undefined),
       clock: parts.clock,
       tier: parts.tier,
       rows: parts.rows,

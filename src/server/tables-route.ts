@@ -2,7 +2,7 @@
 
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ServiceError } from '../core/index.ts';
-import { exampleKeys } from '../shard/index.ts';
+import { exampleKeys, type IndexStatus } from '../shard/index.ts';
 import { type Key, type Snapshot, type SnapshotFile, type Table, typeName } from '../table/index.ts';
 import { checkRequestHeaders, timeoutOf } from './conditions.ts';
 import type { ServerContext } from './context.ts';
@@ -135,9 +135,27 @@ function descriptionOf(context: ServerContext, table: Table): object {
     // What its reads and listings have cost since the server started.
     storage: table.source.account.bill(),
     refresh: refreshState(table),
-    index: { kind: 'none', locates_by: ['row group bounds', 'page bounds', 'bloom filters', 'key blocks'] },
+    index: indexState(context.indexing(table)?.status),
     cache: { memory: memoryState(context), ...diskState(context) },
     preload: preloadState(context.preloader.of(table.name), table, context.clock.nowMs()),
+  };
+}
+
+function indexState(status: IndexStatus | undefined): object {
+  if (status === undefined || status.state === 'none') {
+    return { kind: 'none', ...(status === undefined ? {} : { reason: status.reason }) };
+  }
+  const { state, reason, bytes, runs, files, filesIndexed, progress, error } = status;
+  return {
+    kind: 'hash',
+    state,
+    reason,
+    bytes,
+    runs,
+    files_indexed: filesIndexed,
+    files,
+    ...(progress === undefined ? {} : { progress: { rows: progress.rows, rows_done: progress.rowsDone } }),
+    ...(error === undefined ? {} : { error: { code: error.code, detail: error.message } }),
   };
 }
 

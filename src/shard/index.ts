@@ -22,4 +22,5 @@ export { READ_AHEAD_BYTES_MAX } from './read-ahead.ts';
 export { Receipt, type ReceiptPrice } from './receipt.ts';
 export { planBytes, planRow, type RowPlan } from './row-plan.ts';
 export { type Stretch, scan } from './scan.ts';
+export { type IndexStatus, TableIndexing } from './table-indexing.ts';
 export { warmReplaced } from './warm-replaced.ts';

@@ -106,7 +106,8 @@ export class KeyIndexer {
     const byForm = new Map<string, SnapshotReadableFile[]>();
     for (const ordinal of index.view(snapshot.files).openFiles) {
       const file = snapshot.files[ordinal];
-      if (file?.kind !== 'readable' || this.#failed.has(file.file)) continue;
+      // Of a file that is gone from storage nothing more can be read.
+      if (file?.kind !== 'readable' || file.file.isGone || this.#failed.has(file.file)) continue;
       const form = formOf(file);
       if (form === undefined || form === '') continue;
       const files = byForm.get(form) ?? [];

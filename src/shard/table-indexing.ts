@@ -14,6 +14,7 @@ const BYTES_A_KEY = 9.1;
 
 export interface StoredIndex extends RunKeeper {
   load(): readonly KeyRun[];
+  named(): readonly string[];
 }
 
 export interface TableIndexingOptions {
@@ -58,6 +59,7 @@ export class TableIndexing {
 
   /** To be called with each snapshot before it serves: it gets what there is of the index, and the rest is then built. */
   attach(snapshot: Snapshot): void {
+    if (snapshot === this.#snapshot && this.#error === undefined) return;
     this.#snapshot = snapshot;
     this.#choice = chooseIndex(snapshot, this.#options.mode);
     const wanted = snapshot.rows * BYTES_A_KEY;
@@ -88,6 +90,11 @@ export class TableIndexing {
     if (!this.#choice.isWanted) return { ...base, state: 'none', reason: this.#choice.reason };
     if (this.#running !== undefined) return { ...base, state: 'building', reason: this.#choice.reason };
     return { ...base, state: this.#error === undefined ? 'ready' : 'failed', reason: this.#choice.reason };
+  }
+
+  /** Names of files on disk that are its own. */
+  named(): readonly string[] {
+    return this.#options.stored?.named() ?? [];
   }
 
   /** Resolves when nothing is being built. */

@@ -3,6 +3,7 @@
 import { ServiceError } from '../core/index.ts';
 import type { ColumnType } from './column-type.ts';
 import type { JsonOptions } from './json-format.ts';
+import type { IndexMode } from './key-index-choice.ts';
 import type { PreloadRequest } from './preload-request.ts';
 
 /** What the operator says of a column, because its files do not agree by themselves. */
@@ -50,6 +51,8 @@ export interface TableDefinition {
   /** The source never changes, so that a web server need not name its version. */
   readonly immutable: boolean;
   readonly json: JsonOptions;
+  /** Whether an index of the keys is built. */
+  readonly index: IndexMode;
   /** What is read before anyone asks for it. */
   readonly preload: PreloadRequest | undefined;
   /** Milliseconds between refreshes; undefined: as all tables. */
@@ -86,6 +89,7 @@ export function tableDefinition(name: string, source: string, key: readonly stri
     json: { int64: 'number', nonfinite: 'null' },
     preload: undefined,
     refreshMs: undefined,
+    index: 'none',
     maxShrink: MAX_SHRINK_DEFAULT,
     settleMs: SETTLE_MS_DEFAULT,
   };

@@ -40,8 +40,8 @@ export { readableLeaf, type TableColumn, type TableSchema, typeName } from './sc
 export { SearchTrace } from './search-trace.ts';
 export { type HeldTable, type SettlingPartition, snapshotChanging } from './settling.ts';
 export { Snapshot } from './snapshot.ts';
-export type { SnapshotChange } from './snapshot-change.ts';
 export type { SnapshotBrokenFile, SnapshotFile, SnapshotReadableFile } from './snapshot-file.ts';
+export type { SnapshotChange } from './snapshot-change.ts';
 export { StoredRuns } from './stored-runs.ts';
 export { type DiskPlace, type RefreshOptions, type RefreshOutcome, Table, type TableHooks } from './table.ts';
 export { type BrokenFile, TableFile } from './table-file.ts';

@@ -48,6 +48,8 @@ export interface DiskPlace {
 export interface TableHooks {
   /** Warms the next snapshot while the last one still serves. Bounded in time; a failure is only logged. */
   readonly prepare?: Prepare | undefined;
+  /** Told of each snapshot at the moment before it serves, in which nothing may be awaited. */
+  readonly publish?: ((snapshot: Snapshot) => void) | undefined;
   readonly log?: ((line: string) => void) | undefined;
 }
 
@@ -92,6 +94,7 @@ export class Table {
   /** One refresh after another, whoever asked for them. Never rejects. */
   #turn: Promise<unknown> = Promise.resolve();
   readonly #preparing: Preparing;
+  readonly #publishing: (snapshot: Snapshot) => void;
   readonly #disk: TableDisk | undefined;
   /** The last snapshot of the process before this one, until a listing was taken. */
   #stored: StoredSnapshot | undefined = undefined;
@@ -113,6 +116,7 @@ export class Table {
     this.#clock = clock;
     this.#history = new SnapshotHistory(Math.min(HISTORY_BYTES_MAX, tier.budget.totalBytes * HISTORY_SHARE));
     this.#preparing = new Preparing(definition.name, clock, hooks.prepare, hooks.log);
+    this.#publishing = hooks.publish ?? (() => undefined);
     if (disk === undefined) return;
     const place = `${disk.endpoint} ${source.place}`;
     this.#disk = new TableDisk(
@@ -237,6 +241,7 @@ export class Table {
   /** Nothing is awaited in here, so that no request sees half of it. */
   #switch(snapshot: Snapshot, verdict: Verdict, listed: readonly AnyFile[]): void {
     if (this.#isClosed) throw goneTable(this.name);
+    this.#publishing(snapshot);
     this.#snapshot = snapshot;
     this.held = verdict.kind === 'held' ? verdict.held : undefined;
     this.settling = verdict.settling;
@@ -326,6 +331,7 @@ export class Table {
       if (readable.length === 0) return;
       const snapshot = new Snapshot(this.definition, files, stored.createdAtMs);
       snapshot.confirmedAtMs = stored.confirmedAtMs;
+      this.#publishing(snapshot);
       this.#snapshot = snapshot;
       this.#history.push(snapshot);
       this.#live = this.#history.files();

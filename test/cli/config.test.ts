@@ -41,6 +41,7 @@ tables:
     plainParquet: false,
     immutable: false,
     json: { int64: 'number', nonfinite: 'null' },
+    index: 'auto',
     preload: undefined,
     refreshMs: 60_000,
     maxShrink: 0.2,

@@ -17,6 +17,7 @@ export function serve(
       tier: node.tier,
       rows: node.rows,
       preloader: node.preloader,
+      indexing: node.indexing,
       disk: node.disk?.blocks,
       pool: node.pool,
       stores: node.stores,
