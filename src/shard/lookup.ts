@@ -307,9 +307,15 @@ export async function withFreshSnapshot<T>(
     return await request(snapshot);
   } catch (thrown) {
     if (!(thrown instanceof ServiceError) || thrown.kind !== 'changed') throw thrown;
-    const fresh = await table.refresh(signal, { isUrgent: true });
-    return await request(fresh);
+    return await request(await relisted(table, signal));
   }
+}
+
+/** The snapshot of a listing that began after now: a refresh that runs already may have listed before the change. */
+async function relisted(table: Table, signal: AbortSignal): Promise<Snapshot> {
+  const { begun } = table.refreshes;
+  const joined = await table.refresh(signal, { isUrgent: true });
+  return table.refreshes.lastSucceeded > begun ? joined : table.refresh(signal, { isUrgent: true });
 }
 
 /** Where the key is; null when it is provably absent, undefined when something is not in memory. */

@@ -60,6 +60,28 @@ test('a batch restarts whole, keys that were in memory included', async (context
   assert.equal((await asker.ask('/v1/tables/t/rows/5')).text, rowText(2, 5));
 });
 
+test('a change that a refresh under way has missed is found by the next', async (context) => {
+  const { s3, node, asker } = await start(context);
+  s3.put('lake', 't/b.parquet', bytesOf(1));
+  s3.reset();
+  const opened = Promise.withResolvers<void>();
+  s3.faultOf = ({ key }) => (key === 't/b.parquet' ? { kind: 'until', done: opened.promise } : undefined);
+  const missing = node.catalog.get('t').refresh();
+  const asked = (name: string) => s3.requests.some(({ op, key }) => op === 'get' && key === name);
+  const until = async (condition: () => boolean) => {
+    while (!condition()) await new Promise((next) => setImmediate(next));
+  };
+  await until(() => asked('t/b.parquet'));
+  s3.put('lake', 't/a.parquet', bytesOf(2));
+  const asking = asker.ask('/v1/tables/t/rows/15000');
+  await until(() => asked('t/a.parquet'));
+  // A few turns for the refusal to come back and the request to join the refresh that listed before the change.
+  for (let turn = 0; turn < 100; turn++) await new Promise((next) => setImmediate(next));
+  opened.resolve();
+  await missing;
+  assert.equal((await asking).text, rowText(2, 15_000));
+});
+
 test('an object that changes at every read is 503 changed for rows, values and batches, and serves when it rests', async (context) => {
   const { s3, asker } = await start(context);
   const versions = [bytesOf(2), bytesOf(3)];

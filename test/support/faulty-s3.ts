@@ -28,6 +28,8 @@ export type Fault =
   | { readonly kind: 'hang' }
   | { readonly kind: 'hangMidBody' }
   | { readonly kind: 'delay'; readonly ms: number }
+  /** Answered when the test says so. */
+  | { readonly kind: 'until'; readonly done: Promise<void> }
   | { readonly kind: 'noETag' }
   /** Another version, given in spite of If-Match. */
   | { readonly kind: 'ignoreIfMatch' }
@@ -168,6 +170,9 @@ export class FaultyS3 {
         return true;
       case 'delay':
         await sleep(fault.ms);
+        return false;
+      case 'until':
+        await fault.done;
         return false;
       default:
         return false;
