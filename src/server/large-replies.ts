@@ -15,6 +15,8 @@ import { respond } from './respond.ts';
  * block that has memory of its own, and stays what it is for as long as someone holds it.
  */
 export const COPIED_BYTES_MAX: number = 64 * 1024;
+/** Goes out by itself, so that the client has its first bytes while the rest is still copied to the system. */
+const FIRST_SLICE_BYTES = 16 * 1024;
 /** Enough for one write to be worth its call, little enough to come back for soon. */
 const SLICE_BYTES = 256 * 1024;
 
@@ -79,7 +81,10 @@ export class LargeReplies {
   }
 
   async #stream(raw: FastifyReply['raw'], bytes: Uint8Array): Promise<void> {
-    for (let at = 0; at < bytes.length && !raw.destroyed; at += SLICE_BYTES) {
+    raw.write(bytes.subarray(0, FIRST_SLICE_BYTES));
+    // What is written in one turn leaves together.
+    await new Promise((resolve) => setImmediate(resolve));
+    for (let at = FIRST_SLICE_BYTES; at < bytes.length && !raw.destroyed; at += SLICE_BYTES) {
       const isTaken = raw.write(bytes.subarray(at, at + SLICE_BYTES));
       if (!isTaken && !(await this.#drained(raw))) return;
     }

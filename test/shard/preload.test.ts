@@ -8,6 +8,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { NodeOptions, PointlakeNode } from '../../src/main.ts';
 import type { StoreProvider } from '../../src/storage/index.ts';
 import { parsePreload, type Snapshot } from '../../src/table/index.ts';
+import { FaultyS3 } from '../support/faulty-s3.ts';
 import { IoTrace } from '../support/io-trace.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { keyOf, noDeadline, nodeOf } from '../support/one-node.ts';
@@ -302,3 +303,23 @@ test('before the switch to the next snapshot, what was hot in a replaced file is
 function newer<T extends { readonly data: readonly unknown[] }>(column: T) {
   return { ...column, data: column.data.map((_, i) => `newer ${i}`) };
 }
+
+test('of S3 it makes few large GETs, tried again where S3 fails, and tells exactly what was sent and what it costs', async (context) => {
+  const s3 = await FaultyS3.start();
+  context.after(() => s3.stop());
+  s3.put('lake', 't/a.parquet', parquetBytes(columns(), { codec: 'UNCOMPRESSED' }));
+  const settings = { endpoint: s3.endpoint, credentials: { accessKeyId: 't', secretAccessKey: 's' } };
+  const options = { s3: settings, hedge: false } as const;
+  const { node, table, snapshot } = await opened(context, options, 's3://lake/t/');
+  s3.requests.length = 0;
+  s3.failNext('get', { kind: 'status', status: 503, code: 'SlowDown' }, { kind: 'resetMidBody' });
+  const { job } = await node.preloader.begin(table, parsePreload('all'));
+  await ended(node);
+  assert.deepEqual([job.state, job.errorCount, s3.pendingFaults], ['done', 0, 0]);
+  assert.ok(job.trace.readsBegun <= 8, `${job.trace.readsBegun} reads for ${job.pagesLoaded} pages`);
+  assert.equal(job.trace.requests, s3.requests.length);
+  assert.equal(job.trace.requests, job.trace.readsBegun + 2, 'two were tried again');
+  const sent = s3.requests.length;
+  assert.ok(rowsNow(node, snapshot, ['id', 'score', 'kind', 'text'], 0, ROWS).every((row) => typeof row === 'string'));
+  assert.equal(s3.requests.length, sent);
+});
