@@ -12,7 +12,8 @@
 
 import { assert } from '../core/index.ts';
 
-export type BudgetClass = 'metadata' | 'keys' | 'blocks' | 'rows' | 'inFlight';
+/** `layouts` are a part of `metadata`: what lookups add to the footers, and what no snapshot is refused for. */
+export type BudgetClass = 'metadata' | 'layouts' | 'keys' | 'blocks' | 'rows' | 'inFlight';
 
 export interface BudgetShares {
   readonly metadata: number;
@@ -26,7 +27,7 @@ const METADATA_BYTES_MIN = 8 * 2 ** 20;
 export class Budget {
   readonly totalBytes: number;
   readonly #shares: BudgetShares;
-  readonly #used: Record<BudgetClass, number> = { metadata: 0, keys: 0, blocks: 0, rows: 0, inFlight: 0 };
+  readonly #used: Record<BudgetClass, number> = { metadata: 0, layouts: 0, keys: 0, blocks: 0, rows: 0, inFlight: 0 };
 
   constructor(totalBytes: number, shares: Partial<BudgetShares> = {}) {
     this.totalBytes = totalBytes;
@@ -43,24 +44,25 @@ export class Budget {
   }
 
   usedBytes(kind: BudgetClass): number {
-    return this.#used[kind];
+    return kind === 'metadata' ? this.#used.metadata + this.#used.layouts : this.#used[kind];
   }
 
   /** What a class may hold. */
   limitBytes(kind: BudgetClass): number {
-    if (kind === 'metadata') return Math.max(METADATA_BYTES_MIN, this.totalBytes * this.#shares.metadata);
+    if (kind === 'metadata' || kind === 'layouts')
+      return Math.max(METADATA_BYTES_MIN, this.totalBytes * this.#shares.metadata);
     if (kind === 'keys') return this.totalBytes * this.#shares.keys;
     if (kind === 'blocks') return Math.max(0, this.totalBytes - this.#usedBesideBlocks());
     return this.#used[kind];
   }
 
-  /** Whether so much more stays within the share of the class. */
+  /** Whether so much more stays within the share of the class; of metadata only the footers count. */
   fits(kind: BudgetClass, bytes: number): boolean {
     return this.#used[kind] + bytes <= this.limitBytes(kind);
   }
 
   #usedBesideBlocks(): number {
-    const { metadata, keys, rows, inFlight } = this.#used;
-    return metadata + keys + rows + inFlight;
+    const { metadata, layouts, keys, rows, inFlight } = this.#used;
+    return metadata + layouts + keys + rows + inFlight;
   }
 }

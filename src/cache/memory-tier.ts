@@ -147,6 +147,7 @@ export class MemoryTier {
       refused: this.#refused,
       classes: {
         metadata: classOf('metadata'),
+        layouts: classOf('layouts'),
         keys: classOf('keys'),
         blocks: classOf('blocks'),
         rows: classOf('rows'),

@@ -36,9 +36,11 @@ export interface ChunkLayout {
   readonly bounds: PageBounds | undefined;
 }
 
-/** The file of a chunk, which answers for the bytes of metadata that cannot be evicted. */
+/** The file of a chunk, which answers for the bytes of what it learns. */
 export interface ChunkOwner {
-  addMetadata(bytes: number): void;
+  addLayout(bytes: number): void;
+  /** Whether so much more is within the share of what is learned. */
+  fitsLayout(bytes: number): boolean;
   /** Of all chunks of the row group; undefined before `openPlaces`. */
   placesOf(rowGroup: number): BlockPlaces | undefined;
   openPlaces(rowGroup: number): BlockPlaces;
@@ -92,7 +94,7 @@ export class ChunkBlocks implements BlockOwner {
   learn(layout: ChunkLayout): void {
     if (this.#layout !== undefined) return;
     this.#layout = layout;
-    this.#file.addMetadata(layout.locations.byteSize + (layout.bounds?.byteSize ?? 0));
+    this.#file.addLayout(layout.locations.byteSize + (layout.bounds?.byteSize ?? 0));
   }
 
   get bloomFilter(): BloomFilter | 'none' | undefined {
@@ -101,8 +103,10 @@ export class ChunkBlocks implements BlockOwner {
 
   learnBloomFilter(filter: BloomFilter | 'none'): void {
     if (this.#bloomFilter !== undefined) return;
-    this.#bloomFilter = filter;
-    if (filter !== 'none') this.#file.addMetadata(filter.byteSize);
+    // A filter only ever saves reading, so where there is no room for it there is none.
+    const isKept = filter !== 'none' && this.#file.fitsLayout(filter.byteSize);
+    this.#bloomFilter = isKept ? filter : 'none';
+    if (isKept) this.#file.addLayout(filter.byteSize);
   }
 
   /**
@@ -167,7 +171,7 @@ export class ChunkBlocks implements BlockOwner {
     const before = places.byteSize;
     const { locations } = this.#layout;
     const first = places.open(this.#column, locations, page, isWhole ? WHOLE_PAGE_SHIFT : shift);
-    if (places.byteSize > before) this.#file.addMetadata(places.byteSize - before);
+    if (places.byteSize > before) this.#file.addLayout(places.byteSize - before);
     if (first === 0) return;
     for (let ordinal = 0; ordinal < blocks.length; ordinal++) {
       const block = blocks[ordinal];

@@ -17,7 +17,8 @@ export class TableFile implements ChunkOwner {
   isGone = false;
   readonly #keyColumns: ReadonlySet<string>;
   readonly tier: MemoryTier;
-  #metadataBytes = 0;
+  readonly #footerBytes: number;
+  #layoutBytes = 0;
   #released = false;
   /** By row group, then column; made on first use. */
   readonly #chunks: (ChunkBlocks | undefined)[];
@@ -39,8 +40,10 @@ export class TableFile implements ChunkOwner {
     this.#keyColumns = new Set(keyColumns);
     this.tier = tier;
     this.#chunks = new Array(index.rowGroups * index.schema.leaves.length);
-    if (!tier.budget.fits('metadata', index.byteSize)) throw metadataTooLarge(tier.budget, index.byteSize);
-    this.addMetadata(index.byteSize);
+    this.#footerBytes = index.byteSize;
+    if (!tier.budget.fits('metadata', this.#footerBytes)) throw metadataTooLarge(tier.budget, this.#footerBytes);
+    tier.budget.charge('metadata', this.#footerBytes);
+    tier.trim();
   }
 
   get isReleased(): boolean {
@@ -48,22 +51,27 @@ export class TableFile implements ChunkOwner {
   }
 
   get metadataBytes(): number {
-    return this.#metadataBytes;
+    return this.#footerBytes + this.#layoutBytes;
   }
 
   /** Charges the node's budget, and makes room for it by evicting blocks. */
-  addMetadata(bytes: number): void {
+  addLayout(bytes: number): void {
     if (this.#released) return;
-    this.#metadataBytes += bytes;
-    this.tier.budget.charge('metadata', bytes);
+    this.#layoutBytes += bytes;
+    this.tier.budget.charge('layouts', bytes);
     this.tier.trim();
+  }
+
+  fitsLayout(bytes: number): boolean {
+    return this.tier.budget.fits('layouts', bytes);
   }
 
   /** Called once no snapshot to come has this file; requests that still read it are few and short. */
   release(): void {
     if (this.#released) return;
     this.#released = true;
-    this.tier.budget.release('metadata', this.#metadataBytes);
+    this.tier.budget.release('metadata', this.#footerBytes);
+    this.tier.budget.release('layouts', this.#layoutBytes);
     for (const chunk of this.#chunks) chunk?.release();
   }
 
@@ -76,7 +84,7 @@ export class TableFile implements ChunkOwner {
     if (places === undefined) {
       places = new BlockPlaces(this.index.schema.leaves.length);
       this.#places[rowGroup] = places;
-      this.addMetadata(places.byteSize);
+      this.addLayout(places.byteSize);
     }
     return places;
   }
@@ -115,7 +123,7 @@ export interface BrokenFile {
 /** A footer cannot be evicted, so a snapshot with too many is refused rather than leave nothing for blocks. */
 function metadataTooLarge(budget: Budget, moreBytes: number): ServiceError {
   const limitBytes = budget.limitBytes('metadata');
-  const neededBytes = budget.usedBytes('metadata') + moreBytes;
+  const neededBytes = budget.usedBytes('metadata') - budget.usedBytes('layouts') + moreBytes;
   const message =
     `the footers of all tables need ${formatBytes(neededBytes)} of memory or more, and may take ${formatBytes(limitBytes)}, ` +
     'half of `cache.memory`; raise `cache.memory`, or serve fewer files or files with fewer row groups';
