@@ -15,7 +15,9 @@ import { foreignFormatError, foreignFormatOfFooter } from './foreign-format.ts';
 import { openFile, openStored } from './open-file.ts';
 import { identityOf, openFiles } from './open-files.ts';
 import { type Prepare, Preparing } from './preparing.ts';
+import { behindTheServer, goneTable, isOutOfReach } from './refresh-errors.ts';
 import { RefreshLog } from './refresh-log.ts';
+import { type AnyFile, type ServedFile, sameFiles, servedFiles, servedOf } from './served-files.ts';
 import {
   ALL_SETTLED,
   type HeldTable,
@@ -64,14 +66,6 @@ export interface RefreshOutcome {
   readonly snapshot: Snapshot;
   readonly change: SnapshotChange;
 }
-
-/** What is served before a refresh, or was by the process before this one. */
-interface ServedFile {
-  readonly object: ObjectMeta;
-  readonly rows: number | undefined;
-}
-
-type AnyFile = TableFile | BrokenFile;
 
 export class Table {
   readonly definition: TableDefinition;
@@ -224,7 +218,8 @@ export class Table {
     signal: AbortSignal,
   ): Promise<RefreshOutcome> {
     const before = this.#snapshot;
-    const verdict = force ? TAKEN : this.#judge(files, startedAtMs);
+    const isServed = before !== undefined && sameFiles(before, files);
+    const verdict = force || isServed ? TAKEN : this.#judge(files, startedAtMs);
     const isWhole = verdict.kind === 'taken' && verdict.settling.length === 0;
     const served = isWhole ? files : this.#withOldFiles(verdict, objects, files, fresh);
     const isSame = before !== undefined && !this.#lacksFiles() && sameFiles(before, served);
@@ -242,11 +237,13 @@ export class Table {
   #switch(snapshot: Snapshot, verdict: Verdict, listed: readonly AnyFile[]): void {
     if (this.#isClosed) throw goneTable(this.name);
     this.#publishing(snapshot);
+    const isSame = snapshot === this.#snapshot && listed.length === 0 && this.#aside.length === 0;
     this.#snapshot = snapshot;
     this.held = verdict.kind === 'held' ? verdict.held : undefined;
     this.settling = verdict.settling;
     this.#stored = undefined;
     this.#isRestored = false;
+    if (isSame) return;
     this.#history.push(snapshot);
     this.#aside = listed.filter((file) => 'index' in file);
     this.#releaseDropped();
@@ -393,32 +390,6 @@ export class Table {
   }
 }
 
-/** Storage that cannot be reached says nothing of the objects; storage that refuses or has nothing does. */
-function isOutOfReach({ code, kind }: ServiceError): boolean {
-  return kind === 'timeout' || code === 'unavailable' || code === 'request_timeout';
-}
-
-/** Whatever keeps a table from a snapshot is the server's side, however storage called it: a missing file is no 404. */
-function behindTheServer(error: ServiceError, source: string): ServiceError {
-  if (error.kind === 'notFound') {
-    return new ServiceError(
-      'unavailable',
-      'no_files',
-      `there is nothing at ${source}: ${error.message}`,
-      { source },
-      error,
-    );
-  }
-  const callers: readonly string[] = ['invalid', 'unauthorized', 'tooLarge', 'overloaded'];
-  if (!callers.includes(error.kind)) return error;
-  return new ServiceError('unavailable', error.code, error.message, error.context, error);
-}
-
-function goneTable(name: string): ServiceError {
-  const message = `table ${name} was taken out of the configuration or changed there; ask again`;
-  return new ServiceError('changed', 'changed', message, { table: name });
-}
-
 /** The key columns by every name that a file may have for them. */
 function keyNamesInFiles({ key, schema }: TableDefinition): readonly string[] {
   return [...key, ...schema.flatMap(({ name, from }) => (key.includes(name) ? from : []))];
@@ -427,29 +398,4 @@ function keyNamesInFiles({ key, schema }: TableDefinition): readonly string[] {
 /** What decides which objects a listing gives: a snapshot of another selection tells nothing of this one. */
 function selectionOf({ source, only, requireSuccess }: TableDefinition): string {
   return only.length === 0 ? source : `${source} ${JSON.stringify({ only, requireSuccess })}`;
-}
-
-function servedOf(snapshot: Snapshot | undefined): readonly ServedFile[] {
-  if (snapshot === undefined) return [];
-  return snapshot.files.map((file) => ({
-    object: objectOf(file),
-    rows: file.kind === 'readable' ? file.file.index.rows : undefined,
-  }));
-}
-
-/** As they are kept on disk, each with its rows. */
-function servedFiles(snapshot: Snapshot): StoredSnapshot['objects'] {
-  return servedOf(snapshot).map(({ object, rows }) => ({ ...object, rows }));
-}
-
-function sameFiles(snapshot: Snapshot, files: readonly AnyFile[]): boolean {
-  return (
-    snapshot.files.length === files.length &&
-    snapshot.files.every((file, i) => {
-      const now = files[i];
-      return file.kind === 'readable'
-        ? file.file === now
-        : now !== undefined && 'error' in now && identityOf(now.object) === identityOf(file.object);
-    })
-  );
 }
