@@ -1,7 +1,7 @@
 /** How the refreshes of one table went: for its status, and for requests that say how old their answer may be. */
 
 /** Between refreshes where the table says nothing else. */
-export const REFRESH_MS_DEFAULT: number = 5 * 60_000;
+const REFRESH_MS_DEFAULT = 5 * 60_000;
 
 export class RefreshLog {
   readonly intervalMs: number;

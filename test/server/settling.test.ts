@@ -10,6 +10,7 @@ import { type TestContext, test } from 'node:test';
 import type { NodeOptions, PointlakeNode } from '../../src/main.ts';
 import type { TableDefinition } from '../../src/table/index.ts';
 import { BrokenStorage } from '../support/broken-storage.ts';
+import { FaultyS3 } from '../support/faulty-s3.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { nodeOf } from '../support/one-node.ts';
 import { parquetBytes, scratchFolder } from '../support/scratch.ts';
@@ -319,4 +320,49 @@ test('files that come back as they were are read again', async (context) => {
   assert.equal(await lake.ask(1300), 'v1 of 1300', 'without a refresh even');
   const { settling, changed } = await lake.refresh();
   assert.deepEqual([settling, changed], [undefined, false]);
+});
+
+test('the next of the latest folders takes the place of the last at once, unless it lacks rows', async (context) => {
+  const lake = await Lake.empty(context, { only: [{ kind: 'latest', name: 'dt' }] });
+  lake.write(1, 'a', 0, ROWS, 'v1');
+  await lake.serve();
+  assert.equal(await lake.ask(5), 'v1 of 5');
+  lake.write(2, 'b', 0, ROWS, 'v2');
+  const { status, settling, rows } = await lake.refresh();
+  assert.deepEqual([status, settling, rows], ['serving', undefined, ROWS]);
+  assert.equal(await lake.ask(5), 'v2 of 5');
+  lake.write(3, 'c', 0, 10, 'v3');
+  assert.equal((await lake.refresh()).status, 'held', 'a folder that is still being written');
+  assert.equal(await lake.ask(300), 'v2 of 300', 'the last one is there and is read');
+  lake.write(3, 'd', 10, ROWS, 'v3');
+  assert.equal((await lake.refresh()).status, 'serving');
+  assert.equal(await lake.ask(300), 'v3 of 300');
+});
+
+test('a small object on S3 that is replaced is read anew after a refresh, held whole or not', async (context) => {
+  const s3 = await FaultyS3.start();
+  context.after(() => s3.stop());
+  s3.put('lake', 't/a.parquet', rowsOf(0, ROWS, 'v1'));
+  const settings = { endpoint: s3.endpoint, forcePathStyle: true, anonymous: true };
+  const clock = new ManualClock();
+  const node = nodeOf(context, [{ name: 't', source: 's3://lake/t/', key: ['id'] }], { s3: settings, clock });
+  const table = node.catalog.get('t');
+  await table.refresh();
+  const server = await serve(node, {}, clock);
+  context.after(() => server.close());
+  const ask = async (id: number) =>
+    ((await (await fetch(`${server.url}/v1/tables/t/rows/${id}`)).json()) as { text?: string }).text;
+  assert.equal(await ask(5), 'v1 of 5');
+  s3.put('lake', 't/a.parquet', rowsOf(0, ROWS, 'v2'));
+  assert.equal(await ask(399), 'v1 of 399', 'of the version that the snapshot names');
+  await table.refresh();
+  assert.equal(await ask(399), 'v2 of 399');
+  assert.equal(await ask(5), 'v2 of 5');
+  const { refresh } = (await (await fetch(`${server.url}/v1/tables/t`)).json()) as {
+    readonly refresh: Readonly<Record<string, number>>;
+  };
+  assert.equal(refresh.interval_seconds, 300);
+  assert.ok((refresh.lists ?? 0) > (refresh.lists_a_refresh ?? 0) && (refresh.lists_a_refresh ?? 0) >= 1);
+  const aDay = ((refresh.lists_a_refresh ?? 0) * 288 * 0.005) / 1000;
+  assert.ok(Math.abs((refresh.lists_usd_a_day ?? 0) - aDay) < 1e-8, JSON.stringify(refresh));
 });
