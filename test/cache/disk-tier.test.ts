@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { crc32 } from 'node:zlib';
 import { systemDiskIo } from '../../src/cache/disk-io.ts';
 import {
   type BlockIdentity,
@@ -149,21 +150,34 @@ function damage(path: string, round: number): void {
   if (round === 11) rmSync(path);
 }
 
-test('an unknown version and what is no slab are removed', async (context) => {
+test('slabs of an older or unknown version and what is no slab are removed, and the tier serves on', async (context) => {
   const folder = scratchFolder(context);
-  await withSlabs(folder, 10);
-  const name = join(folder, 'blocks', 'slab-00000');
-  const fd = openSync(name, 'r+');
-  writeSync(fd, Buffer.from([99]), 0, 1, 4);
-  closeSync(fd);
-  closeSync(openSync(join(folder, 'blocks', 'something'), 'w'));
-  mkdirSync(join(folder, 'files'), { recursive: true });
-  closeSync(openSync(join(folder, 'files', '.7'), 'w'));
-  const { cache } = open(folder);
-  assert.deepEqual([readdirSync(join(folder, 'blocks')), readdirSync(join(folder, 'files'))], [[], []]);
-  assert.equal(await countRight(cache, 10, 9000), 0);
-  await cache.close();
+  for (const version of [1, 99]) {
+    await withSlabs(folder, 10);
+    for (const name of readdirSync(join(folder, 'blocks'))) setVersion(join(folder, 'blocks', name), version);
+    closeSync(openSync(join(folder, 'blocks', 'something'), 'w'));
+    mkdirSync(join(folder, 'files'), { recursive: true });
+    closeSync(openSync(join(folder, 'files', '.7'), 'w'));
+    const { cache } = open(folder);
+    assert.deepEqual([readdirSync(join(folder, 'blocks')), readdirSync(join(folder, 'files'))], [[], []]);
+    assert.equal(await countRight(cache, 10, 9000), 0);
+    await put(cache, 10, 9000);
+    assert.equal(await countRight(cache, 10, 9000), 10);
+    await cache.close();
+  }
 });
+
+/** As that version would have written it: with a header whose checksum is right. */
+function setVersion(path: string, version: number): void {
+  const header = Buffer.alloc(24);
+  const fd = openSync(path, 'r+');
+  readSync(fd, header, 0, header.length, 0);
+  assert.equal(header.readUInt32LE(20), crc32(header.subarray(0, 20)));
+  header.writeUInt32LE(version, 4);
+  header.writeUInt32LE(crc32(header.subarray(0, 20)), 20);
+  writeSync(fd, header, 0, header.length, 0);
+  closeSync(fd);
+}
 
 test('a full disk tier takes only what is wanted twice, and stays within its size', async (context) => {
   const folder = scratchFolder(context);
