@@ -21,9 +21,9 @@ import { randomNumbers } from './harness/access-traces.ts';
 const isSmall = process.argv.includes('--small');
 const ROWS = isSmall ? 20_000 : 400_000;
 const ROWS_A_GROUP = 100_000;
-const TIGHT_ROWS = isSmall ? 5_000 : 200_000;
-const DISTURBED_ROWS = isSmall ? 500 : 6_000;
-const ROUNDS = isSmall ? 1 : 5;
+const TIGHT_ROWS = isSmall ? 5_000 : 100_000;
+const DISTURBED_ROWS = isSmall ? 500 : 3_000;
+const ROUNDS = isSmall ? 1 : 3;
 const DISTURBING_BYTES = 4 * 2 ** 20;
 const SEED = 24;
 
@@ -113,8 +113,8 @@ async function measure(root: string, file: string): Promise<Measured> {
   const load = (path: string) => import(pathToFileURL(join(root, path)).href);
   const { createNode } = (await load('src/main.ts')) as typeof import('../src/main.ts');
   const { tableDefinition } = (await load('src/table/index.ts')) as typeof import('../src/table/index.ts');
-  const { encodeRow } = (await load('src/shard/encode-row.ts')) as typeof import('../src/shard/encode-row.ts');
-  const { locatedRow } = (await load('src/shard/lookup.ts')) as typeof import('../src/shard/lookup.ts');
+  const { LookupEngine } = (await load('src/shard/index.ts')) as typeof import('../src/shard/index.ts');
+  const { RowCache } = (await load('src/cache/index.ts')) as typeof import('../src/cache/index.ts');
   if (!existsSync(file)) throw new Error(`there is no ${file}`);
   const tables = [tableDefinition('rows', file, ['id'])];
   const node = createNode({ s3: {}, cacheMemoryBytes: 4 * 2 ** 30, tables });
@@ -122,10 +122,10 @@ async function measure(root: string, file: string): Promise<Measured> {
   const projection = snapshot.projection(undefined);
   const signal = new AbortController().signal;
   for (let row = 0; row < ROWS; row += 100) await node.engine.row(snapshot, [BigInt(row)], projection, signal);
+  const engine = new LookupEngine(node.loader, new RowCache(0));
   const random = randomNumbers(SEED + 1);
   const rowText = () => {
-    const place = locatedRow(snapshot, [BigInt(random() % ROWS)]);
-    const text = place && encodeRow(place, projection, undefined);
+    const text = engine.tryRow(snapshot, [BigInt(random() % ROWS)], projection);
     if (text === undefined || text === null) throw new Error('a row is not in memory');
     return text;
   };

@@ -25,7 +25,7 @@ import { ghostHash, MemoryGhosts } from './memory-ghosts.ts';
 import { MemoryLog } from './memory-log.ts';
 import { MemorySlabs, SLAB_MEMORY_BYTES_MAX, UNIT_BYTES } from './memory-slabs.ts';
 
-export const ENTRY_HEADER_BYTES = 32;
+const ENTRY_HEADER_BYTES = 32;
 /** The word, counted from the block, in which its owner may note something of its own; 0 at first. */
 export const NOTE_WORD = -2;
 

@@ -260,7 +260,7 @@ export class ChunkBlocks implements BlockOwner {
 }
 
 /** The row counted from the first of its block. */
-export function rowWithin(rowInPage: number, shift: number): number {
+function rowWithin(rowInPage: number, shift: number): number {
   return rowInPage & (shift === WHOLE_PAGE_SHIFT ? 0x7fff_ffff : 2 ** shift - 1);
 }
 
