@@ -17,9 +17,17 @@ const SLAB_BYTES_MAX = 4 * 2 ** 20;
 /** What 31 bits of units reach. */
 export const SLAB_MEMORY_BYTES_MAX: number = 2 ** 31 * UNIT_BYTES;
 
-/** The one place that allocates slabs, so that one day they may be shared by several event loops. */
-function allocateSlab(bytes: number): ArrayBufferLike {
-  return new ArrayBuffer(bytes);
+/**
+ * The one place that allocates slabs, so that one day they may be shared by several event loops. Undefined where the
+ * system has no memory: a cache does with less.
+ */
+function allocateSlab(bytes: number): ArrayBufferLike | undefined {
+  try {
+    return new ArrayBuffer(bytes);
+  } catch (thrown) {
+    if (thrown instanceof RangeError) return undefined;
+    throw thrown;
+  }
 }
 
 export class MemorySlabs {
@@ -44,12 +52,14 @@ export class MemorySlabs {
     return this.#views.length - this.#vacant.length;
   }
 
-  /** An empty slab. */
-  take(): number {
+  /** An empty slab, or undefined where there is no memory. */
+  take(): number | undefined {
     const kept = this.#free.pop();
     if (kept !== undefined) return kept;
+    const buffer = allocateSlab(this.slabBytes);
+    if (buffer === undefined) return undefined;
     const slab = this.#vacant.pop() ?? this.#views.length;
-    this.#views[slab] = new BufferViews(allocateSlab(this.slabBytes));
+    this.#views[slab] = new BufferViews(buffer);
     return slab;
   }
 

@@ -109,6 +109,8 @@ export class MemoryTier {
   readonly #owners: (OwnerState | undefined)[] = [];
   readonly #freeOwners: number[] = [];
   #waiting: Admission[] = [];
+  #waitingBytes = 0;
+  #waitingTaken: PromiseWithResolvers<void> | undefined = undefined;
   #working: Promise<void> | undefined = undefined;
   /** Bytes that blocks and dictionaries take outside of the slabs. */
   #outsideBytes = 0;
@@ -189,7 +191,17 @@ export class MemoryTier {
     const state = this.#owners[id];
     if (state === undefined || state.isReleased) return;
     this.#waiting.push({ state, slot, tag, block });
+    this.#waitingBytes += block.byteLength;
     this.trim();
+  }
+
+  /**
+   * Undefined where what waits is admitted before any promise goes on; else resolves when all that waits now was taken in.
+   */
+  admitting(): Promise<void> | undefined {
+    if (this.#waitingBytes <= COPIED_A_TURN_BYTES) return undefined;
+    this.#waitingTaken ??= Promise.withResolvers<void>();
+    return this.#waitingTaken.promise;
   }
 
   /** Makes room, soon, when others need memory. */
@@ -259,16 +271,7 @@ export class MemoryTier {
   async #work(): Promise<void> {
     try {
       for (;;) {
-        const waiting = this.#waiting;
-        this.#waiting = [];
-        let copied = 0;
-        for (const admission of waiting) {
-          if (copied > COPIED_A_TURN_BYTES) {
-            await otherTurns();
-            copied = 0;
-          }
-          copied += this.#take(admission);
-        }
+        await this.#takeAll();
         this.#beginSparing();
         while (this.#ready < 0 && this.#evictOldest() > 0);
         this.#giveBack();
@@ -276,6 +279,27 @@ export class MemoryTier {
       }
     } finally {
       this.#working = undefined;
+    }
+  }
+
+  /** All that waits now, over several turns of the event loop where it is much. */
+  async #takeAll(): Promise<void> {
+    const waiting = this.#waiting;
+    const taken = this.#waitingTaken;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    this.#waitingTaken = undefined;
+    let copied = 0;
+    try {
+      for (const admission of waiting) {
+        if (copied > COPIED_A_TURN_BYTES) {
+          await otherTurns();
+          copied = 0;
+        }
+        copied += this.#take(admission);
+      }
+    } finally {
+      taken?.resolve();
     }
   }
 
@@ -335,8 +359,9 @@ export class MemoryTier {
 
   #openFor(log: MemoryLog, bytes: number, mayOpen: boolean): boolean {
     if (log.hasRoom(bytes)) return true;
-    if (!mayOpen) return false;
-    log.open(this.#slabs.take());
+    const slab = mayOpen ? this.#slabs.take() : undefined;
+    if (slab === undefined) return false;
+    log.open(slab);
     this.#chargeSlabs();
     return true;
   }

@@ -179,7 +179,9 @@ export class PageLoader {
       const blocks = decoded.blocks.map((buffer) => Block.open(buffer));
       for (const block of blocks) if (block.kind === 'CODES') block.dictionary = dictionary;
       const loaded: LoadedPage = { firstRow, rows: decoded.rows, shift: decoded.shift, blocks };
-      chunk.admit(page, loaded);
+      const admitting = chunk.admit(page, loaded);
+      // A large page is admitted over several turns; whoever asks meanwhile joins this flight.
+      if (admitting !== undefined) await admitting;
       file.stored?.keepPage(chunk, page, loaded);
       return loaded;
     });

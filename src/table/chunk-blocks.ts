@@ -161,10 +161,11 @@ export class ChunkBlocks implements BlockOwner {
 
   /**
    * Offers the blocks of a page to the memory tier. Those that are resident already stay as they are, and so does a page
-   * that is resident in blocks of another length.
+   * that is resident in blocks of another length. A promise where that takes several turns of the event loop: until then
+   * the page is not found here.
    */
-  admit(page: number, { rows, shift, blocks }: LoadedPage): void {
-    if (this.#layout === undefined || this.#file.isReleased || rows === 0) return;
+  admit(page: number, { rows, shift, blocks }: LoadedPage): Promise<void> | undefined {
+    if (this.#layout === undefined || this.#file.isReleased || rows === 0) return undefined;
     if (this.#ownerId === UNREGISTERED) this.#ownerId = this.#tier.register(this);
     const isWhole = rows <= 2 ** shift;
     const places = this.#file.openPlaces(this.rowGroup);
@@ -172,13 +173,14 @@ export class ChunkBlocks implements BlockOwner {
     const { locations } = this.#layout;
     const first = places.open(this.#column, locations, page, isWhole ? WHOLE_PAGE_SHIFT : shift);
     if (places.byteSize > before) this.#file.addLayout(places.byteSize - before);
-    if (first === 0) return;
+    if (first === 0) return undefined;
     for (let ordinal = 0; ordinal < blocks.length; ordinal++) {
       const block = blocks[ordinal];
       if (block === undefined || places.locationAt(first + ordinal) !== 0) continue;
       if (block.dictionary !== undefined && !this.#tier.canHold(block.dictionary.byteLength)) continue;
       this.#tier.admit(this.#ownerId, first + ordinal, tagOf(page, block), block);
     }
+    return this.#tier.admitting();
   }
 
   /** The file is served no more: its blocks leave memory when their turn comes. */
