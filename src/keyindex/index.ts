@@ -3,8 +3,8 @@
 export { type Fingerprints, fingerprintKey, fingerprintRows } from './fingerprint.ts';
 export { KeyHash } from './key-hash.ts';
 export { KeyRun } from './key-run.ts';
-export { BUILD_BYTES_A_KEY, RunBuilder } from './run-builder.ts';
+export { RunBuilder } from './run-builder.ts';
 export { runInMemory } from './run-bytes.ts';
-export { PAGE_BYTES, PAGE_ENTRIES, ROWS_MAX, type RunFile } from './run-layout.ts';
+export type { RunFile } from './run-layout.ts';
 export { mergeRuns } from './run-merge.ts';
 export type { RunSink } from './run-writer.ts';

@@ -15,9 +15,6 @@ interface Entries {
   readonly position: Uint32Array;
 }
 
-/** Memory that building a run of so many entries takes, in bytes: two sets of entries for sorting. */
-export const BUILD_BYTES_A_KEY = 18;
-
 const RADIX = 2048;
 
 export class RunBuilder {

@@ -31,7 +31,6 @@ export const POSITION_WORD: number = HIGH_WORD + PAGE_ENTRIES;
 export const LOW_BYTE: number = 4 * (POSITION_WORD + PAGE_ENTRIES);
 /** Positions are 32 bits. */
 export const ROWS_MAX: number = 2 ** 32;
-export const FINGERPRINT_LOW_MASK = 0xff;
 
 const TRAILER_BYTES = 48;
 const TRAILER_CRC_AT = 44;

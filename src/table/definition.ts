@@ -3,7 +3,6 @@
 import { ServiceError } from '../core/index.ts';
 import type { ColumnType } from './column-type.ts';
 import type { JsonOptions } from './json-format.ts';
-import type { IndexMode } from './key-index-choice.ts';
 import type { PreloadRequest } from './preload-request.ts';
 
 /** What the operator says of a column, because its files do not agree by themselves. */
@@ -25,6 +24,9 @@ export interface PartitionDeclaration {
 export type PartitionChoice =
   | { readonly kind: 'latest'; readonly name: string }
   | { readonly kind: 'value'; readonly name: string; readonly text: string };
+
+/** `auto` builds an index of the keys where the files are not clustered by them. */
+export type IndexMode = 'auto' | 'none' | 'hash';
 
 export interface TableDefinition {
   readonly name: string;

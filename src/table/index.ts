@@ -6,6 +6,7 @@ export { type BlockAt, ChunkBlocks, type ChunkLayout, type LoadedPage, type Pins
 export { COLUMN_TYPE_NAMES, type ColumnType, parseColumnType } from './column-type.ts';
 export {
   type ColumnDeclaration,
+  type IndexMode,
   MAX_SHRINK_DEFAULT,
   type PartitionChoice,
   SETTLE_MS_DEFAULT,
@@ -23,8 +24,8 @@ export {
   valueWriter,
 } from './json-format.ts';
 export { ExactNumber, keyJson, keyPath, parseExactJson, parseKeyJson, parseKeyText } from './key.ts';
-export { formOf, indexedFileId, KeyIndex, KeyIndexView } from './key-index.ts';
-export { chooseIndex, type IndexChoice, type IndexMode } from './key-index-choice.ts';
+export { formOf, indexedFileId, KeyIndex } from './key-index.ts';
+export { chooseIndex, type IndexChoice } from './key-index-choice.ts';
 export { type CandidateRows, type Key, KeySearch, type Need, type SearchStep } from './key-search.ts';
 export type { NestedAssembly } from './nested-json.ts';
 export { NestedWriter } from './nested-writer.ts';

@@ -7,12 +7,11 @@
  */
 
 import type { KeyValue, PageBounds } from '../parquet/index.ts';
+import type { IndexMode } from './definition.ts';
 import { numbering } from './key-intervals.ts';
 import type { TableColumn } from './schema.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { SnapshotReadableFile } from './snapshot-file.ts';
-
-export type IndexMode = 'auto' | 'none' | 'hash';
 
 export interface IndexChoice {
   readonly isWanted: boolean;

@@ -24,7 +24,7 @@ export function indexedFileId({ key, eTag, sizeBytes }: ObjectMeta): string {
 }
 
 /** The key columns that lie in the file itself; undefined where it holds no key at all. */
-export function keyLeavesOf({ file, keyPositions }: SnapshotReadableFile): readonly LeafColumn[] | undefined {
+function keyLeavesOf({ file, keyPositions }: SnapshotReadableFile): readonly LeafColumn[] | undefined {
   return keyPositions?.map((position) => file.index.schema.leaves[position]).filter((leaf) => leaf !== undefined);
 }
 
