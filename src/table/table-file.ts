@@ -8,7 +8,11 @@ import { BlockPlaces } from './block-places.ts';
 import { ChunkBlocks, type ChunkLayout, type ChunkOwner } from './chunk-blocks.ts';
 import type { StoredFile } from './stored-file.ts';
 
+let filesMade = 0;
+
 export class TableFile implements ChunkOwner {
+  /** Its number among all files ever opened: never 0, and never given twice. */
+  readonly number: number;
   readonly store: ObjectStore;
   readonly object: ObjectMeta;
   readonly index: FileIndex;
@@ -33,6 +37,8 @@ export class TableFile implements ChunkOwner {
     tier: MemoryTier,
     stored?: StoredFile,
   ) {
+    filesMade += 1;
+    this.number = filesMade;
     this.store = store;
     this.stored = stored;
     this.object = object;
