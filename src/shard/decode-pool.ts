@@ -11,7 +11,7 @@ import { asServiceError, DurationHistogram, fromPlainError, ServiceError } from 
 import type { Fingerprints } from '../keyindex/index.ts';
 import { type DecodedPage, decodeCost } from '../parquet/index.ts';
 import { type DecodeTask, decodeHere, type PoolTask, type TaskOutcome, type TaskResult } from './decode-task.ts';
-import type { KeyTask } from './key-task.ts';
+import { fingerprintsOf, type KeyTask, runOf } from './key-task.ts';
 
 /** Estimated microseconds up to which decoding here beats two thread hops and two copies. */
 const INLINE_COST_US_MAX = 300;
@@ -20,6 +20,9 @@ const INLINE_COST_US_MAX = 300;
 const QUEUE_MAX = 4096;
 
 const THREAD_IDLE_MS = 30_000;
+
+/** Keys that are hashed or sorted here within about as long as a page may be decoded. */
+const INLINE_KEYS_MAX = 2000;
 
 export interface DecodePoolOptions {
   readonly threads?: number;
@@ -68,12 +71,15 @@ export class DecodePool {
     return decoded as DecodedPage;
   }
 
-  /** Steps of building a key index, always in a thread: they take long. */
+  /** Steps of building a key index. Of more than a few keys they take long. */
   async fingerprints(task: KeyTask & { readonly kind: 'fingerprints' }, signal?: AbortSignal): Promise<Fingerprints> {
+    if (task.rows <= INLINE_KEYS_MAX) return fingerprintsOf(task);
     return (await this.#inThread(task, signal)) as Fingerprints;
   }
 
   async keyRun(task: KeyTask & { readonly kind: 'run' | 'merge' }, signal?: AbortSignal): Promise<Uint8Array> {
+    const keys = task.kind === 'run' ? task.parts.reduce((sum, part) => sum + part.fingerprints.count, 0) : undefined;
+    if (keys !== undefined && keys <= INLINE_KEYS_MAX) return runOf(task);
     return (await this.#inThread(task, signal)) as Uint8Array;
   }
 

@@ -178,16 +178,20 @@ function encodeMetadata({ index, layouts }: StoredMetadata): Uint8Array {
   return Buffer.concat(parts);
 }
 
-/** Throws `corrupt` where the bytes are of another version or do not fit. */
+/**
+ * Throws `corrupt` where the bytes are of another version or do not fit. They were read under a checksum, and are kept as
+ * they lie; what lies in a pack is copied, so as not to keep all of the pack.
+ */
 function decodeMetadata(stored: Buffer, like: FileIndex | undefined): StoredMetadata {
-  const bytes = copyBytes(stored);
+  const isAlone = stored.byteOffset % 8 === 0 && stored.length * 2 > stored.buffer.byteLength;
+  const bytes = isAlone ? stored : copyBytes(stored);
   const { buffer, byteOffset, length } = bytes;
   const fault = () => corrupt(`stored metadata do not fit in their ${length} bytes`);
   if (length < HEADER_BYTES) throw fault();
   const [version, indexBytes = 0, count = 0] = new Uint32Array(buffer, byteOffset, HEADER_BYTES / 4);
   let at = HEADER_BYTES + indexBytes;
   if (version !== METADATA_VERSION || at > length) throw fault();
-  const index = FileIndex.load(copyBytes(bytes, HEADER_BYTES, at), { like });
+  const index = FileIndex.load(bytes.subarray(HEADER_BYTES, at), { like, checksum: 'of storage' });
   const layouts = new Map<number, ChunkLayout>();
   for (let layout = 0; layout < count; layout++) {
     at += padding(at);
