@@ -7,10 +7,10 @@
  */
 
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { FUZZ_SEED } from '../parquet/support/property.ts';
 import { corpusEntries, hasCorpus, isParquet, NO_CORPUS, pathOf } from './support/corpus.ts';
-import { checkColumn, LookupCounts, searchableColumns } from './support/lookups.ts';
+import { checkColumn, LookupCounts, type LookupLimits, searchableColumns } from './support/lookups.ts';
 import { refusalOf } from './support/rules.ts';
 
 const LIMITS = { keysMax: 2000, absentMax: 200, seed: FUZZ_SEED };
@@ -21,17 +21,29 @@ describe('lookups in the conformance files', () => {
   test('every value of every searchable column is found in its rows, and nothing else is', {
     skip,
   }, async (context) => {
-    assert.ok(hasCorpus(), NO_CORPUS);
-    const counts = new LookupCounts();
-    let files = 0;
-    for (const name of corpusEntries()) {
-      if (!isParquet(name) || refusalOf(name) !== undefined) continue;
-      files += 1;
-      const path = pathOf(name);
-      for (const column of await searchableColumns(path)) await checkColumn(path, column, LIMITS, counts);
-    }
-    context.diagnostic(`seed ${FUZZ_SEED}: ${files} files, ${JSON.stringify(counts)}`);
+    const counts = await lookUpAll(LIMITS, context);
     assert.ok(counts.columns > 250 && counts.keys > 30_000 && counts.absent > 30_000, JSON.stringify(counts));
     assert.ok(counts.hot > (counts.keys + counts.absent) * 0.9, `${counts.hot} from memory`);
   });
+
+  test('so it is by an index of the keys', { skip }, async (context) => {
+    const counts = await lookUpAll({ ...LIMITS, keysMax: 40, absentMax: 20, index: 'hash' }, context);
+    assert.ok(counts.columns > 250 && counts.keys > 3000, JSON.stringify(counts));
+    // The rest has no row with a key in it, or the file has no row at all.
+    assert.ok(counts.indexed > counts.columns * 0.9, `${counts.indexed} columns indexed`);
+  });
 });
+
+async function lookUpAll(limits: LookupLimits, context: TestContext): Promise<LookupCounts> {
+  assert.ok(hasCorpus(), NO_CORPUS);
+  const counts = new LookupCounts();
+  let files = 0;
+  for (const name of corpusEntries()) {
+    if (!isParquet(name) || refusalOf(name) !== undefined) continue;
+    files += 1;
+    const path = pathOf(name);
+    for (const column of await searchableColumns(path)) await checkColumn(path, column, limits, counts);
+  }
+  context.diagnostic(`seed ${FUZZ_SEED}: ${files} files, ${JSON.stringify(counts)}`);
+  return counts;
+}

@@ -5,7 +5,7 @@
 
 import assert from 'node:assert/strict';
 import type { LookupItem } from '../../../src/shard/index.ts';
-import { type Key, type Projection, parseExactJson, parseKeyJson } from '../../../src/table/index.ts';
+import { type IndexMode, type Key, type Projection, parseExactJson, parseKeyJson } from '../../../src/table/index.ts';
 import { randomFrom } from '../../parquet/support/property.ts';
 import { noDeadline } from '../../support/one-node.ts';
 import { nearby, sameKey } from './near-keys.ts';
@@ -21,6 +21,8 @@ export interface LookupLimits {
   readonly keysMax: number;
   readonly absentMax: number;
   readonly seed: number;
+  /** Whether keys are found by an index of them. */
+  readonly index?: IndexMode;
 }
 
 export class LookupCounts {
@@ -29,6 +31,8 @@ export class LookupCounts {
   keys = 0;
   rows = 0;
   absent = 0;
+  /** Columns whose whole file was in an index. */
+  indexed = 0;
   /** Answered again from memory alone. */
   hot = 0;
 }
@@ -60,37 +64,44 @@ export async function checkColumn(
   limits: LookupLimits,
   counts: LookupCounts,
 ): Promise<void> {
+  const { index } = limits;
   const where = `${path}, key ${column}`;
-  await withTable(path, [column], async (table) => {
-    const names = projectedNames(table, column, limits.seed);
-    const projection = table.snapshot.projection(names, JSON_FORM);
-    const { present, all } = await wantedKeys(table, projection, column, limits);
-    const absent = absentKeys(table, present, all, limits);
-    for (const wanted of [...present, ...absent]) {
-      await assertAnswer(table, projection, wanted, `${where}, cold`);
-      if (await assertAnswer(table, projection, wanted, `${where}, again`)) counts.hot += 1;
-    }
-    counts.columns += 1;
-    counts.keys += present.length;
-    counts.absent += absent.length;
-    counts.rows += present.reduce((rows, wanted) => rows + wanted.rows.length, 0);
-    if (all.length > present.length) counts.sampled += 1;
-    const few = [
-      ...sample(present, UNCACHED_KEYS_MAX, limits.seed),
-      ...sample(absent, UNCACHED_KEYS_MAX / 4, limits.seed),
-    ];
-    await withTable(
-      path,
-      [column],
-      async (uncached) => {
-        const same = uncached.snapshot.projection(names, JSON_FORM);
-        for (const wanted of few) {
-          await assertAnswer(uncached, same, wanted, `${where}, uncached`, UNCACHED_ROWS_MAX);
-        }
-      },
-      { cacheMemoryBytes: 1 },
-    );
-  });
+  await withTable(
+    path,
+    [column],
+    async (table) => {
+      const names = projectedNames(table, column, limits.seed);
+      const projection = table.snapshot.projection(names, JSON_FORM);
+      if (table.snapshot.primaryKey.index?.openFiles.length === 0) counts.indexed += 1;
+      const { present, all } = await wantedKeys(table, projection, column, limits);
+      const absent = absentKeys(table, present, all, limits);
+      for (const wanted of [...present, ...absent]) {
+        await assertAnswer(table, projection, wanted, `${where}, cold`);
+        if (await assertAnswer(table, projection, wanted, `${where}, again`)) counts.hot += 1;
+      }
+      counts.columns += 1;
+      counts.keys += present.length;
+      counts.absent += absent.length;
+      counts.rows += present.reduce((rows, wanted) => rows + wanted.rows.length, 0);
+      if (all.length > present.length) counts.sampled += 1;
+      const few = [
+        ...sample(present, UNCACHED_KEYS_MAX, limits.seed),
+        ...sample(absent, UNCACHED_KEYS_MAX / 4, limits.seed),
+      ];
+      await withTable(
+        path,
+        [column],
+        async (uncached) => {
+          const same = uncached.snapshot.projection(names, JSON_FORM);
+          for (const wanted of few) {
+            await assertAnswer(uncached, same, wanted, `${where}, uncached`, UNCACHED_ROWS_MAX);
+          }
+        },
+        { cacheMemoryBytes: 1 },
+      );
+    },
+    index === undefined ? {} : { index },
+  );
 }
 
 /** The key and what else of the row is read: all of a narrow table, some columns of a wide one, where each is a key in turn. */

@@ -4,6 +4,7 @@ import { createNode, type NodeOptions, type PointlakeNode } from '../../../src/m
 import { type Stretch, scan } from '../../../src/shard/index.ts';
 import {
   castFaultIn,
+  type IndexMode,
   type JsonOptions,
   type Projection,
   type Snapshot,
@@ -24,12 +25,15 @@ export async function withTable<T>(
   path: string,
   key: readonly string[],
   use: (opened: OpenedTable) => Promise<T>,
-  options: Partial<NodeOptions> = {},
+  { index = 'none', ...options }: Partial<NodeOptions> & { readonly index?: IndexMode } = {},
 ): Promise<T> {
-  const definition = tableDefinition('t', path, key);
+  const definition = { ...tableDefinition('t', path, key), index };
   const node = createNode({ s3: {}, cacheMemoryBytes: 256 * 2 ** 20, ...options, tables: [definition] });
   try {
-    return await use({ node, snapshot: await node.catalog.get('t').refresh() });
+    const table = node.catalog.get('t');
+    const snapshot = await table.refresh();
+    await node.indexings(table)[0]?.idle();
+    return await use({ node, snapshot });
   } finally {
     await node.close();
   }
