@@ -22,5 +22,5 @@ export {
   type MemoryTierStats,
   NOTE_WORD,
 } from './memory-tier.ts';
-export { RowCache, type RowCacheStats } from './row-cache.ts';
+export { RowCache, type RowCacheStats, type RowOrigin } from './row-cache.ts';
 export { SingleFlight } from './single-flight.ts';

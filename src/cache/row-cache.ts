@@ -12,14 +12,16 @@
  * That is S3-FIFO (Yang et al., SOSP 2023), its ghost queue a table of hashes that overwrite each other: keys that are
  * asked once pass through a tenth of the memory and push out no hot one.
  *
- * An entry belongs to a space: whoever makes spaces (one for each snapshot and projection) never gives a number twice, so
- * that an entry of an older snapshot is never found again and leaves with the ring.
+ * An entry belongs to a space (one for each table and form of its rows): whoever makes spaces never gives a number twice,
+ * so that what is left of a space that is used no more leaves with the ring. It also says of which generation of the
+ * table it was, and which row of which file it is. It is found by its own generation alone; whoever knows generations
+ * and files may prove that it is right for another, which then adopts it.
  *
- *     entry: u32 bytes of the entry | u32 hash | u32 space | u16 key bytes | u8 flags | u8 - | u32 text bytes | key | text
- *     (padded to 8)
+ *     entry: u32 bytes of the entry | u32 hash | u32 space | u16 key bytes | u8 flags | u8 - | u32 text bytes
+ *            | u32 generation | u32 file | f64 row | key | text (padded to 8)
  */
 
-const ENTRY_HEADER_BYTES = 20;
+const ENTRY_HEADER_BYTES = 36;
 const FLAG_READ = 1;
 /** The text is ASCII, which the faster of Node's two slices reads. */
 const FLAG_ASCII = 2;
@@ -28,6 +30,12 @@ const SPACE_AT = 8;
 const KEY_LENGTH_AT = 12;
 const FLAGS_AT = 14;
 const TEXT_LENGTH_AT = 16;
+const GENERATION_AT = 20;
+const FILE_AT = 24;
+const ROW_AT = 28;
+
+/** Of no one: an entry that another took the place of, until the ring has passed it. */
+const NO_SPACE = 0;
 
 /** The share of the small ring. */
 const SMALL_SHARE = 0.1;
@@ -59,11 +67,22 @@ interface Ring {
   entries: number;
 }
 
+/** What a text was made from; numbers that mean something to whoever keeps it, all below 2^32 but the row. */
+export interface RowOrigin {
+  readonly generation: number;
+  readonly file: number;
+  readonly row: number;
+}
+
 export interface RowCacheStats {
   readonly capacityBytes: number;
   readonly entries: number;
   readonly hits: number;
   readonly misses: number;
+  /** Those hits whose text was of another generation. */
+  readonly crossed: number;
+  /** Those misses that found, once the row was searched for, that its text of another generation was kept. */
+  readonly confirmed: number;
 }
 
 export class RowCache {
@@ -78,8 +97,12 @@ export class RowCache {
   /** Hashes of entries that left the small ring unread. */
   readonly #ghosts: Uint32Array;
   #entries = 0;
+  /** Of the entries, those that others took the place of. */
+  #abandoned = 0;
   #hits = 0;
   #misses = 0;
+  #crossed = 0;
+  #confirmed = 0;
 
   constructor(budgetBytes: number) {
     const table = tableSize(budgetBytes);
@@ -96,32 +119,63 @@ export class RowCache {
   }
 
   get stats(): RowCacheStats {
-    return { capacityBytes: this.#capacityBytes, entries: this.#entries, hits: this.#hits, misses: this.#misses };
+    return {
+      capacityBytes: this.#capacityBytes,
+      entries: this.#entries - this.#abandoned,
+      hits: this.#hits,
+      misses: this.#misses,
+      crossed: this.#crossed,
+      confirmed: this.#confirmed,
+    };
   }
 
-  /** The text kept for a key of a space. */
-  get(space: number, key: Uint8Array): string | undefined {
-    const at = this.#capacityBytes === 0 ? -1 : this.#find(hashOf(space, key), space, key);
-    if (at < 0) {
+  /** The text kept for a key of a space in this generation. */
+  get(space: number, key: Uint8Array, generation: number): string | undefined {
+    const at = this.#entryOf(space, key);
+    if (at < 0 || this.#view.getUint32(at + GENERATION_AT, true) !== generation) {
       this.#misses += 1;
       return undefined;
     }
     this.#hits += 1;
-    const flags = this.#bytes[at + FLAGS_AT]!;
-    if ((flags & FLAG_READ) === 0) this.#bytes[at + FLAGS_AT] = flags | FLAG_READ;
-    const start = at + ENTRY_HEADER_BYTES + key.length;
-    const end = start + this.#view.getUint32(at + TEXT_LENGTH_AT, true);
-    return (flags & FLAG_ASCII) === 0 ? this.#bytes.utf8Slice(start, end) : this.#bytes.latin1Slice(start, end);
+    return this.#textAt(at, key.length);
   }
 
-  /** Keeps a text, or leaves it when it is too long. The key must not be there: `get` has just missed it. */
-  put(space: number, key: Uint8Array, text: string): void {
+  /** What the text kept for a key of a space was made from, in whichever generation. */
+  originOf(space: number, key: Uint8Array): RowOrigin | undefined {
+    const at = this.#entryOf(space, key);
+    return at < 0 ? undefined : this.#originAt(at);
+  }
+
+  /**
+   * The text kept for a key of a space, which its origin `proved` right for this generation, or a search that found the
+   * same row. It is of that generation from now on, unless it is of a later one. To be called after `get` missed it.
+   */
+  adopt(space: number, key: Uint8Array, generation: number, by: 'proof' | 'search'): string | undefined {
+    const at = this.#entryOf(space, key);
+    if (at < 0) return undefined;
+    if (by === 'search') this.#confirmed += 1;
+    else {
+      this.#misses -= 1;
+      this.#hits += 1;
+      this.#crossed += 1;
+    }
+    if (this.#view.getUint32(at + GENERATION_AT, true) < generation) {
+      this.#view.setUint32(at + GENERATION_AT, generation, true);
+    }
+    return this.#textAt(at, key.length);
+  }
+
+  /** Keeps a text in place of one of an earlier generation, or leaves it when it is too long. */
+  put(space: number, key: Uint8Array, text: string, origin: RowOrigin): void {
     if (this.#capacityBytes === 0 || text.length > TEXT_CHARACTERS_MAX || key.length > KEY_BYTES_MAX) return;
     const hash = hashOf(space, key);
-    if (this.#find(hash, space, key) >= 0) return;
+    const known = this.#find(hash, space, key);
+    if (known >= 0 && this.#view.getUint32(known + GENERATION_AT, true) >= origin.generation) return;
+    if (known >= 0) this.#abandon(known);
     const most = entryBytes(key.length, 3 * text.length);
     if (most > (this.#small.end - this.#small.start) / 2) return;
-    const ring = this.#ghosts[hash & this.#mask] === hash ? this.#main : this.#small;
+    // A key that is asked for in two generations has been asked for twice.
+    const ring = known >= 0 || this.#ghosts[hash & this.#mask] === hash ? this.#main : this.#small;
     const at = this.#makeRoom(ring, most);
     const textAt = at + ENTRY_HEADER_BYTES + key.length;
     const textBytes = this.#bytes.write(text, textAt, 'utf8');
@@ -132,9 +186,39 @@ export class RowCache {
     this.#view.setUint16(at + KEY_LENGTH_AT, key.length, true);
     this.#bytes[at + FLAGS_AT] = textBytes === text.length ? FLAG_ASCII : 0;
     this.#view.setUint32(at + TEXT_LENGTH_AT, textBytes, true);
+    this.#view.setUint32(at + GENERATION_AT, origin.generation, true);
+    this.#view.setUint32(at + FILE_AT, origin.file, true);
+    this.#view.setFloat64(at + ROW_AT, origin.row, true);
     this.#bytes.set(key, at + ENTRY_HEADER_BYTES);
     this.#append(ring, at, length);
     this.#link(hash, at);
+  }
+
+  #entryOf(space: number, key: Uint8Array): number {
+    return this.#capacityBytes === 0 ? -1 : this.#find(hashOf(space, key), space, key);
+  }
+
+  #textAt(at: number, keyBytes: number): string {
+    const flags = this.#bytes[at + FLAGS_AT]!;
+    if ((flags & FLAG_READ) === 0) this.#bytes[at + FLAGS_AT] = flags | FLAG_READ;
+    const start = at + ENTRY_HEADER_BYTES + keyBytes;
+    const end = start + this.#view.getUint32(at + TEXT_LENGTH_AT, true);
+    return (flags & FLAG_ASCII) === 0 ? this.#bytes.utf8Slice(start, end) : this.#bytes.latin1Slice(start, end);
+  }
+
+  #originAt(at: number): RowOrigin {
+    return {
+      generation: this.#view.getUint32(at + GENERATION_AT, true),
+      file: this.#view.getUint32(at + FILE_AT, true),
+      row: this.#view.getFloat64(at + ROW_AT, true),
+    };
+  }
+
+  /** Leaves an entry where it lies, found by nobody, to be dropped when its ring comes to it. */
+  #abandon(at: number): void {
+    this.#abandoned += 1;
+    this.#view.setUint32(at + SPACE_AT, NO_SPACE, true);
+    this.#bytes[at + FLAGS_AT] = this.#bytes[at + FLAGS_AT]! & ~FLAG_READ;
   }
 
   #append(ring: Ring, at: number, length: number): void {
@@ -175,6 +259,7 @@ export class RowCache {
     const wasRead = (this.#bytes[at + FLAGS_AT]! & FLAG_READ) !== 0;
     const hash = this.#view.getUint32(at + HASH_AT, true);
     this.#unlink(hash, at);
+    if (this.#view.getUint32(at + SPACE_AT, true) === NO_SPACE) this.#abandoned -= 1;
     ring.entries -= 1;
     ring.tail = this.#tailAfter(ring, at + length);
     if (wasRead && mayStay) this.#promote(at, length, hash, ring);

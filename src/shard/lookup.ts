@@ -32,10 +32,10 @@ import {
   type Tier,
   type ValueAnswer,
 } from './encode-row.ts';
+import { KeptRows } from './kept-rows.ts';
 import { LookupTrace, StageTimes } from './lookup-trace.ts';
 import type { PageLoader } from './page-loader.ts';
 import type { Receipt } from './receipt.ts';
-import { RowKeys } from './row-keys.ts';
 
 export interface RowAnswer {
   /** The row as a JSON object; null when the key is provably absent. */
@@ -75,15 +75,14 @@ const BATCH_COLD_MAX = 64;
 
 export class LookupEngine {
   readonly #loader: PageLoader;
-  readonly #rows: RowCache;
-  readonly #rowKeys = new RowKeys();
+  readonly #kept: KeptRows;
   readonly #cold: Gate;
   /** Of the lookups that waited. */
   readonly stages: StageTimes = new StageTimes();
 
   constructor(loader: PageLoader, rows: RowCache, options: LookupEngineOptions = LOOKUP_ENGINE_DEFAULTS) {
     this.#loader = loader;
-    this.#rows = rows;
+    this.#kept = new KeptRows(rows);
     this.#cold = new Gate({
       maxConcurrent: options.coldLookupsMax,
       maxQueued: options.coldLookupsMax * 4,
@@ -99,13 +98,14 @@ export class LookupEngine {
 
   /** The row's JSON text, null when the key is provably absent, undefined when something is not in memory. */
   tryRow(snapshot: Snapshot, key: Key, projection: Projection): string | null | undefined {
-    const keyBytes = this.#rowKeys.bytesOf(key);
-    const kept = keyBytes && this.#rows.get(projection.space, keyBytes);
+    const kept = this.#kept.get(snapshot, key, projection);
     if (kept !== undefined) return kept;
     const place = locatedRow(snapshot, key);
     if (place === null || place === undefined) return place;
+    const same = this.#kept.confirm(snapshot, key, projection, place);
+    if (same !== undefined) return same;
     const json = encodeRow(place, projection, undefined);
-    if (json !== undefined && keyBytes !== undefined) this.#rows.put(projection.space, keyBytes, json);
+    if (json !== undefined) this.#kept.put(snapshot, key, projection, place, json);
     return json;
   }
 
@@ -130,7 +130,7 @@ export class LookupEngine {
     signal: AbortSignal,
     receipt?: Receipt,
   ): Promise<RowAnswer> {
-    const kept = receipt && this.#keptRow(key, projection);
+    const kept = receipt && this.#kept.get(snapshot, key, projection);
     if (kept !== undefined) {
       receipt?.keptRow();
       return { json: kept, tier: 'memory', snapshot };
@@ -259,11 +259,6 @@ export class LookupEngine {
       const rows = await read.all(snapshot, key, projection, options.limit);
       return { item: itemOfAll(rows, options), tier: read.tier };
     });
-  }
-
-  #keptRow(key: Key, projection: Projection): string | undefined {
-    const keyBytes = this.#rowKeys.bytesOf(key);
-    return keyBytes && this.#rows.get(projection.space, keyBytes);
   }
 
   /** One lookup that may wait, when its turn has come. */

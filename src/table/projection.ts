@@ -10,14 +10,13 @@ import { CastValues } from './cast-values.ts';
 import type { FileMapping } from './file-mapping.ts';
 import { type JsonOptions, type JsonWriter, jsonWriter } from './json-format.ts';
 import { NestedWriter } from './nested-writer.ts';
+import type { RowSpace } from './row-spaces.ts';
 import { readableLeaf, type TableColumn } from './schema.ts';
 
 /** The JSON text of the value at a row of a file's block. */
 export type BlockWriter = (block: Block, row: number) => string;
 
 const writeNull: JsonWriter = () => 'null';
-
-let projectionsMade = 0;
 
 export class Projection {
   readonly columns: readonly TableColumn[];
@@ -33,15 +32,14 @@ export class Projection {
   readonly nested: readonly (NestedWriter | undefined)[];
   /** The same for the same columns and format: the encoder's part of an ETag. */
   readonly id: string;
-  /** Its own number among all projections ever made: a projection belongs to one snapshot, and so do its rows. */
-  readonly space: number;
+  /** Shared with other snapshots' projections where rows have the same text by both. */
+  readonly space: RowSpace;
   readonly #castingWriters = new WeakMap<FileMapping, readonly BlockWriter[]>();
 
-  constructor(columns: readonly TableColumn[], json: JsonOptions) {
+  constructor(columns: readonly TableColumn[], json: JsonOptions, space: RowSpace) {
     this.columns = columns;
     this.ordinals = Int32Array.from(columns, (column) => column.ordinal);
-    projectionsMade += 1;
-    this.space = projectionsMade;
+    this.space = space;
     this.json = json;
     this.nested = columns.map(({ nested, ordinal }) => nested && new NestedWriter(ordinal, nested, json));
     this.writers = columns.map((column) => (column.nested ? writeNull : jsonWriter(readableLeaf(column), json)));

@@ -16,6 +16,7 @@ import { KeyFiles } from './key-files.ts';
 import type { KeyIndexView } from './key-index.ts';
 import { type Partition, TablePartitions } from './partition.ts';
 import { Projection } from './projection.ts';
+import { RowSpaces } from './row-spaces.ts';
 import { type NamedFileSchema, readableLeaf, type TableColumn, type TableSchema, uniteSchemas } from './schema.ts';
 import type { SnapshotFile } from './snapshot-file.ts';
 import type { BrokenFile, TableFile } from './table-file.ts';
@@ -23,11 +24,15 @@ import type { BrokenFile, TableFile } from './table-file.ts';
 /** Requests choose columns freely, so what is kept prepared for them must be bounded. */
 const PROJECTIONS_MAX = 256;
 
+let snapshotsMade = 0;
+
 export class Snapshot {
   readonly definition: TableDefinition;
   /** A hash of the objects and their versions: equal ids, equal answers. */
   readonly id: string;
   readonly createdAtMs: number;
+  /** Its number among all snapshots ever made, by which what was learned of one is told from what was of others. */
+  readonly generation: number;
   readonly schema: TableSchema;
   readonly keyColumns: readonly TableColumn[];
   readonly keyLeaves: readonly LeafColumn[];
@@ -38,8 +43,18 @@ export class Snapshot {
   /** Rows of the readable files. */
   readonly rows: number;
   readonly #projections = new Map<string, Projection>();
+  readonly #spaces: RowSpaces;
 
-  constructor(definition: TableDefinition, files: readonly (TableFile | BrokenFile)[], createdAtMs: number) {
+  /** Snapshots of one table share their `spaces`. */
+  constructor(
+    definition: TableDefinition,
+    files: readonly (TableFile | BrokenFile)[],
+    createdAtMs: number,
+    spaces: RowSpaces = new RowSpaces(),
+  ) {
+    snapshotsMade += 1;
+    this.generation = snapshotsMade;
+    this.#spaces = spaces;
     this.definition = definition;
     this.createdAtMs = createdAtMs;
     this.confirmedAtMs = createdAtMs;
@@ -79,7 +94,8 @@ export class Snapshot {
     const cacheKey = JSON.stringify([names ?? null, json.int64, json.nonfinite, json.valueBytesMax ?? null]);
     const known = this.#projections.get(cacheKey);
     if (known !== undefined) return known;
-    const made = new Projection(this.#chosen(names), json);
+    const columns = this.#chosen(names);
+    const made = new Projection(columns, json, this.#spaces.of(columns, this.keyColumns, json));
     if (this.#projections.size >= PROJECTIONS_MAX) {
       const [oldest] = this.#projections.keys();
       if (oldest !== undefined) this.#projections.delete(oldest);

@@ -17,6 +17,7 @@ import { identityOf, openFiles } from './open-files.ts';
 import { type Prepare, Preparing } from './preparing.ts';
 import { behindTheServer, goneTable, isOutOfReach } from './refresh-errors.ts';
 import { RefreshLog } from './refresh-log.ts';
+import { RowSpaces } from './row-spaces.ts';
 import { type AnyFile, type ServedFile, sameFiles, servedFiles, servedOf } from './served-files.ts';
 import {
   ALL_SETTLED,
@@ -79,6 +80,7 @@ export class Table {
   settling: readonly SettlingPartition[] = [];
   #snapshot: Snapshot | undefined = undefined;
   readonly #history: SnapshotHistory;
+  readonly #spaces = new RowSpaces();
   /** Files that the last listing has but no snapshot: those of partitions that are waited for. */
   #aside: readonly TableFile[] = [];
   #live: ReadonlySet<TableFile> = new Set();
@@ -326,7 +328,7 @@ export class Table {
     const readable = files.filter((file) => 'index' in file);
     try {
       if (readable.length === 0) return;
-      const snapshot = new Snapshot(this.definition, files, stored.createdAtMs);
+      const snapshot = new Snapshot(this.definition, files, stored.createdAtMs, this.#spaces);
       snapshot.confirmedAtMs = stored.confirmedAtMs;
       this.#publishing(snapshot);
       this.#snapshot = snapshot;
@@ -386,7 +388,7 @@ export class Table {
       // Not one file can be read: the table has nothing to serve, and the first file's fault says why.
       throw (first as BrokenFile).error;
     }
-    return new Snapshot(this.definition, files, this.#clock.nowMs());
+    return new Snapshot(this.definition, files, this.#clock.nowMs(), this.#spaces);
   }
 }
 

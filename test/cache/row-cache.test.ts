@@ -1,35 +1,40 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { RowCache } from '../../src/cache/index.ts';
+import { RowCache, type RowOrigin } from '../../src/cache/index.ts';
 
 const SEED = Number(process.env.FUZZ_SEED ?? Date.now() & 0x7fffffff);
 const keyOf = (name: number | string) => Buffer.from(String(name));
+const GENERATION = 1;
+const ORIGIN: RowOrigin = { generation: GENERATION, file: 1, row: 0 };
 
 test('what was put is found as it was, ASCII or not, by its own key and space alone', () => {
   const cache = new RowCache(1 << 20);
-  cache.put(1, keyOf('a'), '{"name":"Vila"}');
-  cache.put(1, keyOf('b'), '{"name":"Zürich 𝄞 日本"}');
-  cache.put(2, keyOf('a'), '{"other":"space"}');
-  assert.equal(cache.get(1, keyOf('a')), '{"name":"Vila"}');
-  assert.equal(cache.get(1, keyOf('b')), '{"name":"Zürich 𝄞 日本"}');
-  assert.equal(cache.get(2, keyOf('a')), '{"other":"space"}');
-  assert.equal(cache.get(2, keyOf('b')), undefined);
-  assert.equal(cache.get(1, keyOf('')), undefined);
-  assert.deepEqual({ ...cache.stats, capacityBytes: 0 }, { capacityBytes: 0, entries: 3, hits: 3, misses: 2 });
+  cache.put(1, keyOf('a'), '{"name":"Vila"}', ORIGIN);
+  cache.put(1, keyOf('b'), '{"name":"Zürich 𝄞 日本"}', ORIGIN);
+  cache.put(2, keyOf('a'), '{"other":"space"}', ORIGIN);
+  assert.equal(cache.get(1, keyOf('a'), GENERATION), '{"name":"Vila"}');
+  assert.equal(cache.get(1, keyOf('b'), GENERATION), '{"name":"Zürich 𝄞 日本"}');
+  assert.equal(cache.get(2, keyOf('a'), GENERATION), '{"other":"space"}');
+  assert.equal(cache.get(2, keyOf('b'), GENERATION), undefined);
+  assert.equal(cache.get(1, keyOf(''), GENERATION), undefined);
+  assert.deepEqual(
+    { ...cache.stats, capacityBytes: 0 },
+    { capacityBytes: 0, entries: 3, hits: 3, misses: 2, crossed: 0, confirmed: 0 },
+  );
 });
 
 test('keys that are read stay while many others pass', () => {
   const cache = new RowCache(256 * 1024);
   const row = (name: number) => `{"row":${name},"text":"${'x'.repeat(name % 300)}"}`;
-  for (let hot = 0; hot < 50; hot++) cache.put(1, keyOf(hot), row(hot));
+  for (let hot = 0; hot < 50; hot++) cache.put(1, keyOf(hot), row(hot), ORIGIN);
   let kept = 0;
   for (let name = 1000; name < 21_000; name++) {
-    cache.put(1, keyOf(name), row(name));
+    cache.put(1, keyOf(name), row(name), ORIGIN);
     if (name % 20 !== 0) continue;
     const hot = (name / 20) % 50;
-    const found = cache.get(1, keyOf(hot));
-    if (found === undefined) cache.put(1, keyOf(hot), row(hot));
+    const found = cache.get(1, keyOf(hot), GENERATION);
+    if (found === undefined) cache.put(1, keyOf(hot), row(hot), ORIGIN);
     else {
       assert.equal(found, row(hot));
       kept += 1;
@@ -41,27 +46,55 @@ test('keys that are read stay while many others pass', () => {
 test('without enough memory there is no cache, and nothing fails', () => {
   for (const budget of [0, 1, 1000]) {
     const cache = new RowCache(budget);
-    cache.put(1, keyOf('a'), 'text');
-    assert.equal(cache.get(1, keyOf('a')), undefined);
+    cache.put(1, keyOf('a'), 'text', ORIGIN);
+    assert.equal(cache.get(1, keyOf('a'), GENERATION), undefined);
     assert.equal(cache.stats.capacityBytes, 0);
   }
 });
 
 test('what is too long for it is left out', () => {
   const cache = new RowCache(1 << 20);
-  cache.put(1, keyOf('long'), 'x'.repeat(100_000));
-  cache.put(1, Buffer.alloc(5000), 'short');
-  assert.equal(cache.get(1, keyOf('long')), undefined);
-  assert.equal(cache.get(1, Buffer.alloc(5000)), undefined);
+  cache.put(1, keyOf('long'), 'x'.repeat(100_000), ORIGIN);
+  cache.put(1, Buffer.alloc(5000), 'short', ORIGIN);
+  assert.equal(cache.get(1, keyOf('long'), GENERATION), undefined);
+  assert.equal(cache.get(1, Buffer.alloc(5000), GENERATION), undefined);
 });
 
-test('random puts and gets against a map: never a text of another key, and what was just put is there', () => {
+test('a text of another generation is found by its origin alone, until it is adopted', () => {
+  const cache = new RowCache(1 << 20);
+  cache.put(1, keyOf('a'), 'text', { generation: 5, file: 7, row: 2 ** 40 });
+  assert.equal(cache.get(1, keyOf('a'), 6), undefined);
+  assert.deepEqual(cache.originOf(1, keyOf('a')), { generation: 5, file: 7, row: 2 ** 40 });
+  assert.equal(cache.adopt(1, keyOf('a'), 6, 'proof'), 'text');
+  assert.equal(cache.get(1, keyOf('a'), 6), 'text');
+  assert.equal(cache.get(1, keyOf('a'), 5), undefined);
+  assert.equal(cache.adopt(1, keyOf('a'), 5, 'search'), 'text');
+  assert.equal(cache.originOf(1, keyOf('a'))?.generation, 6, 'it stays of the later one');
+  assert.equal(cache.originOf(1, keyOf('b')), undefined);
+  assert.equal(cache.adopt(1, keyOf('b'), 6, 'search'), undefined);
+  const { hits, misses, crossed, confirmed } = cache.stats;
+  assert.deepEqual({ hits, misses, crossed, confirmed }, { hits: 2, misses: 1, crossed: 1, confirmed: 1 });
+});
+
+test('a text of a later generation takes the place of an earlier one, and never the other way round', () => {
+  const cache = new RowCache(1 << 20);
+  cache.put(1, keyOf('a'), 'old', { generation: 5, file: 1, row: 0 });
+  cache.put(1, keyOf('a'), 'new', { generation: 6, file: 2, row: 0 });
+  cache.put(1, keyOf('a'), 'older', { generation: 4, file: 1, row: 0 });
+  assert.equal(cache.get(1, keyOf('a'), 6), 'new');
+  assert.equal(cache.get(1, keyOf('a'), 5), undefined);
+  assert.deepEqual(cache.originOf(1, keyOf('a')), { generation: 6, file: 2, row: 0 });
+});
+
+test('random puts and gets against a map: never a text of another key or generation, and what was just put is there', () => {
   const step = fc.record({
     name: fc.nat(400),
     space: fc.integer({ min: 1, max: 3 }),
     length: fc.oneof(fc.nat(200), fc.nat(2500)),
     letter: fc.constantFrom('x', 'é', '𝄞'),
     reads: fc.nat(3),
+    renews: fc.nat(200).map((one) => one === 0),
+    crosses: fc.constantFrom('adopt', 'replace', 'older'),
   });
   fc.assert(
     fc.property(
@@ -69,25 +102,39 @@ test('random puts and gets against a map: never a text of another key, and what 
       fc.integer({ min: 70_000, max: 200_000 }),
       (steps, budget) => {
         const cache = new RowCache(budget);
-        const texts = new Map<string, string>();
-        for (const { name, space, length, letter, reads } of steps) {
+        const texts = new Map<string, { text: string; generation: number }>();
+        let generation = 1;
+        for (const { name, space, length, letter, reads, renews, crosses } of steps) {
+          if (renews) generation += 1;
           const known = `${space} ${name}`;
-          const text = texts.get(known) ?? `${known} ${letter.repeat(length)}`;
-          texts.set(known, text);
-          const found = cache.get(space, keyOf(name));
-          assert.ok(found === undefined || found === text);
-          if (found === undefined) {
-            cache.put(space, keyOf(name), text);
-            const now = cache.get(space, keyOf(name));
+          const key = keyOf(name);
+          const kept = cache.originOf(space, key);
+          const last = texts.get(known);
+          assert.ok(
+            kept === undefined || kept.generation === last?.generation,
+            'the last text is the one that is kept',
+          );
+          assert.equal(cache.get(space, key, generation), kept?.generation === generation ? last?.text : undefined);
+          if (kept !== undefined && last !== undefined && kept.generation < generation && crosses === 'adopt') {
+            assert.equal(cache.adopt(space, key, generation, 'proof'), last.text);
+            last.generation = generation;
+          } else if (kept !== undefined && crosses === 'older') {
+            cache.put(space, key, 'older', { generation: kept.generation - 1, file: 1, row: 0 });
+            assert.equal(cache.get(space, key, kept.generation), last?.text);
+          } else if (kept?.generation !== generation) {
+            const text = `${known} ${generation} ${letter.repeat(length)}`;
+            texts.set(known, { text, generation });
+            cache.put(space, key, text, { generation, file: 1, row: 0 });
+            const now = cache.get(space, key, generation);
             const fits = 3 * text.length + 100 < cache.stats.capacityBytes / 25;
             assert.ok(now === text || (now === undefined && !fits));
           }
-          for (let read = 0; read < reads; read++) cache.get(space, keyOf((name * 7 + read) % 400));
+          for (let read = 0; read < reads; read++) cache.get(space, keyOf((name * 7 + read) % 400), generation);
         }
         let entries = 0;
-        for (const [known, text] of texts) {
+        for (const [known, { text, generation: of }] of texts) {
           const [space, name] = known.split(' ');
-          const found = cache.get(Number(space), keyOf(name ?? ''));
+          const found = cache.get(Number(space), keyOf(name ?? ''), of);
           if (found !== undefined) entries += 1;
           assert.ok(found === undefined || found === text);
         }

@@ -1,0 +1,158 @@
+/**
+ * Encoded rows of hot keys over the snapshots of a table.
+ *
+ * A text is kept with the file, the row and the snapshot it was read from. On another snapshot it serves only where it
+ * is provably the answer there too:
+ *
+ *     the snapshot has the very same version of the file      the row is there, and reads the same
+ *     each file that it has and the other had not lacks the key, by its folder, its bounds or the key index
+ *                                                             no other row can have taken its place
+ *
+ * What is not known proves nothing, a file that cannot be read least of all: then the row is searched for as if nothing
+ * were kept. Where the search ends at the same row of the same file, its text need not be made again. Files that left
+ * prove nothing either way: of the rows of a key one was chosen, and it is still there.
+ *
+ * This holds in both directions, so that requests for an older snapshot are served from what newer ones kept.
+ */
+
+import type { RowCache } from '../cache/index.ts';
+import type { Key, Projection, Snapshot, SnapshotFile, TableDefinition } from '../table/index.ts';
+import type { RowPlace } from './encode-row.ts';
+import { RowKeys } from './row-keys.ts';
+
+/** Snapshots of a table whose files are remembered; rows of older ones are searched for again. */
+const GENERATIONS_MAX = 8;
+
+export class KeptRows {
+  readonly #rows: RowCache;
+  readonly #keys = new RowKeys();
+  readonly #tables = new WeakMap<TableDefinition, Generations>();
+
+  constructor(rows: RowCache) {
+    this.#rows = rows;
+  }
+
+  /** The row's text, where it was kept and is the answer in this snapshot. */
+  get(snapshot: Snapshot, key: Key, { space }: Projection): string | undefined {
+    const bytes = this.#keys.bytesOf(key);
+    if (bytes === undefined) return undefined;
+    space.isUsed = true;
+    const kept = this.#rows.get(space.number, bytes, snapshot.generation);
+    return kept ?? this.#crossed(snapshot, key, bytes, space.number);
+  }
+
+  /** The text that was kept of this very row, in whichever snapshot; asked after `get` had none and the row was found. */
+  confirm(snapshot: Snapshot, key: Key, { space }: Projection, place: RowPlace): string | undefined {
+    const bytes = this.#keys.bytesOf(key);
+    const origin = bytes && this.#rows.originOf(space.number, bytes);
+    if (bytes === undefined || origin === undefined) return undefined;
+    if (origin.file !== place.file.file.number || origin.row !== rowInFile(place)) return undefined;
+    this.#generationsOf(snapshot).filesOf(snapshot);
+    return this.#rows.adopt(space.number, bytes, snapshot.generation, 'search');
+  }
+
+  put(snapshot: Snapshot, key: Key, { space }: Projection, place: RowPlace, json: string): void {
+    const bytes = this.#keys.bytesOf(key);
+    if (bytes === undefined) return;
+    this.#generationsOf(snapshot).filesOf(snapshot);
+    const { generation } = snapshot;
+    this.#rows.put(space.number, bytes, json, { generation, file: place.file.file.number, row: rowInFile(place) });
+  }
+
+  #crossed(snapshot: Snapshot, key: Key, bytes: Uint8Array, space: number): string | undefined {
+    const origin = this.#rows.originOf(space, bytes);
+    if (origin === undefined) return undefined;
+    const generations = this.#generationsOf(snapshot);
+    const added = generations.addedSince(origin.generation, snapshot);
+    if (added === undefined || !generations.hasFile(snapshot, origin.file)) return undefined;
+    return lackKey(snapshot, key, added) ? this.#rows.adopt(space, bytes, snapshot.generation, 'proof') : undefined;
+  }
+
+  #generationsOf({ definition }: Snapshot): Generations {
+    let generations = this.#tables.get(definition);
+    if (generations === undefined) {
+      generations = new Generations();
+      this.#tables.set(definition, generations);
+    }
+    return generations;
+  }
+}
+
+interface GenerationFiles {
+  /** Numbers of the files that could be read, ascending. */
+  readonly numbers: Uint32Array;
+  /** By another generation: which files of this one it lacked, as ordinals of this one's snapshot, ascending. */
+  readonly added: Map<number, Uint32Array>;
+}
+
+/** The files of the last few snapshots of one table. */
+class Generations {
+  readonly #files = new Map<number, GenerationFiles>();
+
+  /** Undefined for a snapshot older than those remembered. */
+  filesOf(snapshot: Snapshot): GenerationFiles | undefined {
+    const known = this.#files.get(snapshot.generation);
+    if (known !== undefined) return known;
+    const oldest = Math.min(...this.#files.keys());
+    if (this.#files.size >= GENERATIONS_MAX) {
+      if (snapshot.generation < oldest) return undefined;
+      this.#files.delete(oldest);
+      for (const { added } of this.#files.values()) added.delete(oldest);
+    }
+    const numbers = Uint32Array.from(snapshot.files, fileNumber).filter((number) => number > 0);
+    const made = { numbers: numbers.sort(), added: new Map<number, Uint32Array>() };
+    this.#files.set(snapshot.generation, made);
+    return made;
+  }
+
+  hasFile(snapshot: Snapshot, file: number): boolean {
+    const files = this.filesOf(snapshot);
+    return files !== undefined && isIn(files.numbers, file);
+  }
+
+  /** Undefined where either of them is not remembered. */
+  addedSince(generation: number, snapshot: Snapshot): Uint32Array | undefined {
+    const files = this.filesOf(snapshot);
+    const before = this.#files.get(generation);
+    if (files === undefined || before === undefined) return undefined;
+    const known = files.added.get(generation);
+    if (known !== undefined) return known;
+    const ordinals = [...snapshot.files.keys()];
+    const added = Uint32Array.from(ordinals.filter((at) => !isIn(before.numbers, fileNumber(snapshot.files[at]))));
+    files.added.set(generation, added);
+    return added;
+  }
+}
+
+/** 0, which no file has, for one that cannot be read: it is never one that was there before. */
+function fileNumber(file: SnapshotFile | undefined): number {
+  return file?.kind === 'readable' ? file.file.number : 0;
+}
+
+function rowInFile({ file, rowGroup, row }: RowPlace): number {
+  return file.file.index.rowGroupFirstRow(rowGroup) + row;
+}
+
+/** Whether none of the files, as ascending ordinals, may have the key: what a search would pass over without a look. */
+function lackKey(snapshot: Snapshot, key: Key, files: Uint32Array): boolean {
+  if (files.length === 0) return true;
+  const admitted = snapshot.keyFiles.candidates(key);
+  const candidates = snapshot.keyIndex?.find(key)?.over(admitted) ?? admitted;
+  let candidate = -1;
+  for (const file of files) {
+    if (candidate < file) candidate = candidates.next(file);
+    if (candidate === file) return false;
+  }
+  return true;
+}
+
+function isIn(ascending: Uint32Array, number: number): boolean {
+  let from = 0;
+  let to = ascending.length;
+  while (from < to) {
+    const middle = (from + to) >>> 1;
+    if ((ascending[middle] ?? 0) < number) from = middle + 1;
+    else to = middle;
+  }
+  return ascending[from] === number;
+}

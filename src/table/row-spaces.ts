@@ -1,0 +1,82 @@
+/**
+ * The forms in which rows of a table are asked for, each with a number that texts of encoded rows are kept under.
+ *
+ * Two projections of different snapshots share a space where a row of a file they share has the same text in both, and
+ * a key the same meaning: the same columns under the same names and types, formatted alike, and key columns of the same
+ * types. That a row may then be taken for a key's is for whoever keeps it to prove.
+ *
+ * Requests choose columns freely, so that a table has a bounded number of spaces. Where one more is needed, one that was
+ * not used since the last time around leaves, and its number is given to no other.
+ */
+
+import { createHash } from 'node:crypto';
+import { typeText } from './column-type.ts';
+import type { JsonOptions } from './json-format.ts';
+import { readableLeaf, type TableColumn } from './schema.ts';
+
+const SPACES_MAX = 256;
+
+let spacesMade = 0;
+
+export class RowSpace {
+  /** Never 0, and never given twice. */
+  readonly number: number;
+  /** To be set with each use. */
+  isUsed = true;
+
+  constructor() {
+    spacesMade += 1;
+    this.number = spacesMade;
+  }
+}
+
+export class RowSpaces {
+  /** Those looked at longest ago first. */
+  readonly #spaces = new Map<string, RowSpace>();
+
+  get size(): number {
+    return this.#spaces.size;
+  }
+
+  of(columns: readonly TableColumn[], keyColumns: readonly TableColumn[], json: JsonOptions): RowSpace {
+    const form = formOf(columns, keyColumns, json);
+    const known = this.#spaces.get(form);
+    if (known !== undefined) {
+      known.isUsed = true;
+      return known;
+    }
+    if (this.#spaces.size >= SPACES_MAX) this.#drop();
+    const made = new RowSpace();
+    this.#spaces.set(form, made);
+    return made;
+  }
+
+  /** Second chance: ends within one round, in which each mark is taken away. */
+  #drop(): void {
+    for (const [form, space] of this.#spaces) {
+      this.#spaces.delete(form);
+      if (!space.isUsed) return;
+      space.isUsed = false;
+      this.#spaces.set(form, space);
+    }
+  }
+}
+
+/** Equal where, and only where, a row's text and a key's bytes cannot differ. Files' own types are a matter of the file. */
+function formOf(columns: readonly TableColumn[], keyColumns: readonly TableColumn[], json: JsonOptions): string {
+  const format = [json.int64, json.nonfinite, json.valueBytesMax ?? null];
+  const form = JSON.stringify([format, columns.map(columnForm), keyColumns.map(columnForm)]);
+  return createHash('sha256').update(form).digest('base64');
+}
+
+/** Whether it may be null does not matter: a null is written alike wherever it comes from. */
+function columnForm(column: TableColumn): readonly string[] {
+  const { name, nested, partition } = column;
+  const type = nested === undefined ? typeText(readableLeaf(column)) : JSON.stringify(nested, leavesAsTypes);
+  return [name, type, nested === undefined ? 'flat' : 'nested', partition === undefined ? 'file' : 'folder'];
+}
+
+/** Of a nested type's leaf, where it lies in the file that had it first does not matter. */
+function leavesAsTypes(name: string, value: unknown): unknown {
+  return name === 'leaf' ? typeText(value as NonNullable<TableColumn['leaf']>) : value;
+}
