@@ -1,6 +1,6 @@
 /**
- * The yardstick: a Fastify route with the same parameters as a row lookup that answers one fixed text with the same
- * headers. What a real lookup costs beyond it is ours. `bare-route.ts PORT '{"headers":{...},"body":"..."}'`
+ * The yardstick: Fastify routes with the same parameters as lookups, by GET and by body, that answer one fixed text with the
+ * same headers. What a real lookup costs beyond it is ours. `bare-route.ts PORT '{"headers":{...},"body":"..."}'`
  */
 
 import fastify from 'fastify';
@@ -13,6 +13,9 @@ app.get('/readyz', (_request, reply) => {
   reply.send('ready');
 });
 app.get('/v1/tables/:table/rows/:key', (_request, reply) => {
+  reply.headers(headers).send(body);
+});
+app.post('/v1/tables/:table/lookup', (_request, reply) => {
   reply.headers(headers).send(body);
 });
 process.once('SIGTERM', () => process.exit(0));

@@ -25,12 +25,21 @@ export interface LoadResult {
   readonly clientBusy: number;
 }
 
-const script = fileURLToPath(new URL('./random-keys.lua', import.meta.url));
+/** A load by one of the scripts beside this file, which is given the arguments. */
+export interface ScriptedLoad extends Pick<Load, 'origin' | 'connections' | 'seconds'> {
+  readonly script: string;
+  readonly scriptArgs: readonly string[];
+}
 
-export async function runWrk(load: Load, core: number): Promise<LoadResult> {
+export function runWrk(load: Load, core: number): Promise<LoadResult> {
+  const scriptArgs = [load.pathBeforeKey, String(load.lastKey), String(load.seed)];
+  return runScript({ ...load, script: 'random-keys.lua', scriptArgs }, core);
+}
+
+export async function runScript(load: ScriptedLoad, core: number): Promise<LoadResult> {
+  const script = fileURLToPath(new URL(load.script, import.meta.url));
   const wrkArgs = ['-t1', `-c${load.connections}`, `-d${load.seconds}s`, '--timeout', '10s', '-s', script, load.origin];
-  const scriptArgs = ['--', load.pathBeforeKey, String(load.lastKey), String(load.seed)];
-  const wrk = spawn('taskset', ['-c', String(core), 'wrk', ...wrkArgs, ...scriptArgs], {
+  const wrk = spawn('taskset', ['-c', String(core), 'wrk', ...wrkArgs, '--', ...load.scriptArgs], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let output = '';

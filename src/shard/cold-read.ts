@@ -17,22 +17,29 @@ import {
 } from '../table/index.ts';
 import { encodeRow, missingPages, type RowPlace, type Tier } from './encode-row.ts';
 import type { LookupTrace } from './lookup-trace.ts';
-import type { PageLoader } from './page-loader.ts';
+import type { FailedNeed } from './page-loader.ts';
 import { READ_AHEAD_BYTES_MAX, readAhead } from './read-ahead.ts';
 import { meetStored, pagesIn } from './stored-needs.ts';
 
 const otherRequests = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+/** Where a lookup's pages come from: the loader, or the pages of its batch. */
+export interface PageSource {
+  load(needs: readonly Need[], pins: Pins, signal: AbortSignal, trace: LookupTrace): Promise<readonly FailedNeed[]>;
+  /** The lookup of this trace needs what it had loaded no more. */
+  release?(trace: LookupTrace): void;
+}
 
 /** One waiting lookup: the pages it holds, and whether it had to load any. */
 export class ColdRead {
   readonly pins: Pins = new Map();
   tier: Tier = 'memory';
   readonly trace: LookupTrace;
-  readonly #loader: PageLoader;
+  readonly #loader: PageSource;
   readonly #signal: AbortSignal;
   #aheadBytesLeft = READ_AHEAD_BYTES_MAX;
 
-  constructor(loader: PageLoader, signal: AbortSignal, trace: LookupTrace) {
+  constructor(loader: PageSource, signal: AbortSignal, trace: LookupTrace) {
     this.trace = trace;
     this.#loader = loader;
     this.#signal = signal;
@@ -60,6 +67,13 @@ export class ColdRead {
       this.explain(place, projection.columns);
     }
     return rows;
+  }
+
+  /** The row is found: where others wait for room, pages that told its place are let go. */
+  letGo(): void {
+    if (this.#loader.release === undefined) return;
+    this.pins.clear();
+    this.#loader.release(this.trace);
   }
 
   /** Tries until the answer no longer lacks a page, loading the missing ones together. */

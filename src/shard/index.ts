@@ -1,15 +1,13 @@
 /** The shard room: what answers lookups, from memory or by loading pages. */
 
+export type { Batch, BatchRequest, LookupAnswer, LookupItem, LookupOptions } from './batch.ts';
 export { DecodePool, type DecodePoolOptions } from './decode-pool.ts';
 export type { Tier, ValueAnswer } from './encode-row.ts';
 export { exampleKeys } from './examples.ts';
 export { type IndexProgress, KeyIndexer, type KeyIndexerOptions, type RunKeeper } from './key-indexer.ts';
 export {
-  type LookupAnswer,
   LookupEngine,
   type LookupEngineOptions,
-  type LookupItem,
-  type LookupOptions,
   locatedRow,
   type RowAnswer,
   withFreshSnapshot,

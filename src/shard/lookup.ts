@@ -10,7 +10,7 @@
  */
 
 import type { RowCache } from '../cache/index.ts';
-import { asServiceError, type PlainError, ServiceError } from '../core/index.ts';
+import { ServiceError } from '../core/index.ts';
 import { Gate } from '../storage/index.ts';
 import {
   type Key,
@@ -22,16 +22,20 @@ import {
   type TableColumn,
   type ValueWriter,
 } from '../table/index.ts';
-import { absence, ColdRead, rowsWanted } from './cold-read.ts';
 import {
-  encodeRow,
-  encodeValue,
-  missingPages,
-  type RowPlace,
-  slowerTier,
-  type Tier,
-  type ValueAnswer,
-} from './encode-row.ts';
+  type Batch,
+  Batches,
+  type BatchRequest,
+  itemOfRow,
+  type KeyLookup,
+  type LookupAnswer,
+  type LookupOptions,
+  type ReadOfKey,
+} from './batch.ts';
+import { allNow, readAll } from './batch-matches.ts';
+import type { BatchPages } from './batch-pages.ts';
+import { absence, ColdRead } from './cold-read.ts';
+import { encodeRow, encodeValue, missingPages, type RowPlace, type Tier, type ValueAnswer } from './encode-row.ts';
 import { KeptRows } from './kept-rows.ts';
 import { LookupTrace, StageTimes } from './lookup-trace.ts';
 import type { PageLoader } from './page-loader.ts';
@@ -44,25 +48,6 @@ export interface RowAnswer {
   readonly snapshot: Snapshot;
 }
 
-export type LookupItem =
-  | { readonly status: 'found'; readonly row: string }
-  | { readonly status: 'found'; readonly rows: readonly string[]; readonly truncated: boolean }
-  | { readonly status: 'not_found' | 'timeout' }
-  | { readonly status: 'error' | 'not_covered'; readonly error: PlainError };
-
-export interface LookupOptions {
-  readonly matches: 'first' | 'all';
-  /** Rows a key with `matches: all`. */
-  readonly limit: number;
-}
-
-export interface LookupAnswer {
-  /** In the order of the keys. */
-  readonly items: readonly LookupItem[];
-  readonly tier: Tier;
-  readonly snapshot: Snapshot;
-}
-
 export interface LookupEngineOptions {
   /** Lookups that may wait for storage at once, those of one table alone half of them; four times as many may queue. */
   readonly coldLookupsMax: number;
@@ -70,18 +55,17 @@ export interface LookupEngineOptions {
 
 const LOOKUP_ENGINE_DEFAULTS: LookupEngineOptions = { coldLookupsMax: 512 };
 
-/** Keys of one batch that wait for storage at once. */
-const BATCH_COLD_MAX = 64;
-
 export class LookupEngine {
   readonly #loader: PageLoader;
   readonly #kept: KeptRows;
   readonly #cold: Gate;
+  readonly #batches: Batches;
   /** Of the lookups that waited. */
   readonly stages: StageTimes = new StageTimes();
 
   constructor(loader: PageLoader, rows: RowCache, options: LookupEngineOptions = LOOKUP_ENGINE_DEFAULTS) {
     this.#loader = loader;
+    this.#batches = new Batches(loader, this.#keyLookup());
     this.#kept = new KeptRows(rows);
     this.#cold = new Gate({
       maxConcurrent: options.coldLookupsMax,
@@ -136,13 +120,7 @@ export class LookupEngine {
       return { json: kept, tier: 'memory', snapshot };
     }
     return this.#read(snapshot, signal, receipt, async (read) => {
-      const place = await read.first(snapshot, key, projection.columns);
-      if (place === null) return { json: null, tier: read.tier, snapshot };
-      const json = await read.until(
-        () => encodeRow(place, projection, read.pins),
-        () => missingPages(place, projection.columns, read.pins),
-      );
-      read.explain(place, projection.columns);
+      const json = await readRow(read, snapshot, key, projection);
       return { json, tier: read.tier, snapshot };
     });
   }
@@ -167,10 +145,12 @@ export class LookupEngine {
     });
   }
 
-  /**
-   * Many keys of one snapshot. Keys in memory are answered at once, the rest together; a bad key is its own item and
-   * spoils no other. When the signal aborts, what is still open answers `timeout`.
-   */
+  /** Many keys of one snapshot; what is in memory, as far as there is time now, is answered already. */
+  begin(request: BatchRequest, receipt?: Receipt): Batch {
+    return this.#batches.begin(request, receipt);
+  }
+
+  /** Many keys of one snapshot. When the signal aborts, what is still open answers `timeout`. */
   lookup(
     snapshot: Snapshot,
     keys: readonly (Key | ServiceError)[],
@@ -179,86 +159,48 @@ export class LookupEngine {
     signal: AbortSignal,
     receipt?: Receipt,
   ): LookupAnswer | Promise<LookupAnswer> {
-    const items = keys.map((key) => {
-      // What is to be explained takes the way on which it is counted, unless the key itself is none.
-      const isLater = receipt !== undefined && !(key instanceof ServiceError);
-      return isLater ? undefined : this.#itemNow(snapshot, key, projection, options);
-    });
-    const open = items.flatMap((item, at) => (item === undefined ? [at] : []));
-    if (open.length === 0) return { items: items as LookupItem[], tier: 'memory', snapshot };
-    return this.#lookupCold(snapshot, keys, items, open, projection, options, signal, receipt);
+    const batch = this.begin({ snapshot, keys, projection, options }, receipt);
+    return batch.answer ?? batch.finish(signal);
   }
 
-  #itemNow(
-    snapshot: Snapshot,
-    key: Key | ServiceError,
-    projection: Projection,
-    options: LookupOptions,
-  ): LookupItem | undefined {
-    if (key instanceof ServiceError) return { status: 'error', error: key.toPlain() };
-    try {
-      if (options.matches === 'all') {
-        const rows = allNow(snapshot, key, projection, options.limit);
-        return rows && itemOfAll(rows, options);
-      }
-      const json = this.tryRow(snapshot, key, projection);
-      return json === undefined ? undefined : itemOfRow(json);
-    } catch (thrown) {
-      return itemOfError(asServiceError(thrown));
-    }
-  }
-
-  async #lookupCold(
-    snapshot: Snapshot,
-    keys: readonly (Key | ServiceError)[],
-    items: (LookupItem | undefined)[],
-    open: readonly number[],
-    projection: Projection,
-    options: LookupOptions,
-    signal: AbortSignal,
-    receipt: Receipt | undefined,
-  ): Promise<LookupAnswer> {
-    const queue = open.values();
-    let changed: ServiceError | undefined;
-    let tier: Tier = 'memory';
-    const lane = async () => {
-      for (const at of queue) {
-        const key = keys[at];
-        if (key === undefined || key instanceof ServiceError) continue;
-        try {
-          const cold = await this.#itemCold(snapshot, key, projection, options, signal, receipt);
-          items[at] = cold.item;
-          tier = slowerTier(tier, cold.tier);
-        } catch (thrown) {
-          const error = asServiceError(thrown);
-          if (error.kind === 'changed') changed = error;
-          items[at] = signal.aborted ? { status: 'timeout' } : itemOfError(error);
-          tier = 'origin';
-        }
-      }
+  #keyLookup(): KeyLookup {
+    return {
+      now: ({ snapshot, projection, options }, key) => {
+        if (options.matches === 'all') return allNow(snapshot, key, projection, options);
+        const json = this.tryRow(snapshot, key, projection);
+        return json === undefined ? undefined : itemOfRow(json);
+      },
+      kept: ({ snapshot, projection, options }, key) => {
+        const json = options.matches === 'first' ? this.#kept.get(snapshot, key, projection) : undefined;
+        return json === undefined ? undefined : itemOfRow(json);
+      },
+      cold: async ({ snapshot, projection, options }, key, read) => {
+        if (options.matches === 'all') return readAll(read, snapshot, key, projection, options);
+        return itemOfRow(await readRow(read, snapshot, key, projection));
+      },
+      inTurn: ({ snapshot }, signal, work) => {
+        const queuedMs = performance.now();
+        return this.#cold.run(
+          () => {
+            const queueMs = performance.now() - queuedMs;
+            return work((receipt, pages) => this.#readOfKey(receipt, pages, signal, queueMs));
+          },
+          signal,
+          snapshot.definition.name,
+        );
+      },
     };
-    await Promise.all(Array.from({ length: Math.min(BATCH_COLD_MAX, open.length) }, lane));
-    // An object that changed under us spoils the snapshot, so the whole request starts again.
-    if (changed !== undefined) throw changed;
-    return { items: items as LookupItem[], tier, snapshot };
   }
 
-  #itemCold(
-    snapshot: Snapshot,
-    key: Key,
-    projection: Projection,
-    options: LookupOptions,
-    signal: AbortSignal,
-    receipt: Receipt | undefined,
-  ): Promise<ColdItem> {
-    if (options.matches === 'first') {
-      const row = this.row(snapshot, key, projection, signal, receipt);
-      return row.then(({ json, tier }) => ({ item: itemOfRow(json), tier }));
-    }
-    return this.#read(snapshot, signal, receipt, async (read) => {
-      const rows = await read.all(snapshot, key, projection, options.limit);
-      return { item: itemOfAll(rows, options), tier: read.tier };
-    });
+  #readOfKey(receipt: Receipt | undefined, pages: BatchPages, signal: AbortSignal, queueMs: number): ReadOfKey {
+    const trace = new LookupTrace(receipt?.search);
+    receipt?.add(trace);
+    trace.stages.queue = queueMs;
+    const done = () => {
+      pages.release(trace);
+      this.stages.record(trace);
+    };
+    return { read: new ColdRead(pages, signal, trace), done };
   }
 
   /** One lookup that may wait, when its turn has come. */
@@ -284,11 +226,6 @@ export class LookupEngine {
       snapshot.definition.name,
     );
   }
-}
-
-interface ColdItem {
-  readonly item: LookupItem;
-  readonly tier: Tier;
 }
 
 /** Runs a request on the table's snapshot, once more on a fresh one when an object changed while it was read. */
@@ -321,33 +258,15 @@ export function locatedRow(snapshot: Snapshot, key: Key): RowPlace | null | unde
   return step === 'found' ? search.match : absence(search);
 }
 
-/** Every match up to one more than the limit, or undefined when something is not in memory. */
-function allNow(snapshot: Snapshot, key: Key, projection: Projection, limit: number): readonly string[] | undefined {
-  const search = new KeySearch(snapshot, key, undefined);
-  const rows: string[] = [];
-  while (rows.length < rowsWanted(snapshot, limit)) {
-    const step = search.next();
-    if (step === 'needs' || step === 'paused') return undefined;
-    if (step === 'exhausted') {
-      absence(search);
-      break;
-    }
-    const row = search.match && encodeRow(search.match, projection, undefined);
-    if (row === undefined) return undefined;
-    rows.push(row);
-  }
-  return rows;
-}
-
-function itemOfRow(json: string | null): LookupItem {
-  return json === null ? { status: 'not_found' } : { status: 'found', row: json };
-}
-
-function itemOfAll(rows: readonly string[], { limit }: LookupOptions): LookupItem {
-  if (rows.length === 0) return { status: 'not_found' };
-  return { status: 'found', rows: rows.slice(0, limit), truncated: rows.length > limit };
-}
-
-function itemOfError(error: ServiceError): LookupItem {
-  return { status: error.code === 'not_covered' ? 'not_covered' : 'error', error: error.toPlain() };
+/** The row's JSON text, null when the key is provably absent. */
+async function readRow(read: ColdRead, snapshot: Snapshot, key: Key, projection: Projection): Promise<string | null> {
+  const place = await read.first(snapshot, key, projection.columns);
+  if (place === null) return null;
+  read.letGo();
+  const json = await read.until(
+    () => encodeRow(place, projection, read.pins),
+    () => missingPages(place, projection.columns, read.pins),
+  );
+  read.explain(place, projection.columns);
+  return json;
 }

@@ -7,7 +7,7 @@
  */
 
 import { ByteGate, SingleFlight } from '../cache/index.ts';
-import { asServiceError, type ByteRange, type ErrorContext, rangeLength, ServiceError } from '../core/index.ts';
+import { asServiceError, assert, type ByteRange, type ErrorContext, rangeLength, ServiceError } from '../core/index.ts';
 import { Block, type PageContext, type PageLocations } from '../parquet/index.ts';
 import type { ChunkBlocks, LoadedPage, Need, Pins, TableFile } from '../table/index.ts';
 import { readBloomFilter, readLayout, snapshotChanging } from '../table/index.ts';
@@ -79,6 +79,21 @@ export class PageLoader {
     return outcomes.filter((outcome) => outcome !== undefined);
   }
 
+  /** One page, whole, from storage; a fault of the file comes back as a value. */
+  async whole(
+    need: Need & { readonly kind: 'page' },
+    signal: AbortSignal,
+    trace?: LookupTrace,
+  ): Promise<LoadedPage | FailedNeed> {
+    try {
+      return await this.page(need.file, need.chunk, need.page, signal, trace);
+    } catch (thrown) {
+      const fault = faultOf(need, thrown, signal);
+      assert(fault !== undefined, 'a page that cannot be read is a loss');
+      return fault;
+    }
+  }
+
   async #meet(
     need: Need,
     pins: Pins,
@@ -92,11 +107,7 @@ export class PageLoader {
       else await this.#bloomFilter(file, chunk, signal, trace);
       return undefined;
     } catch (thrown) {
-      signal.throwIfAborted();
-      const error = asServiceError(thrown);
-      if (error.kind === 'corrupt' || error.kind === 'unsupported') return { need, error };
-      if (error.kind === 'changed' && need.file.isGone) return goneNeed(need, error);
-      throw error;
+      return faultOf(need, thrown, signal);
     }
   }
 
@@ -148,9 +159,8 @@ export class PageLoader {
     trace: LookupTrace | undefined,
   ): Promise<LoadedPage> {
     await this.layout(file, chunk, signal, trace);
-    const range = locationsOf(chunk).range(page);
     return this.#inFlight.run(
-      memoryOf(chunk, range),
+      pageMemory(chunk, page),
       signal,
       () => this.#readPage(file, chunk, page, signal, trace),
       file.store,
@@ -232,6 +242,15 @@ export class PageLoader {
   }
 }
 
+/** What is the file's fault; undefined where that is no loss. Throws whatever is not. */
+function faultOf(need: Need, thrown: unknown, signal: AbortSignal): FailedNeed | undefined {
+  signal.throwIfAborted();
+  const error = asServiceError(thrown);
+  if (error.kind === 'corrupt' || error.kind === 'unsupported') return { need, error };
+  if (error.kind === 'changed' && need.file.isGone) return goneNeed(need, error);
+  throw error;
+}
+
 /** Begins the key's flight, or joins it and says so in the trace. */
 function inFlight<K, V>(
   flights: SingleFlight<K, V>,
@@ -252,7 +271,8 @@ function goneNeed(need: Need, error: ServiceError): FailedNeed | undefined {
 }
 
 /** What a page will take while it is loaded: its bytes, and its share of what the chunk says it has when decompressed. */
-function memoryOf({ chunk }: ChunkBlocks, range: ByteRange): number {
+export function pageMemory({ chunk, layout }: ChunkBlocks, page: number): number {
+  const range = layout?.locations.range(page) ?? chunk.range;
   const compressed = rangeLength(range);
   const share = compressed / Math.max(1, rangeLength(chunk.range));
   return compressed + Math.max(compressed, Math.ceil(share * chunk.uncompressedBytes));

@@ -1,0 +1,223 @@
+/**
+ * Batches over HTTP: 100 random keys a request, all in memory, of 4 and of 24 columns, beside a bare Fastify route that
+ * answers a fixed body of the same size; then what batches do to single rows. Server on one core, load on the other.
+ *
+ *     npm run bench -- batch [--small]
+ *
+ * `kept` has the rows among the encoded ones; `blocks` gives memory for hardly any of them, so that rows are written from
+ * blocks. A sample of the answers is compared with what the same server says of each key alone.
+ */
+
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ByteWriter, parquetWrite } from 'hyparquet-writer';
+import { randomNumbers } from './harness/access-traces.ts';
+import { BusyTime } from './harness/busy-time.ts';
+import { spread } from './harness/rounds.ts';
+import { type Server, startBareRoute, startPointlake } from './harness/servers.ts';
+import { type LoadResult, runScript, runWrk } from './harness/wrk.ts';
+
+const isSmall = process.argv.includes('--small');
+const ROWS = isSmall ? 20_000 : 100_000;
+const ROUNDS = isSmall ? 1 : 3;
+const SECONDS = isSmall ? 1 : 2;
+const KEYS = 100;
+const CONNECTIONS = 8;
+const SEED = 24;
+const SERVER_CORE = 0;
+const CLIENT_CORE = 1;
+const FEW = ['id', 'feature_0', 'feature_1', 'city'];
+const JSON_TYPE = 'application/json';
+
+interface Shape {
+  readonly name: string;
+  readonly columns: readonly string[] | undefined;
+  readonly accept: string;
+  readonly table: string;
+}
+
+if (availableParallelism() < 2) throw new Error('this bench needs two cores, one for the server and one for the load');
+const folder = mkdtempSync(join(tmpdir(), 'pointlake-batch-'));
+try {
+  await run();
+} finally {
+  rmSync(folder, { recursive: true });
+}
+
+async function run(): Promise<void> {
+  const file = join(folder, 'rows.parquet');
+  writeTable(file);
+  const server = await startPointlake(configOf(file), SERVER_CORE);
+  try {
+    const heading = `${cpus()[0]?.model.trim()}, ${cpus().length} cores; Node ${process.versions.node}`;
+    console.log(`${heading}; ${ROWS} rows, ${KEYS} uniform random keys a request, ${CONNECTIONS} connections\n`);
+    console.log(
+      '                            | rows/s     [min to max]         | p50 us | p99 us | CPU us a row | bytes',
+    );
+    for (const shape of shapes()) await compare(server, shape);
+    await beside(server);
+  } finally {
+    await server.stop();
+  }
+}
+
+function shapes(): readonly Shape[] {
+  const of = (name: string, table: string, columns?: readonly string[]) => ({
+    name,
+    columns,
+    accept: JSON_TYPE,
+    table,
+  });
+  return [of('4 columns', 'rows', FEW), of('24 columns', 'rows')];
+}
+
+function configOf(file: string): string {
+  const path = join(folder, 'pointlake.yaml');
+  const memory = process.env.BATCH_MEMORY ?? '2GiB';
+  writeFileSync(path, `cache: { memory: ${memory} }\ntables:\n  rows: { source: ${file}, key: id }\n`);
+  return path;
+}
+
+/** Every row once, then rounds of ours and of a bare route that answers the same body. */
+async function compare(server: Server, shape: Shape): Promise<void> {
+  const answer = await warm(server, shape);
+  const headers = { 'content-type': answer.type, 'pointlake-snapshot': '0123456789abcdef', vary: 'accept' };
+  const bare = await startBareRoute(headers, answer.body, SERVER_CORE);
+  try {
+    await load(server, shape, 0);
+    await load(bare, shape, 0);
+    const ours: Measured[] = [];
+    const yardstick: Measured[] = [];
+    for (let round = 1; round <= ROUNDS; round++) {
+      ours.push(await load(server, shape, round));
+      yardstick.push(await load(bare, shape, round));
+    }
+    print(`${shape.name}, pointlake`, ours, answer.body.length);
+    print(`${shape.name}, bare route`, yardstick, answer.body.length);
+    const ratios = ours.map((one, i) => one.requestsPerSecond / (yardstick[i]?.requestsPerSecond ?? Number.NaN));
+    console.log(`${' '.repeat(27)} | ${spread(ratios).median.toFixed(2)} of the bare route; digest ${answer.digest}\n`);
+  } finally {
+    await bare.stop();
+  }
+}
+
+interface Measured extends LoadResult {
+  readonly cpuUsARow: number;
+}
+
+async function load(server: Server, { table, columns, accept }: Shape, seed: number): Promise<Measured> {
+  const busy = new BusyTime(server.pid);
+  const result = await runScript(
+    {
+      script: 'random-batches.lua',
+      scriptArgs: [
+        `/v1/tables/${table}/lookup`,
+        String(ROWS - 1),
+        String(seed),
+        String(KEYS),
+        columns === undefined ? 'all' : JSON.stringify(columns),
+        accept,
+      ],
+      origin: server.origin,
+      connections: CONNECTIONS,
+      seconds: SECONDS,
+    },
+    CLIENT_CORE,
+  );
+  busy.sample();
+  return { ...result, cpuUsARow: (busy.share * 1e6) / (result.requestsPerSecond * KEYS) };
+}
+
+function print(name: string, rounds: readonly Measured[], bytes: number): void {
+  const { median, min, max } = spread(rounds.map(({ requestsPerSecond }) => requestsPerSecond * KEYS));
+  const of = (pick: (round: Measured) => number) => spread(rounds.map(pick)).median;
+  const rates = `${median.toFixed(0)} [${min.toFixed(0)} to ${max.toFixed(0)}]`;
+  const latency = `${String(of((round) => round.p50Us)).padStart(6)} | ${String(of((round) => round.p99Us)).padStart(6)}`;
+  const cpu = of((round) => round.cpuUsARow).toFixed(2);
+  console.log(`${name.padEnd(27)} | ${rates.padEnd(31)} | ${latency} | ${cpu.padStart(12)} | ${bytes}`);
+}
+
+/** Single rows alone, and while batches run. */
+async function beside(server: Server): Promise<void> {
+  const singles = {
+    pathBeforeKey: '/v1/tables/rows/rows/',
+    lastKey: ROWS - 1,
+    seed: 1,
+    connections: 4,
+    seconds: SECONDS,
+  };
+  const alone = await runWrk({ ...singles, origin: server.origin }, CLIENT_CORE);
+  for (const shape of shapes()) {
+    const [together] = await Promise.all([
+      runWrk({ ...singles, origin: server.origin }, CLIENT_CORE),
+      load(server, shape, 1),
+    ]);
+    console.log(
+      `single rows, 4 connections: p50 ${alone.p50Us} us, p99 ${alone.p99Us} us alone; beside ${CONNECTIONS} batch clients of ${shape.name} p50 ${together.p50Us} us, p99 ${together.p99Us} us`,
+    );
+  }
+}
+
+interface Answer {
+  readonly body: string;
+  readonly type: string;
+  readonly digest: string;
+}
+
+/** Reads every row once, and compares a sample with what each key answers alone. */
+async function warm(server: Server, { table, columns, accept }: Shape): Promise<Answer> {
+  const lookup = async (keys: readonly number[]) => {
+    const answer = await fetch(`${server.origin}/v1/tables/${table}/lookup`, {
+      method: 'POST',
+      headers: { 'content-type': JSON_TYPE, accept },
+      body: JSON.stringify({ keys, ...(columns && { columns }) }),
+    });
+    if (!answer.ok) throw new Error(`a batch answered ${answer.status}: ${await answer.text()}`);
+    return { body: await answer.text(), type: answer.headers.get('content-type') ?? '' };
+  };
+  for (let first = 0; first < ROWS; first += 1000) await lookup(Array.from({ length: 1000 }, (_, i) => first + i));
+  const random = randomNumbers(SEED + 1);
+  const keys = Array.from({ length: KEYS }, () => random() % ROWS);
+  const answer = await lookup(keys);
+  const query = columns === undefined ? '' : `?columns=${columns.join(',')}`;
+  const rows = await Promise.all(
+    keys.map(async (key) => (await fetch(`${server.origin}/v1/tables/${table}/rows/${key}${query}`)).text()),
+  );
+  const expected = rows.map((row, i) => `{"key":${keys[i]},"status":"found","row":${row}}`).join(',');
+  if (answer.body !== `{"results":[${expected}]}`) throw new Error('a batch answers otherwise than its keys alone');
+  return { ...answer, digest: createHash('sha256').update(answer.body).digest('hex').slice(0, 16) };
+}
+
+function writeTable(path: string): void {
+  const random = randomNumbers(SEED);
+  const options = { encoding: 'PLAIN', nullable: false, columnIndex: true, offsetIndex: true } as const;
+  const doubles = Array.from({ length: 20 }, (_, i) => ({
+    name: `feature_${i}`,
+    data: Float64Array.from({ length: ROWS }, () => random() / 2 ** 32 + i),
+    type: 'DOUBLE' as const,
+    ...options,
+  }));
+  const strings = (name: string, text: (row: number) => string) => ({
+    name,
+    data: Array.from({ length: ROWS }, (_, row) => text(row)),
+    type: 'STRING' as const,
+    ...options,
+  });
+  const writer = new ByteWriter();
+  parquetWrite({
+    writer,
+    columnData: [
+      { name: 'id', data: BigInt64Array.from({ length: ROWS }, (_, row) => BigInt(row)), type: 'INT64', ...options },
+      ...doubles,
+      strings('city', (row) => `city ${row % 977}`),
+      strings('device', () => `device-${random() % 1000}`),
+      strings('plan', (row) => ['free', 'team', 'enterprise'][row % 3] ?? ''),
+    ],
+    codec: 'UNCOMPRESSED',
+    rowGroupSize: 50_000,
+    pageSize: 2 ** 18,
+  });
+  writeFileSync(path, writer.getBytes());
+}

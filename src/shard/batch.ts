@@ -1,0 +1,219 @@
+/**
+ * Many keys of one snapshot in one request: results in the order of the keys, each key with its own.
+ *
+ *     keys -> in memory: answered in stretches of about a millisecond, between which others have their turn
+ *               \-> the rest: equal keys once, in the order of the keys, all at the same time, over pages that they share
+ *
+ * Since all keys search at the same time, and what they ask for in one turn of the event loop goes to storage together, a
+ * cold batch waits for as many round trips as its slowest key would alone. What is read at once has a bound (`BatchPages`).
+ */
+
+import { asServiceError, type PlainError, ServiceError } from '../core/index.ts';
+import type { Key, Projection, Snapshot } from '../table/index.ts';
+import { BatchPages } from './batch-pages.ts';
+import { BatchTurns } from './batch-turns.ts';
+import type { ColdRead } from './cold-read.ts';
+import { distinctKeys } from './distinct-keys.ts';
+import { slowerTier, type Tier } from './encode-row.ts';
+import type { PageLoader } from './page-loader.ts';
+import type { Receipt } from './receipt.ts';
+
+export type LookupItem =
+  | { readonly status: 'found'; readonly row: string }
+  | { readonly status: 'found'; readonly rows: readonly string[]; readonly truncated: boolean }
+  | { readonly status: 'not_found' | 'timeout' }
+  | { readonly status: 'error' | 'not_covered'; readonly error: PlainError };
+
+export interface LookupOptions {
+  readonly matches: 'first' | 'all';
+  /** Rows a key with `matches: all`. */
+  readonly limit: number;
+}
+
+export interface LookupAnswer {
+  /** In the order of the keys. */
+  readonly items: readonly LookupItem[];
+  readonly tier: Tier;
+  readonly snapshot: Snapshot;
+}
+
+export interface BatchRequest {
+  readonly snapshot: Snapshot;
+  /** A key that could not be read is its own error. */
+  readonly keys: readonly (Key | ServiceError)[];
+  readonly projection: Projection;
+  readonly options: LookupOptions;
+}
+
+/** How one key is answered; the engine's, so that a key in a batch is what it is alone. */
+export interface KeyLookup {
+  /** Undefined where something is not in memory. */
+  now(request: BatchRequest, key: Key): LookupItem | undefined;
+  /** Only the row that is kept as it was sent. */
+  kept(request: BatchRequest, key: Key): LookupItem | undefined;
+  cold(request: BatchRequest, key: Key, read: ColdRead): Promise<LookupItem>;
+  /** Gives every waiting key of a batch its own read; the batch is one of those that may read storage. */
+  inTurn<T>(
+    request: BatchRequest,
+    signal: AbortSignal,
+    work: (readFor: (receipt: Receipt | undefined, pages: BatchPages) => ReadOfKey) => Promise<T>,
+  ): Promise<T>;
+}
+
+export interface ReadOfKey {
+  readonly read: ColdRead;
+  /** Its times count from here. */
+  done(): void;
+}
+
+/** Keys between two looks at the clock. */
+const KEYS_A_LOOK = 8;
+
+export class Batches {
+  readonly #loader: PageLoader;
+  readonly #lookup: KeyLookup;
+  readonly #turns = new BatchTurns();
+
+  constructor(loader: PageLoader, lookup: KeyLookup) {
+    this.#loader = loader;
+    this.#lookup = lookup;
+  }
+
+  /** Answers at once what this turn has time for; `Batch.answer` is there when that was all. */
+  begin(request: BatchRequest, receipt?: Receipt): Batch {
+    const batch = new Batch(request, this.#lookup, this.#loader, this.#turns, receipt);
+    batch.beginNow();
+    return batch;
+  }
+}
+
+export class Batch {
+  readonly #request: BatchRequest;
+  readonly #lookup: KeyLookup;
+  readonly #loader: PageLoader;
+  readonly #turns: BatchTurns;
+  readonly #receipt: Receipt | undefined;
+  readonly #items: (LookupItem | undefined)[];
+  readonly #open: number[] = [];
+  #next = 0;
+  #tier: Tier = 'memory';
+  #changed: ServiceError | undefined = undefined;
+
+  constructor(
+    request: BatchRequest,
+    lookup: KeyLookup,
+    loader: PageLoader,
+    turns: BatchTurns,
+    receipt: Receipt | undefined,
+  ) {
+    this.#request = request;
+    this.#lookup = lookup;
+    this.#loader = loader;
+    this.#turns = turns;
+    this.#receipt = receipt;
+    this.#items = new Array<LookupItem | undefined>(request.keys.length).fill(undefined);
+  }
+
+  /** Undefined until every key is answered. */
+  get answer(): LookupAnswer | undefined {
+    if (this.#next < this.#items.length || this.#open.length > 0) return undefined;
+    return { items: this.#items as LookupItem[], tier: this.#tier, snapshot: this.#request.snapshot };
+  }
+
+  beginNow(): void {
+    if (this.#turns.next() === undefined) this.#advance();
+  }
+
+  /** What is still open when the signal aborts is `timeout`. Throws only where the whole batch must start again. */
+  async finish(signal: AbortSignal): Promise<LookupAnswer> {
+    while (this.#next < this.#items.length && !signal.aborted) {
+      await this.#turns.next();
+      this.#advance();
+    }
+    for (; this.#next < this.#items.length; this.#next++) this.#items[this.#next] = { status: 'timeout' };
+    if (this.#open.length > 0) await this.#readOpen(signal);
+    // An object that changed under us spoils the snapshot, so the whole request starts again.
+    if (this.#changed !== undefined) throw this.#changed;
+    return { items: this.#items as LookupItem[], tier: this.#tier, snapshot: this.#request.snapshot };
+  }
+
+  /** One stretch of keys that are in memory. */
+  #advance(): void {
+    const { keys } = this.#request;
+    const startedMs = performance.now();
+    for (; this.#next < keys.length; this.#next++) {
+      if (this.#next % KEYS_A_LOOK === KEYS_A_LOOK - 1 && this.#turns.isOver(startedMs)) break;
+      const item = this.#itemNow(keys[this.#next]);
+      this.#items[this.#next] = item;
+      if (item === undefined) this.#open.push(this.#next);
+    }
+    this.#turns.spent(startedMs);
+  }
+
+  #itemNow(key: Key | ServiceError | undefined): LookupItem | undefined {
+    if (key === undefined) return undefined;
+    if (key instanceof ServiceError) return itemOfError(key);
+    try {
+      // What is to be explained takes the way on which it is counted.
+      return this.#receipt === undefined ? this.#lookup.now(this.#request, key) : undefined;
+    } catch (thrown) {
+      return itemOfError(asServiceError(thrown));
+    }
+  }
+
+  async #readOpen(signal: AbortSignal): Promise<void> {
+    const open = distinctKeys(this.#request.keys, this.#open);
+    try {
+      await this.#lookup.inTurn(this.#request, signal, async (readFor) => {
+        const pages = new BatchPages(this.#loader);
+        await Promise.all(
+          open.map(async ({ key, at }) => {
+            const item = await this.#itemCold(key, signal, readFor, pages);
+            for (const place of at) this.#items[place] = item;
+          }),
+        );
+      });
+    } catch (thrown) {
+      // There was no turn: none of the keys was read.
+      const error = asServiceError(thrown);
+      const item: LookupItem = signal.aborted ? { status: 'timeout' } : itemOfError(error);
+      for (const place of this.#open) this.#items[place] ??= item;
+      this.#tier = 'origin';
+    }
+    this.#open.length = 0;
+  }
+
+  async #itemCold(
+    key: Key,
+    signal: AbortSignal,
+    readFor: (receipt: Receipt | undefined, pages: BatchPages) => ReadOfKey,
+    pages: BatchPages,
+  ): Promise<LookupItem> {
+    const kept = this.#receipt && this.#lookup.kept(this.#request, key);
+    if (kept !== undefined) {
+      this.#receipt?.keptRow();
+      return kept;
+    }
+    const { read, done } = readFor(this.#receipt, pages);
+    try {
+      const item = await this.#lookup.cold(this.#request, key, read);
+      this.#tier = slowerTier(this.#tier, read.tier);
+      return item;
+    } catch (thrown) {
+      const error = asServiceError(thrown);
+      if (error.kind === 'changed') this.#changed = error;
+      this.#tier = 'origin';
+      return signal.aborted ? { status: 'timeout' } : itemOfError(error);
+    } finally {
+      done();
+    }
+  }
+}
+
+export function itemOfRow(json: string | null): LookupItem {
+  return json === null ? { status: 'not_found' } : { status: 'found', row: json };
+}
+
+export function itemOfError(error: ServiceError): LookupItem {
+  return { status: error.code === 'not_covered' ? 'not_covered' : 'error', error: error.toPlain() };
+}
