@@ -38,6 +38,7 @@ import {
 } from './refusals.ts';
 import { respondError, respondProblem } from './respond.ts';
 import { rowHandler, valueHandler } from './row-route.ts';
+import { LookupsUnderWay } from './table-lookup.ts';
 import { refreshHandler, tableHandler, tablesHandler } from './tables-route.ts';
 
 export interface ServerParts {
@@ -46,7 +47,7 @@ export interface ServerParts {
   readonly loader: PageLoader;
   readonly preloader: Preloader;
   /** What there is of the key index of a table. */
-  readonly indexing?: (table: Table) => TableIndexing | undefined;
+  readonly indexings?: (table: Table) => readonly TableIndexing[];
   readonly clock: Clock;
   readonly tier: MemoryState;
   readonly rows: RowsState;
@@ -90,7 +91,7 @@ export class PointlakeServer {
       engine: parts.engine,
       loader: parts.loader,
       preloader: parts.preloader,
-      indexing: parts.indexing ?? (() => undefined),
+      indexings: parts.indexings ?? (() => []),
       clock: parts.clock,
       tier: parts.tier,
       rows: parts.rows,
@@ -214,7 +215,8 @@ function addRoutes(fastify: FastifyInstance, context: ServerContext): void {
     fastify.route({ method: 'POST', url, handler: measured(route, handler) });
     refuseOtherMethods(fastify, url, ['POST'], refused);
   };
-  post('/v1/tables/:table/lookup', metrics.route('lookup', 'table'), lookupHandler(context));
+  const underWay = new LookupsUnderWay(context.options.lookupsMax);
+  post('/v1/tables/:table/lookup', metrics.route('lookup', 'table'), lookupHandler(context, underWay));
   post('/v1/tables/:table/refresh', metrics.route('refresh', 'table'), refreshHandler(context));
   const preload = preloadHandlers(context);
   const preloadUrl = '/v1/tables/:table/preload';

@@ -31,6 +31,9 @@ export function parseKeyJson(leaf: LeafColumn, value: unknown): KeyValue {
     if (!value.isWellFormed()) throw badKey(leaf, value);
     return parseKeyText(leaf, value);
   }
+  if (typeof value === 'number' && form.fromSmall !== undefined && (value | 0) === value && !Object.is(value, -0)) {
+    return form.fromSmall(value);
+  }
   if (typeof value === 'boolean' && form.json === 'boolean') return value;
   const source = value instanceof ExactNumber ? value.source : typeof value === 'number' ? String(value) : undefined;
   const takesNumbers = form.json === 'number' || form.json === 'decimal';
@@ -103,6 +106,8 @@ interface KeyForm {
   /** Undefined when the text is not of the form. */
   readonly parse: (text: string) => KeyValue | undefined;
   readonly format: (value: KeyValue) => string;
+  /** For signed integers of 32 bits and more: the value of a number that fits them, without its text. */
+  readonly fromSmall?: (value: number) => KeyValue;
 }
 
 const forms = new WeakMap<LeafColumn, KeyForm>();
@@ -211,7 +216,9 @@ function integerForm(bitWidth: number, isSigned: boolean): KeyForm {
     if (value < min || value > max) return undefined;
     return bitWidth === 64 ? value : Number(value);
   };
-  return { expected: `an integer from ${min} to ${max}, written like 42`, json: 'number', parse, format: String };
+  const fromSmall = bitWidth === 64 ? (value: number) => BigInt(value) : (value: number) => value;
+  const expected = `an integer from ${min} to ${max}, written like 42`;
+  return { expected, json: 'number', parse, format: String, ...(isSigned && bitWidth >= 32 && { fromSmall }) };
 }
 
 function floatForm(round: (value: number) => number, expected: string): KeyForm {
