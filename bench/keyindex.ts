@@ -94,7 +94,7 @@ async function withNode<T>(
   const node = createNode({ s3: {}, cacheMemoryBytes: 6144 * MIB, tables: [definition], wrapStores: trace.wrap });
   try {
     const snapshot = await node.catalog.get('t').refresh();
-    if (index !== undefined) snapshot.keyIndex = index.view(snapshot.files);
+    if (index !== undefined) snapshot.primaryKey.index = index.view(snapshot.files);
     return await use(node, snapshot, trace);
   } finally {
     await node.close();

@@ -115,7 +115,7 @@ function walk(snapshot: Snapshot, key: Key): number {
   for (const file of snapshot.files) {
     const [value] = key;
     if (file.kind === 'broken' || value === undefined) continue;
-    const position = file.keyPositions?.[0] ?? 0;
+    const position = snapshot.primaryKey.in(file.mapping).positions?.[0] ?? 0;
     if (file.file.index.nextRowGroup(position, value) >= 0) candidates += 1;
   }
   return candidates;

@@ -77,8 +77,8 @@ export interface PointlakeNode {
   readonly makeTable: (definition: TableDefinition) => Table;
   /** Closes a table that is in the catalog no more. */
   readonly forgetTable: (table: Table) => void;
-  /** The key index of a table of this node. */
-  readonly indexing: (table: Table) => TableIndexing | undefined;
+  /** The indexes of a table of this node: of its own key, then of the named ones. */
+  readonly indexings: (table: Table) => readonly TableIndexing[];
   close(): Promise<void>;
 }
 
@@ -103,33 +103,40 @@ export function createNode(options: NodeOptions): PointlakeNode {
     verifyCrc: options.verifyCrc ?? true,
   });
   const indexer = new KeyIndexer(pool, { verifyCrc: options.verifyCrc ?? true });
-  const indexings = new Map<Table, TableIndexing>();
+  const indexings = new Map<Table, readonly TableIndexing[]>();
   const makeTable = (definition: TableDefinition) => {
     const account = new StorageAccount(options.prices);
     const ownStores = tableStores(provider, { account, held, coalesce: options.coalesce });
     const source = new TableSource(definition.source, ownStores, account, definition);
-    const place = [endpointOf(options.s3), source.place, definition.name, ...definition.key];
-    const indexing = new TableIndexing(definition.name, {
-      mode: definition.index,
-      indexer,
-      tier,
-      stored: disk && new StoredRuns(disk.indexes, place),
-      log: options.log ?? (() => undefined),
-    });
+    const place = [endpointOf(options.s3), source.place, definition.name];
+    const keys = [{ columns: definition.key, index: definition.index }, ...definition.keys];
+    const ofTable = keys.map(
+      ({ columns, index: mode }, key) =>
+        new TableIndexing(definition.name, {
+          key,
+          mode,
+          indexer,
+          tier,
+          stored: disk && new StoredRuns(disk.indexes, [...place, ...columns]),
+          log: options.log ?? (() => undefined),
+        }),
+    );
     const table = new Table(definition, source, tier, clock, diskPlace, {
       prepare: (next, before, signal) => warmReplaced(loader, next, before, signal),
-      publish: (snapshot) => indexing.attach(snapshot),
+      publish: (snapshot) => {
+        for (const indexing of ofTable) indexing.attach(snapshot);
+      },
       log: options.log,
     });
     tables.push(table);
-    indexings.set(table, indexing);
+    indexings.set(table, ofTable);
     return table;
   };
   const forgetTable = (table: Table) => {
     table.close();
     const at = tables.indexOf(table);
     if (at >= 0) tables.splice(at, 1);
-    void indexings.get(table)?.close();
+    for (const indexing of indexings.get(table) ?? []) void indexing.close();
     indexings.delete(table);
   };
   const engine = new LookupEngine(loader, rows);
@@ -155,19 +162,19 @@ export function createNode(options: NodeOptions): PointlakeNode {
     preloader,
     makeTable,
     forgetTable,
-    indexing: (table) => indexings.get(table),
+    indexings: (table) => indexings.get(table) ?? [],
     disk,
     async sweepDisk() {
       await settled();
       const named = tables.flatMap((table) => [
         ...(table.disk?.named() ?? []),
-        ...(indexings.get(table)?.named() ?? []),
+        ...(indexings.get(table) ?? []).flatMap((indexing) => indexing.named()),
       ]);
       await disk?.sweep(new Set(named));
     },
     async close() {
       preloader.close();
-      await Promise.all([...indexings.values()].map((indexing) => indexing.close()));
+      await Promise.all([...indexings.values()].flat().map((indexing) => indexing.close()));
       await pool.close();
       await settled();
       await disk?.close();

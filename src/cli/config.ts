@@ -15,6 +15,7 @@ import type { CoalesceOptions, HedgePolicy, StoragePrices } from '../storage/ind
 import {
   COLUMN_TYPE_NAMES,
   type ColumnDeclaration,
+  type Duplicates,
   MAX_SHRINK_DEFAULT,
   type PartitionChoice,
   type PreloadRequest,
@@ -51,7 +52,7 @@ const LATER: Readonly<Record<string, readonly string[]>> = {
   '': ['cluster'],
   server: ['auth', 'tls'],
   limits: ['gets', 'bytes'],
-  'tables.*': ['latest_by', 'keys', 'quota', 'projections', 'default_columns'],
+  'tables.*': ['quota'],
 };
 
 const STORAGE_KEYS: Readonly<Record<string, readonly string[]>> = {
@@ -100,18 +101,41 @@ const columnSchema = z.strictObject({
   from: z.array(z.string().min(1)).max(100).default([]),
 });
 
+/** One column, or several that are one key together. */
+const keyColumns = z
+  .union([z.string().min(1), z.array(z.string().min(1)).min(1).max(16)], {
+    error: 'expected a column, or a list of up to 16',
+  })
+  .transform((columns) => (typeof columns === 'string' ? [columns] : columns));
+
+const indexMode = z.enum(['auto', 'none', 'hash']).default('auto');
+
+const keyFields = z.strictObject({ columns: keyColumns, index: indexMode });
+
+const namedKey = z.union([keyColumns.transform((columns) => ({ columns, index: 'auto' as const })), keyFields], {
+  error: 'expected a column, a list of up to 16, or { columns: [...], index: auto | none | hash }',
+});
+
+/** It stands in URLs as it is. */
+const NAME_FORM = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
+const keyName = z.string().regex(NAME_FORM, 'expected a name of letters, digits, _ . -');
+
+const columnNames = z.array(z.string().min(1)).min(1).max(10_000);
+
 const tableFields = z.strictObject({
   source: z.string().min(1),
-  key: z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(16)]),
-  duplicates: z
-    .literal('first', { error: 'expected "first": "latest" and "error" are not in this version' })
-    .optional(),
+  key: keyColumns,
+  keys: z.record(keyName, namedKey).default({}),
+  duplicates: z.enum(['first', 'latest', 'error']).default('first'),
+  latest_by: keyColumns.optional(),
+  projections: z.record(keyName, columnNames).default({}),
+  default_columns: columnNames.optional(),
   unique: z.boolean().default(false),
   allow_empty: z.boolean().default(false),
   required: z.boolean().default(true),
   format: z.literal('parquet').optional(),
   immutable: z.boolean().default(false),
-  index: z.enum(['auto', 'none', 'hash']).default('auto'),
+  index: indexMode,
   preload: z.unknown().transform(preloadOf).optional(),
   refresh: duration.refine((ms) => ms >= REFRESH_MS_MIN, { error: 'expected at least 100ms' }).optional(),
   max_shrink: share.default(MAX_SHRINK_DEFAULT),
@@ -134,10 +158,29 @@ const tableSchema = tableFields.superRefine((table, context) => {
   const isTwice = Object.keys(table.partitions).find((name) => table.schema[name] !== undefined);
   if (isTwice !== undefined)
     refuse(context, ['partitions', isTwice], `${isTwice} is in \`schema\` too; expected it in one of the two`);
+  refuseLikeKeys(table, context);
+  if (table.duplicates === 'latest' && table.latest_by === undefined) {
+    refuse(context, ['duplicates'], 'expected `latest_by` beside it, which says by which columns');
+  }
+  if (table.duplicates !== 'latest' && table.latest_by !== undefined) {
+    refuse(context, ['latest_by'], 'expected `duplicates: latest` beside it');
+  }
   if (table.require_success && Object.keys(table.only).length === 0) {
     refuse(context, ['require_success'], 'expected `only` beside it, which says of which folders');
   }
 });
+
+/** Two keys of the same columns would be one index built twice. */
+function refuseLikeKeys({ key, keys }: z.infer<typeof tableFields>, context: z.RefinementCtx): void {
+  const known = new Map([[JSON.stringify(key), 'key']]);
+  for (const [name, { columns }] of Object.entries(keys)) {
+    const form = JSON.stringify(columns);
+    const other = known.get(form);
+    known.set(form, `keys.${name}`);
+    if (other === undefined) continue;
+    refuse(context, ['keys', name], `these are the columns of \`${other}\` already; expected others`);
+  }
+}
 
 function refuse(context: z.RefinementCtx, path: string[], message: string): void {
   context.addIssue({ code: 'custom', path, message });
@@ -257,7 +300,11 @@ function definitionOf(name: string, table: z.infer<typeof tableSchema>): TableDe
   return {
     name,
     source: table.source,
-    key: typeof table.key === 'string' ? [table.key] : table.key,
+    key: table.key,
+    keys: Object.entries(table.keys).map(([key, { columns, index }]) => ({ name: key, columns, index })),
+    duplicates: duplicatesOf(table),
+    projections: Object.entries(table.projections).map(([projection, columns]) => ({ name: projection, columns })),
+    defaultColumns: table.default_columns,
     schema: declarationsOf(table.schema),
     partitions: Object.entries(table.partitions).map(([column, type]) => ({ name: column, type })),
     only: Object.entries(table.only).map(([column, text]) => choiceOf(column, text)),
@@ -274,6 +321,10 @@ function definitionOf(name: string, table: z.infer<typeof tableSchema>): TableDe
     maxShrink: table.max_shrink,
     settleMs: table.settle,
   };
+}
+
+function duplicatesOf({ duplicates, latest_by: by = [] }: z.infer<typeof tableSchema>): Duplicates {
+  return duplicates === 'latest' ? { kind: 'latest', by } : { kind: duplicates };
 }
 
 function choiceOf(name: string, text: string): PartitionChoice {
@@ -324,6 +375,7 @@ function knownKeys(parent: readonly string[]): readonly string[] {
   const [section] = parent;
   if (section === 'tables') {
     if (parent[2] === 'schema') return Object.keys(columnSchema.shape);
+    if (parent[2] === 'keys') return Object.keys(keyFields.shape);
     return Object.keys(parent.length > 2 ? { int64: 0, nonfinite: 0 } : tableFields.shape);
   }
   if (section === 'cache' && parent[1] === 'disk') return Object.keys(diskSchema.shape);

@@ -66,7 +66,7 @@ async function runServe(uris: readonly string[], options: ServeOptions): Promise
       tier: node.tier,
       rows: node.rows,
       preloader: node.preloader,
-      indexing: node.indexing,
+      indexings: node.indexings,
       disk: node.disk?.blocks,
       pool: node.pool,
       stores: node.stores,

@@ -112,7 +112,8 @@ export interface ServerContext {
   readonly engine: LookupEngine;
   readonly loader: PageLoader;
   readonly preloader: Preloader;
-  readonly indexing: (table: Table) => TableIndexing | undefined;
+  /** The indexes of a table: of its own key, then of the named ones. */
+  readonly indexings: (table: Table) => readonly TableIndexing[];
   readonly clock: Clock;
   readonly options: ServerOptions;
   readonly encoders: Encoders;

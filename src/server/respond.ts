@@ -44,7 +44,8 @@ export function respondProblem(reply: FastifyReply, problem: Problem): void {
 /** Whatever was thrown, as a problem; nothing when the client is gone or has its answer already. */
 export function respondError(reply: FastifyReply, thrown: unknown, onInternalError: (error: Error) => void): void {
   const error = asServiceError(thrown);
-  if (error.kind === 'internal') onInternalError(error.cause instanceof Error ? error.cause : error);
+  // That two rows have one key is no fault of the program.
+  if (error.kind === 'internal' && error.code !== 'duplicate_key') onInternalError(error.cause instanceof Error ? error.cause : error);
   if (reply.raw.headersSent || reply.raw.destroyed) return;
   respondProblem(reply, problemOf(error));
 }

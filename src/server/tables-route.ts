@@ -135,7 +135,7 @@ function descriptionOf(context: ServerContext, table: Table): object {
     // What its reads and listings have cost since the server started.
     storage: table.source.account.bill(),
     refresh: refreshState(table),
-    index: indexState(context.indexing(table)?.status),
+    index: indexState(context.indexings(table)[0]?.status),
     cache: { memory: memoryState(context), ...diskState(context) },
     preload: preloadState(context.preloader.of(table.name), table, context.clock.nowMs()),
   };

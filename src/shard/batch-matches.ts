@@ -1,7 +1,7 @@
 /** Every row of a key, for `matches: all`: in file order, or by the values of other columns. */
 
 import type { Key, Projection, Snapshot } from '../table/index.ts';
-import { KeySearch } from '../table/index.ts';
+import { KeySearch, searchScope } from '../table/index.ts';
 import type { LookupItem, LookupOptions } from './batch.ts';
 import { absence, type ColdRead, rowsWanted } from './cold-read.ts';
 import { encodeRow } from './encode-row.ts';
@@ -13,9 +13,10 @@ export function allNow(
   projection: Projection,
   options: LookupOptions,
 ): LookupItem | undefined {
-  const search = new KeySearch(snapshot, key, undefined);
+  const scope = searchScope(snapshot, projection.key, key);
+  const search = new KeySearch(snapshot, key, undefined, undefined, scope);
   const rows: string[] = [];
-  while (rows.length < rowsWanted(snapshot, options.limit)) {
+  while (rows.length < rowsWanted(projection.key, options.limit)) {
     const step = search.next();
     if (step === 'needs' || step === 'paused') return undefined;
     if (step === 'exhausted') {

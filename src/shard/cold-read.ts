@@ -13,9 +13,12 @@ import {
   type Projection,
   positionsOf,
   type Snapshot,
+  searchScope,
   type TableColumn,
+  type TableKey,
 } from '../table/index.ts';
 import { encodeRow, missingPages, type RowPlace, type Tier } from './encode-row.ts';
+import { answersFirst, LatestSearch, type Waiting } from './latest.ts';
 import type { LookupTrace } from './lookup-trace.ts';
 import type { FailedNeed } from './page-loader.ts';
 import { READ_AHEAD_BYTES_MAX, readAhead } from './read-ahead.ts';
@@ -45,16 +48,25 @@ export class ColdRead {
     this.#signal = signal;
   }
 
-  /** The first match; `columns` are those that will be asked of it, which may be read ahead. */
-  async first(snapshot: Snapshot, key: Key, columns: readonly TableColumn[]): Promise<RowPlace | null> {
-    const search = new KeySearch(snapshot, key, this.pins, this.trace.search);
-    return this.#next(search, columns);
+  /** The match that the table's `duplicates` choose; `columns` are those that will be asked of it, which may be read ahead. */
+  async chosen(
+    snapshot: Snapshot,
+    by: TableKey,
+    key: Key,
+    columns: readonly TableColumn[],
+  ): Promise<RowPlace | null> {
+    const { search } = this.trace;
+    if (!answersFirst(snapshot, by)) return this.#latest(new LatestSearch(snapshot, by, key, this.pins, search));
+    const scope = searchScope(snapshot, by, key, search);
+    return this.#next(new KeySearch(snapshot, key, this.pins, search, scope), columns);
   }
 
   async all(snapshot: Snapshot, key: Key, projection: Projection, limit: number): Promise<readonly string[]> {
-    const search = new KeySearch(snapshot, key, new Map(), this.trace.search);
+    const { key: by } = projection;
+    const scope = searchScope(snapshot, by, key, this.trace.search);
+    const search = new KeySearch(snapshot, key, new Map(), this.trace.search, scope);
     const rows: string[] = [];
-    while (rows.length < rowsWanted(snapshot, limit)) {
+    while (rows.length < rowsWanted(by, limit)) {
       const place = await this.#next(search, []);
       if (place === null) break;
       this.pins.clear();
@@ -123,6 +135,35 @@ export class ColdRead {
     }
   }
 
+  async #latest(search: LatestSearch): Promise<RowPlace | null> {
+    for (;;) {
+      const step = this.trace.timed('locate', () => search.next());
+      if (step === 'found') return search.match ?? null;
+      if (step === 'exhausted') return absence(search);
+      if (step === 'needs') await this.#meet(search.waiting);
+      else await otherRequests();
+      this.#signal.throwIfAborted();
+    }
+  }
+
+  /** All parts together, so that they take one round trip. */
+  async #meet(parts: readonly Waiting[]): Promise<void> {
+    const left: { readonly part: Waiting; readonly needs: readonly Need[]; readonly pins: Pins }[] = [];
+    for (const part of parts) {
+      const pins = part.pins ?? this.pins;
+      const needs = await this.#fromDisk(part.needs, pins);
+      if (needs.length > 0) left.push({ part, needs, pins });
+    }
+    if (left.length === 0) return;
+    this.tier = 'origin';
+    const outcomes = await this.trace.loading(() =>
+      Promise.all(left.map(({ needs, pins }) => this.#loader.load(needs, pins, this.#signal, this.trace))),
+    );
+    for (const [i, failed] of outcomes.entries()) {
+      for (const { need, error } of failed) left[i]?.part.fail(need, error);
+    }
+  }
+
   /** What fails here is asked for again when it is really needed, unless a changed object spoils the snapshot. */
   async #loadAhead(search: KeySearch, columns: readonly TableColumn[]): Promise<void> {
     const rows = columns.length > 0 && search.needs[0]?.kind !== 'bloomFilter' ? search.candidateRows() : undefined;
@@ -159,7 +200,7 @@ export class ColdRead {
 }
 
 /** Null when the key is provably absent; throws `not_covered` when something that might hold it could not be read. */
-export function absence(search: KeySearch): null {
+export function absence(search: { readonly uncovered: readonly ServiceError[] }): null {
   const [first] = search.uncovered;
   if (first === undefined) return null;
   // What is being rewritten is worth coming back for, whatever else cannot be read.
@@ -176,6 +217,6 @@ export function absence(search: KeySearch): null {
 }
 
 /** One row more than the limit tells whether there are more; a unique key has no second row to look for. */
-export function rowsWanted(snapshot: Snapshot, limit: number): number {
-  return snapshot.definition.unique ? 1 : limit + 1;
+export function rowsWanted({ isUnique }: TableKey, limit: number): number {
+  return isUnique ? 1 : limit + 1;
 }

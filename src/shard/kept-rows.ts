@@ -16,7 +16,7 @@
  */
 
 import type { RowCache } from '../cache/index.ts';
-import type { Key, Projection, Snapshot, SnapshotFile, TableDefinition } from '../table/index.ts';
+import type { Key, Projection, Snapshot, SnapshotFile, TableDefinition, TableKey } from '../table/index.ts';
 import type { RowPlace } from './encode-row.ts';
 import { RowKeys } from './row-keys.ts';
 
@@ -33,12 +33,12 @@ export class KeptRows {
   }
 
   /** The row's text, where it was kept and is the answer in this snapshot. */
-  get(snapshot: Snapshot, key: Key, { space }: Projection): string | undefined {
+  get(snapshot: Snapshot, key: Key, { space, key: by }: Projection): string | undefined {
     const bytes = this.#keys.bytesOf(key);
     if (bytes === undefined) return undefined;
     space.isUsed = true;
     const kept = this.#rows.get(space.number, bytes, snapshot.generation);
-    return kept ?? this.#crossed(snapshot, key, bytes, space.number);
+    return kept ?? this.#crossed(snapshot, by, key, bytes, space.number);
   }
 
   /** The text that was kept of this very row, in whichever snapshot; asked after `get` had none and the row was found. */
@@ -59,13 +59,13 @@ export class KeptRows {
     this.#rows.put(space.number, bytes, json, { generation, file: place.file.file.number, row: rowInFile(place) });
   }
 
-  #crossed(snapshot: Snapshot, key: Key, bytes: Uint8Array, space: number): string | undefined {
+  #crossed(snapshot: Snapshot, by: TableKey, key: Key, bytes: Uint8Array, space: number): string | undefined {
     const origin = this.#rows.originOf(space, bytes);
     if (origin === undefined) return undefined;
     const generations = this.#generationsOf(snapshot);
     const added = generations.addedSince(origin.generation, snapshot);
     if (added === undefined || !generations.hasFile(snapshot, origin.file)) return undefined;
-    return lackKey(snapshot, key, added) ? this.#rows.adopt(space, bytes, snapshot.generation, 'proof') : undefined;
+    return lackKey(by, key, added) ? this.#rows.adopt(space, bytes, snapshot.generation, 'proof') : undefined;
   }
 
   #generationsOf({ definition }: Snapshot): Generations {
@@ -134,10 +134,10 @@ function rowInFile({ file, rowGroup, row }: RowPlace): number {
 }
 
 /** Whether none of the files, as ascending ordinals, may have the key: what a search would pass over without a look. */
-function lackKey(snapshot: Snapshot, key: Key, files: Uint32Array): boolean {
+function lackKey(by: TableKey, key: Key, files: Uint32Array): boolean {
   if (files.length === 0) return true;
-  const admitted = snapshot.keyFiles.candidates(key);
-  const candidates = snapshot.keyIndex?.find(key)?.over(admitted) ?? admitted;
+  const admitted = by.files.candidates(key);
+  const candidates = by.index?.find(key)?.over(admitted) ?? admitted;
   let candidate = -1;
   for (const file of files) {
     if (candidate < file) candidate = candidates.next(file);

@@ -108,7 +108,7 @@ export class KeyIndexer {
       const file = snapshot.files[ordinal];
       // Of a file that is gone from storage nothing more can be read.
       if (file?.kind !== 'readable' || file.file.isGone || this.#failed.has(file.file)) continue;
-      const form = formOf(file);
+      const form = formOf(file, index.key);
       if (form === undefined || form === '') continue;
       const files = byForm.get(form) ?? [];
       files.push(file);
@@ -142,7 +142,7 @@ export class KeyIndexer {
       if (watch.progress !== undefined) watch.progress.rowsDone += done.unit.rows;
     };
     try {
-      for await (const unit of this.#units(files, signal)) {
+      for await (const unit of this.#units(index, files, signal)) {
         underWay.push(this.#fingerprint(unit, signal));
         if (underWay.length >= UNITS_AT_ONCE) await takeFirst();
       }
@@ -155,12 +155,16 @@ export class KeyIndexer {
   }
 
   /** Row groups in order, and large ones of a single key column in stretches of pages. */
-  async *#units(files: readonly SnapshotReadableFile[], signal: AbortSignal): AsyncGenerator<Unit, void> {
+  async *#units(
+    index: KeyIndex,
+    files: readonly SnapshotReadableFile[],
+    signal: AbortSignal,
+  ): AsyncGenerator<Unit, void> {
     for (const file of files) {
-      const { index } = file.file;
-      for (let rowGroup = 0; rowGroup < index.rowGroups && !this.#failed.has(file.file); rowGroup++) {
+      const { rowGroups } = file.file.index;
+      for (let rowGroup = 0; rowGroup < rowGroups && !this.#failed.has(file.file); rowGroup++) {
         signal.throwIfAborted();
-        const chunks = (file.keyPositions ?? []).map((position) => file.file.chunk(rowGroup, position));
+        const chunks = (file.mapping.keys[index.key]?.positions ?? []).map((position) => file.file.chunk(rowGroup, position));
         try {
           for (const chunk of chunks) {
             if (chunk.layout === undefined) chunk.learn(await readLayout(file.file, chunk.chunk, { signal }));

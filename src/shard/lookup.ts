@@ -19,7 +19,9 @@ import {
   type Projection,
   type Snapshot,
   type Table,
+  searchScope,
   type TableColumn,
+  type TableKey,
   type ValueWriter,
 } from '../table/index.ts';
 import {
@@ -37,6 +39,7 @@ import type { BatchPages } from './batch-pages.ts';
 import { absence, ColdRead } from './cold-read.ts';
 import { encodeRow, encodeValue, missingPages, type RowPlace, type Tier, type ValueAnswer } from './encode-row.ts';
 import { KeptRows } from './kept-rows.ts';
+import { answersFirst, LatestSearch } from './latest.ts';
 import { LookupTrace, StageTimes } from './lookup-trace.ts';
 import type { PageLoader } from './page-loader.ts';
 import type { Receipt } from './receipt.ts';
@@ -84,7 +87,7 @@ export class LookupEngine {
   tryRow(snapshot: Snapshot, key: Key, projection: Projection): string | null | undefined {
     const kept = this.#kept.get(snapshot, key, projection);
     if (kept !== undefined) return kept;
-    const place = locatedRow(snapshot, key);
+    const place = locatedRow(snapshot, key, projection.key);
     if (place === null || place === undefined) return place;
     const same = this.#kept.confirm(snapshot, key, projection, place);
     if (same !== undefined) return same;
@@ -134,7 +137,7 @@ export class LookupEngine {
     receipt?: Receipt,
   ): Promise<ValueAnswer> {
     return this.#read(snapshot, signal, receipt, async (read) => {
-      const place = await read.first(snapshot, key, [column]);
+      const place = await read.chosen(snapshot, snapshot.primaryKey, key, [column]);
       if (place === null) return { kind: 'absent', tier: read.tier, snapshot };
       const answer = await read.until(
         () => encodeValue(place, column, writer, read.pins, read.tier, snapshot),
@@ -251,8 +254,14 @@ async function relisted(table: Table, signal: AbortSignal): Promise<Snapshot> {
 }
 
 /** Where the key is; null when it is provably absent, undefined when something is not in memory. */
-export function locatedRow(snapshot: Snapshot, key: Key): RowPlace | null | undefined {
-  const search = new KeySearch(snapshot, key, undefined);
+export function locatedRow(
+  snapshot: Snapshot,
+  key: Key,
+  by: TableKey = snapshot.primaryKey,
+): RowPlace | null | undefined {
+  const search = answersFirst(snapshot, by)
+    ? new KeySearch(snapshot, key, undefined, undefined, searchScope(snapshot, by, key))
+    : new LatestSearch(snapshot, by, key, undefined);
   const step = search.next();
   if (step === 'needs' || step === 'paused') return undefined;
   return step === 'found' ? search.match : absence(search);
@@ -260,7 +269,7 @@ export function locatedRow(snapshot: Snapshot, key: Key): RowPlace | null | unde
 
 /** The row's JSON text, null when the key is provably absent. */
 async function readRow(read: ColdRead, snapshot: Snapshot, key: Key, projection: Projection): Promise<string | null> {
-  const place = await read.first(snapshot, key, projection.columns);
+  const place = await read.chosen(snapshot, projection.key, key, projection.columns);
   if (place === null) return null;
   read.letGo();
   const json = await read.until(

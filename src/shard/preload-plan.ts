@@ -107,7 +107,7 @@ function columnsOf(snapshot: Snapshot, { keys, columns }: PreloadRequest): reado
     columns === 'all'
       ? snapshot.columns.filter(({ unsupported }) => unsupported === undefined)
       : columns.map((name) => snapshot.column(name));
-  return [...new Set([...(keys ? snapshot.keyColumns : []), ...named])];
+  return [...new Set([...(keys ? snapshot.keys.flatMap((key) => key.columns) : []), ...named])];
 }
 
 function rangeOf(snapshot: Snapshot, { from, to }: PreloadRequest): KeyRange | undefined {
@@ -120,9 +120,10 @@ function rangeOf(snapshot: Snapshot, { from, to }: PreloadRequest): KeyRange | u
 }
 
 /** Where the file's own bounds are of the table's type: a cast key proves nothing of a range. */
-function prunedBy({ keyPositions, mapping }: SnapshotReadableFile): number | undefined {
-  const position = keyPositions?.[0] ?? -1;
-  return position < 0 || mapping.keyCasts?.[0] !== undefined ? undefined : position;
+function prunedBy({ mapping }: SnapshotReadableFile): number | undefined {
+  const primary = mapping.keys[0];
+  const position = primary?.positions?.[0] ?? -1;
+  return position < 0 || primary?.casts?.[0] !== undefined ? undefined : position;
 }
 
 function mayHold(file: SnapshotReadableFile, rowGroup: number, range: KeyRange | undefined): boolean {

@@ -1,10 +1,10 @@
 /**
- * The key index of one table over its snapshots: chosen, loaded from disk, built in the background, attached to what is
+ * The index of one key of a table over its snapshots: chosen, loaded from disk, built in the background, attached to what is
  * served. While it is built, and wherever it cannot be, lookups search as they do without one.
  */
 
 import type { MemoryTier } from '../cache/index.ts';
-import { asServiceError, type ServiceError } from '../core/index.ts';
+import { asServiceError, assert, type ServiceError } from '../core/index.ts';
 import type { KeyRun } from '../keyindex/index.ts';
 import { chooseIndex, type IndexChoice, type IndexMode, KeyIndex, type Snapshot } from '../table/index.ts';
 import type { IndexProgress, KeyIndexer, RunKeeper } from './key-indexer.ts';
@@ -18,6 +18,8 @@ export interface StoredIndex extends RunKeeper {
 }
 
 export interface TableIndexingOptions {
+  /** Which key of the table, as `TableKey` counts them. */
+  readonly key: number;
   readonly mode: IndexMode;
   readonly indexer: KeyIndexer;
   readonly tier: MemoryTier;
@@ -41,7 +43,7 @@ export interface IndexStatus {
 export class TableIndexing {
   readonly #table: string;
   readonly #options: TableIndexingOptions;
-  readonly #index = new KeyIndex();
+  readonly #index: KeyIndex;
   #isLoaded = false;
   #choice: IndexChoice = { isWanted: false, reason: 'nothing is served yet' };
   #snapshot: Snapshot | undefined = undefined;
@@ -55,13 +57,14 @@ export class TableIndexing {
   constructor(table: string, options: TableIndexingOptions) {
     this.#table = table;
     this.#options = options;
+    this.#index = new KeyIndex(options.key);
   }
 
   /** To be called with each snapshot before it serves: it gets what there is of the index, and the rest is then built. */
   attach(snapshot: Snapshot): void {
     if (snapshot === this.#snapshot && this.#error === undefined) return;
     this.#snapshot = snapshot;
-    this.#choice = chooseIndex(snapshot, this.#options.mode);
+    this.#choice = this.#chosen(snapshot);
     const wanted = snapshot.rows * BYTES_A_KEY;
     const { budget } = this.#options.tier;
     this.#isTooLarge = this.#choice.isWanted && !budget.fits('keys', wanted - this.#chargedBytes);
@@ -81,7 +84,7 @@ export class TableIndexing {
     const base = {
       bytes: this.#index.byteLength,
       runs: this.#index.runs.length,
-      filesIndexed: snapshot?.keyIndex?.coveredFiles ?? 0,
+      filesIndexed: snapshot?.keys[this.#options.key]?.index?.coveredFiles ?? 0,
       files: snapshot?.files.length ?? 0,
       progress: this.#progress,
       error: this.#error,
@@ -145,8 +148,15 @@ export class TableIndexing {
     this.#chargedBytes = bytes;
     this.#options.tier.trim();
     const snapshot = this.#snapshot;
-    if (snapshot !== undefined)
-      snapshot.keyIndex = this.#index.runs.length === 0 ? undefined : this.#index.view(snapshot.files);
+    const key = snapshot?.keys[this.#options.key];
+    if (snapshot === undefined || key === undefined) return;
+    key.index = this.#index.runs.length === 0 ? undefined : this.#index.view(snapshot.files);
+  }
+
+  #chosen(snapshot: Snapshot): IndexChoice {
+    const key = snapshot.keys[this.#options.key];
+    assert(key !== undefined, 'a snapshot has all keys of its definition');
+    return chooseIndex(snapshot, key, this.#options.mode);
   }
 
   #tooLarge(): string {

@@ -28,12 +28,39 @@ export type PartitionChoice =
 /** `auto` builds an index of the keys where the files are not clustered by them. */
 export type IndexMode = 'auto' | 'none' | 'hash';
 
+/** A further key, by which rows are found under `/by/{name}/`. */
+export interface NamedKey {
+  readonly name: string;
+  readonly columns: readonly string[];
+  /** Whether an index of it is built. */
+  readonly index: IndexMode;
+}
+
+/** Which of several rows of one key is answered. */
+export type Duplicates =
+  | { readonly kind: 'first' }
+  /** The one of the greatest values in these columns, nulls lowest; of equal ones the last in the order of the files. */
+  | { readonly kind: 'latest'; readonly by: readonly string[] }
+  | { readonly kind: 'error' };
+
+/** Columns that are asked for by one name. */
+export interface NamedProjection {
+  readonly name: string;
+  readonly columns: readonly string[];
+}
+
 export interface TableDefinition {
   readonly name: string;
   /** URI of a file, folder, prefix or glob. */
   readonly source: string;
   /** Names of the key columns, in order. */
   readonly key: readonly string[];
+  /** Further keys; no two share a name. */
+  readonly keys: readonly NamedKey[];
+  readonly duplicates: Duplicates;
+  readonly projections: readonly NamedProjection[];
+  /** What is answered where no columns are asked for; undefined: all. */
+  readonly defaultColumns: readonly string[] | undefined;
   /** No two of them share a name, older ones included. */
   readonly schema: readonly ColumnDeclaration[];
   /** Partition columns whose type is not string. */
@@ -79,6 +106,10 @@ export function tableDefinition(name: string, source: string, key: readonly stri
     name,
     source,
     key,
+    keys: [],
+    duplicates: { kind: 'first' },
+    projections: [],
+    defaultColumns: undefined,
     schema: [],
     partitions: [],
     only: [],

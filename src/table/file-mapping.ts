@@ -30,15 +30,26 @@ export interface FileMapping {
   readonly nested: readonly (Shape | undefined)[] | undefined;
   /** By table column, where the types differ; undefined where they differ nowhere. */
   readonly casts: readonly (Cast | undefined)[] | undefined;
-  /** By key column of the files: the leaf's position; undefined where the file lacks one and so holds no key at all. */
-  readonly keyPositions: readonly number[] | undefined;
-  /** Which parts of a key those columns are; undefined where they are all. */
-  readonly keyParts: readonly number[] | undefined;
-  /** By key column, where the types differ; undefined where they differ nowhere. */
-  readonly keyCasts: readonly (Cast | undefined)[] | undefined;
+  /** By key of the table. */
+  readonly keys: readonly MappedKey[];
 }
 
-export function mapFile(table: TableSchema, file: FileSchema, keyColumns: readonly TableColumn[]): FileMapping {
+/** How files of one schema hold one key of the table. */
+export interface MappedKey {
+  /** By key column of the files: the leaf's position; undefined where the file lacks one and so holds no key at all. */
+  readonly positions: readonly number[] | undefined;
+  /** Which parts of a key those columns are; undefined where they are all. */
+  readonly parts: readonly number[] | undefined;
+  /** By key column, where the types differ; undefined where they differ nowhere. */
+  readonly casts: readonly (Cast | undefined)[] | undefined;
+}
+
+/** `keys` are the columns of each key of the table. */
+export function mapFile(
+  table: TableSchema,
+  file: FileSchema,
+  keys: readonly (readonly TableColumn[])[],
+): FileMapping {
   const leafPositions = new Int32Array(table.columns.length).fill(ABSENT);
   const casts: (Cast | undefined)[] = new Array(table.columns.length).fill(undefined);
   for (const { ordinal, partition } of table.columns) if (partition !== undefined) leafPositions[ordinal] = PARTITION;
@@ -59,15 +70,25 @@ export function mapFile(table: TableSchema, file: FileSchema, keyColumns: readon
     leafPositions[column.ordinal] = node.leaf.ordinal;
     if (cast !== 'same') casts[column.ordinal] = cast;
   }
-  const inFiles = keyColumns.filter(({ partition }) => partition === undefined);
-  const keyPositions = inFiles.map((column) => leafPositions[column.ordinal] ?? ABSENT);
   return {
     leafPositions,
     nested: unlessEmpty(nested),
     casts: unlessEmpty(casts),
-    keyPositions: keyPositions.includes(ABSENT) ? undefined : keyPositions,
-    keyParts: inFiles.length < keyColumns.length ? inFiles.map((column) => keyColumns.indexOf(column)) : undefined,
-    keyCasts: unlessEmpty(keyColumns.map((column) => casts[column.ordinal])),
+    keys: keys.map((columns) => mapKey(columns, leafPositions, casts)),
+  };
+}
+
+function mapKey(
+  columns: readonly TableColumn[],
+  leafPositions: Int32Array,
+  casts: readonly (Cast | undefined)[],
+): MappedKey {
+  const inFiles = columns.filter(({ partition }) => partition === undefined);
+  const positions = inFiles.map((column) => leafPositions[column.ordinal] ?? ABSENT);
+  return {
+    positions: positions.includes(ABSENT) ? undefined : positions,
+    parts: inFiles.length < columns.length ? inFiles.map((column) => columns.indexOf(column)) : undefined,
+    casts: unlessEmpty(columns.map((column) => casts[column.ordinal])),
   };
 }
 
@@ -104,15 +125,12 @@ function nodeId(node: SchemaNode): string {
  * The parts of the key that are columns of the file, by the file's own types; undefined where one of them is no value
  * that the file can hold.
  */
-export function keyInFile(
-  { keyCasts, keyParts }: FileMapping,
-  key: readonly KeyValue[],
-): readonly KeyValue[] | undefined {
-  if (keyCasts === undefined && keyParts === undefined) return key;
+export function keyInFile({ casts, parts }: MappedKey, key: readonly KeyValue[]): readonly KeyValue[] | undefined {
+  if (casts === undefined && parts === undefined) return key;
   const converted: KeyValue[] = [];
   for (const [i, value] of key.entries()) {
-    if (keyParts?.includes(i) === false) continue;
-    const cast = keyCasts?.[i];
+    if (parts?.includes(i) === false) continue;
+    const cast = casts?.[i];
     const inFile = cast === undefined ? value : cast.backward(value);
     if (inFile === undefined) return undefined;
     converted.push(inFile);

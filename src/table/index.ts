@@ -11,6 +11,9 @@ export {
   type PartitionChoice,
   SETTLE_MS_DEFAULT,
   TABLE_NAME_FORM,
+  type Duplicates,
+  type NamedKey,
+  type NamedProjection,
   type TableDefinition,
   tableDefinition,
 } from './definition.ts';
@@ -26,11 +29,33 @@ export {
 export { ExactNumber, keyJson, keyPath, parseExactJson, parseKeyJson, parseKeyText } from './key.ts';
 export { formOf, indexedFileId, KeyIndex } from './key-index.ts';
 export { chooseIndex, type IndexChoice } from './key-index-choice.ts';
-export { type CandidateRows, type Key, KeySearch, type Need, type SearchStep } from './key-search.ts';
+export {
+  type CandidateRows,
+  type Key,
+  KeySearch,
+  type Need,
+  type SearchScope,
+  type SearchStep,
+  searchScope,
+  withinFile,
+} from './key-search.ts';
+export { LatestOrder, type LatestValues } from './latest-order.ts';
 export type { NestedAssembly } from './nested-json.ts';
 export { NestedWriter } from './nested-writer.ts';
-export { readBloomFilter, readLayout } from './open-file.ts';
+export { readBloomFilter, readLayout, readPageBounds } from './open-file.ts';
 export { folderValue } from './partition.ts';
+export { fieldsOf, type Predicate, type Tri } from './predicate.ts';
+export {
+  type FilePredicate,
+  filePredicate,
+  judge,
+  judgeFolder,
+  type LeafTest,
+  leafTests,
+  markRows,
+  narrowed,
+} from './predicate-file.ts';
+export { parsePredicate, parsePredicateText } from './predicate-parse.ts';
 export { type PreloadRequest, parsePreload } from './preload-request.ts';
 export type { Prepare } from './preparing.ts';
 export { type BlockWriter, Projection } from './projection.ts';
@@ -45,4 +70,5 @@ export type { SnapshotBrokenFile, SnapshotFile, SnapshotReadableFile } from './s
 export { StoredRuns } from './stored-runs.ts';
 export { type DiskPlace, type RefreshOptions, type RefreshOutcome, Table, type TableHooks } from './table.ts';
 export { type BrokenFile, TableFile } from './table-file.ts';
+export { TableKey } from './table-key.ts';
 export { TableSource } from './table-source.ts';

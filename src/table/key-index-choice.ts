@@ -12,6 +12,7 @@ import { numbering } from './key-intervals.ts';
 import type { TableColumn } from './schema.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { SnapshotReadableFile } from './snapshot-file.ts';
+import type { TableKey } from './table-key.ts';
 
 export interface IndexChoice {
   readonly isWanted: boolean;
@@ -26,13 +27,13 @@ const CLUSTERED_MAX = 2;
 const ROW_GROUPS_TELLING = 4;
 const PROBES = 64;
 
-export function chooseIndex(snapshot: Snapshot, mode: IndexMode): IndexChoice {
+export function chooseIndex(snapshot: Snapshot, key: TableKey, mode: IndexMode): IndexChoice {
   if (mode === 'none') return { isWanted: false, reason: 'switched off by `index: none`' };
   if (mode === 'hash') return { isWanted: true, reason: 'asked for by `index: hash`' };
   const { rows } = snapshot;
   if (rows <= ROWS_SEARCHED_MAX) return { isWanted: false, reason: `${rows} rows are quickly searched` };
   const files = snapshot.files.filter((file) => file.kind === 'readable');
-  const columns = snapshot.keyColumns.filter(({ partition }) => partition === undefined);
+  const columns = key.columns.filter(({ partition }) => partition === undefined);
   if (columns.length === 0) return { isWanted: false, reason: 'the folders of the files are the key' };
   const groups = files.reduce((sum, { file }) => sum + file.index.rowGroups, 0);
   const met = Math.min(...columns.map((column) => meanOverlap(intervalsOf(files, column, 'row groups'))));

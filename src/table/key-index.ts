@@ -11,7 +11,7 @@ import { fingerprintKey, KeyHash, type KeyRun } from '../keyindex/index.ts';
 import type { KeyValue, LeafColumn } from '../parquet/index.ts';
 import type { ObjectMeta } from '../storage/index.ts';
 import { typeText } from './column-type.ts';
-import { type FileMapping, keyInFile } from './file-mapping.ts';
+import { keyInFile, type MappedKey } from './file-mapping.ts';
 import type { CandidateFiles } from './key-files.ts';
 import type { SnapshotFile, SnapshotReadableFile } from './snapshot-file.ts';
 
@@ -24,12 +24,19 @@ export function indexedFileId({ key, eTag, sizeBytes }: ObjectMeta): string {
 }
 
 /** The key columns that lie in the file itself; undefined where it holds no key at all. */
-function keyLeavesOf({ file, keyPositions }: SnapshotReadableFile): readonly LeafColumn[] | undefined {
-  return keyPositions?.map((position) => file.index.schema.leaves[position]).filter((leaf) => leaf !== undefined);
+function keyLeavesOf({ file, mapping }: SnapshotReadableFile, key: number): readonly LeafColumn[] | undefined {
+  const positions = mapping.keys[key]?.positions;
+  return positions?.map((position) => file.index.schema.leaves[position]).filter((leaf) => leaf !== undefined);
 }
 
 export class KeyIndex {
+  /** Which key of the table it is of, as `TableKey` counts them. */
+  readonly key: number;
   #runs: readonly KeyRun[] = [];
+
+  constructor(key = 0) {
+    this.key = key;
+  }
 
   get runs(): readonly KeyRun[] {
     return this.#runs;
@@ -52,7 +59,7 @@ export class KeyIndex {
   runsByForm(files: readonly SnapshotFile[]): Iterable<readonly KeyRun[]> {
     const formsById = new Map<string, string>();
     for (const file of files) {
-      const form = file.kind === 'readable' ? formOf(file) : undefined;
+      const form = file.kind === 'readable' ? formOf(file, this.key) : undefined;
       if (file.kind === 'readable' && form !== undefined) formsById.set(indexedFileId(file.file.object), form);
     }
     const byForm = new Map<string, KeyRun[]>();
@@ -65,7 +72,7 @@ export class KeyIndex {
   }
 
   view(files: readonly SnapshotFile[]): KeyIndexView {
-    return new KeyIndexView(this.#runs, files);
+    return new KeyIndexView(this.#runs, files, this.key);
   }
 }
 
@@ -74,7 +81,7 @@ interface RunView {
   readonly run: KeyRun;
   /** By file of the run: its ordinal in the snapshot; -1 where it is gone. */
   readonly ordinals: Int32Array;
-  readonly mapping: FileMapping;
+  readonly mapped: MappedKey;
   readonly leaves: readonly LeafColumn[];
 }
 
@@ -86,16 +93,16 @@ export class KeyIndexView {
   readonly #hash = new KeyHash();
   readonly #found: number[] = [];
 
-  constructor(runs: readonly KeyRun[], files: readonly SnapshotFile[]) {
+  constructor(runs: readonly KeyRun[], files: readonly SnapshotFile[], key: number) {
     this.#files = files.length;
     const ordinalOf = new Map<string, number>();
     for (const [ordinal, file] of files.entries()) {
       if (file.kind === 'readable') ordinalOf.set(indexedFileId(file.file.object), ordinal);
     }
-    const rowsLeft = Float64Array.from(files, rowsToCover);
+    const rowsLeft = Float64Array.from(files, (file) => rowsToCover(file, key));
     const views: RunView[] = [];
     for (const run of runs) {
-      const view = runView(run, files, ordinalOf);
+      const view = runView(run, files, ordinalOf, key);
       if (view === undefined) continue;
       views.push(view);
       for (const [at, ordinal] of view.ordinals.entries()) {
@@ -123,8 +130,8 @@ export class KeyIndexView {
   find(key: readonly KeyValue[]): IndexedRows | undefined {
     const files: number[] = [];
     const rows: number[] = [];
-    for (const { run, ordinals, mapping, leaves } of this.#runs) {
-      const own = keyInFile(mapping, key);
+    for (const { run, ordinals, mapped, leaves } of this.#runs) {
+      const own = keyInFile(mapped, key);
       if (own === undefined) continue;
       fingerprintKey(this.#hash, leaves, own);
       this.#found.length = 0;
@@ -143,9 +150,9 @@ export class KeyIndexView {
 }
 
 /** -1 where no run can cover the file: it cannot be read. */
-function rowsToCover(file: SnapshotFile): number {
+function rowsToCover(file: SnapshotFile, key: number): number {
   if (file.kind === 'broken') return -1;
-  const leaves = keyLeavesOf(file);
+  const leaves = keyLeavesOf(file, key);
   // A file that lacks a key column holds no key; one whose folder is the whole key is found by that.
   if (leaves === undefined) return 0;
   return leaves.length === 0 ? -1 : file.file.index.rows;
@@ -155,17 +162,18 @@ function runView(
   run: KeyRun,
   files: readonly SnapshotFile[],
   ordinalOf: ReadonlyMap<string, number>,
+  key: number,
 ): RunView | undefined {
   const ordinals = Int32Array.from(run.files, ({ id }) => ordinalOf.get(id) ?? -1);
   const first = files[ordinals.find((ordinal) => ordinal >= 0) ?? -1];
-  const leaves = first?.kind === 'readable' ? keyLeavesOf(first) : undefined;
-  if (first?.kind !== 'readable' || leaves === undefined) return undefined;
-  return { run, ordinals, mapping: first.mapping, leaves };
+  const leaves = first?.kind === 'readable' ? keyLeavesOf(first, key) : undefined;
+  const mapped = first?.kind === 'readable' ? first.mapping.keys[key] : undefined;
+  return leaves === undefined || mapped === undefined ? undefined : { run, ordinals, mapped, leaves };
 }
 
 /** Files whose key columns have one form hash equal keys alike, and may be in one run; undefined where a file holds no key. */
-export function formOf(file: SnapshotReadableFile): string | undefined {
-  return keyLeavesOf(file)?.map(typeText).join();
+export function formOf(file: SnapshotReadableFile, key: number): string | undefined {
+  return keyLeavesOf(file, key)?.map(typeText).join();
 }
 
 /** What the index says of one key: rows of the files that it covers, and the files that are to be searched. */

@@ -16,15 +16,16 @@
 import { rangeLength, type ServiceError } from '../core/index.ts';
 import { findRow, type KeyValue } from '../parquet/index.ts';
 import type { ChunkBlocks, Pins } from './chunk-blocks.ts';
-import { type FileMapping, keyInFile } from './file-mapping.ts';
+import { keyInFile, type MappedKey } from './file-mapping.ts';
 import type { CandidateFiles } from './key-files.ts';
 import type { IndexedRows } from './key-index.ts';
 import type { SearchTrace } from './search-trace.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { SnapshotFile, SnapshotReadableFile } from './snapshot-file.ts';
 import type { TableFile } from './table-file.ts';
+import type { TableKey } from './table-key.ts';
 
-/** One value a key column, in the order of the table's key. */
+/** One value a column of the key that is searched by, in its order. */
 export type Key = readonly KeyValue[];
 
 /** What a lookup waits for: a chunk's layout, its bloom filter, or one of its pages. */
@@ -57,8 +58,30 @@ const BLOCKS_A_STEP_MAX = 256;
 /** Pages asked for at once when a key may be in many: enough to hide a round trip, few enough to waste little. */
 const PAGES_AHEAD_MAX = 64;
 
+/** Where a key may be, as far as no file has to be looked at. */
+export interface SearchScope {
+  readonly by: TableKey;
+  /** What a key index says of the key; undefined where there is none, or none of use. */
+  readonly indexed: IndexedRows | undefined;
+  readonly candidates: CandidateFiles;
+}
+
+export function searchScope({ files }: Snapshot, by: TableKey, key: Key, trace?: SearchTrace): SearchScope {
+  const indexed = by.index?.find(key);
+  const admitted = by.files.candidates(key);
+  const candidates = indexed?.over(admitted) ?? admitted;
+  if (trace === undefined) return { by, indexed, candidates };
+  return { by, indexed, candidates: trace.counting(candidates, files.length, indexed !== undefined) };
+}
+
+/** The same within one of the candidates alone. */
+export function withinFile(scope: SearchScope, file: number): SearchScope {
+  return { ...scope, candidates: { next: (from) => (from <= file ? file : Number.POSITIVE_INFINITY) } };
+}
+
 export class KeySearch {
   readonly snapshot: Snapshot;
+  readonly by: TableKey;
   readonly key: Key;
   /** Held pages; undefined for a search that may not wait. */
   readonly pins: Pins | undefined;
@@ -69,7 +92,6 @@ export class KeySearch {
   /** Faults of files or ranges that might have held the key. */
   readonly uncovered: ServiceError[] = [];
 
-  /** What a key index says of the key; undefined where there is none, or none of use. */
   readonly #indexed: IndexedRows | undefined;
   readonly #candidates: CandidateFiles;
   #file: number;
@@ -79,7 +101,7 @@ export class KeySearch {
   /** The key by the current file's own types. */
   #keyInFile: Key;
   /** By mapping of files that lack a column of the key or have it of another type; an undefined key is none of theirs. */
-  #castKeys: Map<FileMapping, Key | undefined> | undefined = undefined;
+  #castKeys: Map<MappedKey, Key | undefined> | undefined = undefined;
   #rowGroup = 0;
   /** The candidate ranges of the current row group, [start, end) in turn; undefined until they are planned. */
   #ranges: readonly number[] | undefined = undefined;
@@ -92,17 +114,22 @@ export class KeySearch {
   readonly #failed = new Map<ChunkBlocks, Map<number, ServiceError>>();
   readonly #trace: SearchTrace | undefined;
 
-  constructor(snapshot: Snapshot, key: Key, pins: Pins | undefined, trace?: SearchTrace) {
+  constructor(
+    snapshot: Snapshot,
+    key: Key,
+    pins: Pins | undefined,
+    trace?: SearchTrace,
+    { by, indexed, candidates }: SearchScope = searchScope(snapshot, snapshot.primaryKey, key, trace),
+  ) {
     this.snapshot = snapshot;
+    this.by = by;
     this.key = key;
     this.#keyInFile = key;
     this.pins = pins;
-    this.#indexed = snapshot.keyIndex?.find(key);
-    const admitted = snapshot.keyFiles.candidates(key);
-    this.#candidates = this.#indexed?.over(admitted) ?? admitted;
+    this.#indexed = indexed;
+    this.#candidates = candidates;
     this.#trace = trace;
-    if (trace !== undefined) trace.files += snapshot.files.length;
-    this.#file = this.#nextFile(0);
+    this.#file = candidates.next(0);
   }
 
   /** Goes on to the next match, or to what is missing, or to the end. */
@@ -112,7 +139,7 @@ export class KeySearch {
     for (let file = files[this.#file]; file !== undefined; file = files[this.#file]) {
       const step = this.#searchFile(file);
       if (step !== 'exhausted') return step;
-      this.#file = this.#nextFile(this.#file + 1);
+      this.#file = this.#candidates.next(this.#file + 1);
       this.#rowGroup = 0;
       this.#place = 0;
       this.#placeFailed = -1;
@@ -120,26 +147,18 @@ export class KeySearch {
     return 'exhausted';
   }
 
-  #nextFile(from: number): number {
-    const next = this.#candidates.next(from);
-    if (this.#trace !== undefined) {
-      const files = this.snapshot.files.length;
-      this.#trace.passedFiles(from, Math.min(next, files), this.#indexed !== undefined);
-      if (next < files) this.#trace.filesSearched += 1;
-    }
-    return next;
-  }
-
   #searchFile(file: SnapshotFile): SearchStep {
     if (file.kind === 'broken') {
       this.uncovered.push(file.error.with({ file: file.object.key }));
       return 'exhausted';
     }
-    if (file.keyPositions === undefined || !this.#takeKey(file.mapping)) return 'exhausted';
+    const mapped = this.by.in(file.mapping);
+    const { positions } = mapped;
+    if (positions === undefined || !this.#takeKey(mapped)) return 'exhausted';
     const rows = this.#indexed?.rowsIn(this.#file);
-    if (rows !== undefined) return this.#searchRows(file, file.keyPositions, rows);
-    while (this.#toCandidate(file.file, file.keyPositions)) {
-      const step = this.#searchRowGroup(file, file.keyPositions);
+    if (rows !== undefined) return this.#searchRows(file, positions, rows);
+    while (this.#toCandidate(file.file, positions)) {
+      const step = this.#searchRowGroup(file, positions);
       if (step !== 'exhausted') return step;
       this.#nextRowGroup();
     }
@@ -192,14 +211,14 @@ export class KeySearch {
   }
 
   /** False where the key is provably no value of the file's types. */
-  #takeKey(mapping: FileMapping): boolean {
-    if (mapping.keyCasts === undefined && mapping.keyParts === undefined) {
+  #takeKey(mapped: MappedKey): boolean {
+    if (mapped.casts === undefined && mapped.parts === undefined) {
       this.#keyInFile = this.key;
       return true;
     }
     this.#castKeys ??= new Map();
-    if (!this.#castKeys.has(mapping)) this.#castKeys.set(mapping, keyInFile(mapping, this.key));
-    const key = this.#castKeys.get(mapping);
+    if (!this.#castKeys.has(mapped)) this.#castKeys.set(mapped, keyInFile(mapped, this.key));
+    const key = this.#castKeys.get(mapped);
     this.#keyInFile = key ?? this.key;
     return key !== undefined;
   }

@@ -12,6 +12,7 @@ import { type JsonOptions, type JsonWriter, jsonWriter } from './json-format.ts'
 import { NestedWriter } from './nested-writer.ts';
 import type { RowSpace } from './row-spaces.ts';
 import { readableLeaf, type TableColumn } from './schema.ts';
+import type { TableKey } from './table-key.ts';
 
 /** The JSON text of the value at a row of a file's block. */
 export type BlockWriter = (block: Block, row: number) => string;
@@ -20,6 +21,8 @@ const writeNull: JsonWriter = () => 'null';
 
 export class Projection {
   readonly columns: readonly TableColumn[];
+  /** By which rows are found. */
+  readonly key: TableKey;
   /** Of the columns, by which a file's leaf positions are found. */
   readonly ordinals: Int32Array;
   readonly json: JsonOptions;
@@ -36,8 +39,9 @@ export class Projection {
   readonly space: RowSpace;
   readonly #castingWriters = new WeakMap<FileMapping, readonly BlockWriter[]>();
 
-  constructor(columns: readonly TableColumn[], json: JsonOptions, space: RowSpace) {
+  constructor(columns: readonly TableColumn[], json: JsonOptions, key: TableKey, space: RowSpace) {
     this.columns = columns;
+    this.key = key;
     this.ordinals = Int32Array.from(columns, (column) => column.ordinal);
     this.space = space;
     this.json = json;

@@ -13,6 +13,7 @@ import { createHash } from 'node:crypto';
 import { typeText } from './column-type.ts';
 import type { JsonOptions } from './json-format.ts';
 import { readableLeaf, type TableColumn } from './schema.ts';
+import type { TableKey } from './table-key.ts';
 
 const SPACES_MAX = 256;
 
@@ -38,8 +39,8 @@ export class RowSpaces {
     return this.#spaces.size;
   }
 
-  of(columns: readonly TableColumn[], keyColumns: readonly TableColumn[], json: JsonOptions): RowSpace {
-    const form = formOf(columns, keyColumns, json);
+  of(columns: readonly TableColumn[], key: TableKey, json: JsonOptions): RowSpace {
+    const form = formOf(columns, key, json);
     const known = this.#spaces.get(form);
     if (known !== undefined) {
       known.isUsed = true;
@@ -63,9 +64,9 @@ export class RowSpaces {
 }
 
 /** Equal where, and only where, a row's text and a key's bytes cannot differ. Files' own types are a matter of the file. */
-function formOf(columns: readonly TableColumn[], keyColumns: readonly TableColumn[], json: JsonOptions): string {
+function formOf(columns: readonly TableColumn[], key: TableKey, json: JsonOptions): string {
   const format = [json.int64, json.nonfinite, json.valueBytesMax ?? null];
-  const form = JSON.stringify([format, columns.map(columnForm), keyColumns.map(columnForm)]);
+  const form = JSON.stringify([format, columns.map(columnForm), key.name ?? null, key.columns.map(columnForm)]);
   return createHash('sha256').update(form).digest('base64');
 }
 

@@ -1,6 +1,7 @@
 /** What a search passed over, by which means, and what it looked at; counted only where somebody wants to know. */
 
 import type { BlockAt, ChunkBlocks, Pins } from './chunk-blocks.ts';
+import type { CandidateFiles } from './key-files.ts';
 
 export class SearchTrace {
   /** Files of the snapshot. */
@@ -27,10 +28,25 @@ export class SearchTrace {
     return this.#inMemory.values().reduce((count, blocks) => count + blocks.size, 0);
   }
 
-  /** Files in [from, to) were passed over. */
-  passedFiles(from: number, to: number, hasIndex: boolean): void {
-    if (hasIndex) this.filesByIndex += to - from;
-    else this.filesByBounds += to - from;
+  /** The same candidates, each counted when it is come to, and what is passed over on the way. */
+  counting(candidates: CandidateFiles, files: number, hasIndex: boolean): CandidateFiles {
+    this.files += files;
+    return {
+      next: (from) => {
+        const next = candidates.next(from);
+        const passed = Math.max(0, Math.min(next, files) - from);
+        if (hasIndex) this.filesByIndex += passed;
+        else this.filesByBounds += passed;
+        if (next < files) this.filesSearched += 1;
+        return next;
+      },
+    };
+  }
+
+  /** Files counted as searched turned out to have nothing later than what was found. */
+  passedEarlier(files: number): void {
+    this.filesSearched -= files;
+    this.filesByBounds += files;
   }
 
   /** The row ranges of a row group that its key columns' page bounds leave open. */

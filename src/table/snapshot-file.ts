@@ -13,8 +13,6 @@ export interface SnapshotReadableFile {
   readonly mapping: FileMapping;
   /** By table column: the leaf's position in this file; negative where it has none or several. */
   readonly leafPositions: Int32Array;
-  /** By key column: the leaf's position; undefined where the file lacks one and so holds no key at all. */
-  readonly keyPositions: readonly number[] | undefined;
   /** By partition column, as `TableColumn` counts them; shared by all files of one folder. */
   readonly partition: Partition;
 }

@@ -392,9 +392,10 @@ export class Table {
   }
 }
 
-/** The key columns by every name that a file may have for them. */
-function keyNamesInFiles({ key, schema }: TableDefinition): readonly string[] {
-  return [...key, ...schema.flatMap(({ name, from }) => (key.includes(name) ? from : []))];
+/** The columns of all keys by every name that a file may have for them. */
+function keyNamesInFiles({ key, keys, schema }: TableDefinition): readonly string[] {
+  const names = [...new Set([...key, ...keys.flatMap(({ columns }) => columns)])];
+  return [...names, ...schema.flatMap(({ name, from }) => (names.includes(name) ? from : []))];
 }
 
 /** What decides which objects a listing gives: a snapshot of another selection tells nothing of this one. */

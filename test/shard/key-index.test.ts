@@ -85,7 +85,7 @@ async function compare(
   const options = { matches: 'all', limit: 50 } as const;
   const answers: unknown[][] = [];
   for (const view of [undefined, index.view(snapshot.files)]) {
-    snapshot.keyIndex = view;
+    snapshot.primaryKey.index = view;
     const { items } = await node.engine.lookup(snapshot, keys, projection, options, noDeadline);
     answers.push([...items]);
   }
@@ -154,7 +154,7 @@ test('a key in an indexed file is found by its row alone: no other key page is r
   const snapshot = await node.catalog.get('t').refresh();
   const index = new KeyIndex();
   await new KeyIndexer(node.pool).index(index, snapshot, { onRun }, noDeadline);
-  snapshot.keyIndex = index.view(snapshot.files);
+  snapshot.primaryKey.index = index.view(snapshot.files);
   const before = node.tier.stats.admitted;
   const absent = await node.engine.row(snapshot, [12345n], snapshot.projection(['place']), noDeadline);
   assert.equal(absent.json, null);

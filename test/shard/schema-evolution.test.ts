@@ -119,7 +119,7 @@ test('a renamed key is one column, found in files of every name', async (context
   assert.equal(await rowOf(node, snapshot, String(2 ** 40 + 1)), null);
   for (const file of snapshot.files) {
     assert.ok(file.kind === 'readable');
-    const [position] = file.keyPositions ?? [];
+    const [position] = snapshot.primaryKey.in(file.mapping).positions ?? [];
     if (file.file.object.key.endsWith('d.parquet'))
       assert.equal(position, undefined, 'a file without the key has no row of any');
     else assert.ok(file.file.isKey(file.file.index.chunk(0, position ?? -1).leaf), 'page bounds of the key are read');
@@ -244,7 +244,7 @@ test('files of one schema share one mapping, and only what differs is cast', asy
   assert.ok(a !== undefined && c !== undefined);
   assert.equal(a, b);
   const projection = snapshot.projection(undefined);
-  assert.deepEqual([a.casts, a.keyCasts], [undefined, undefined]);
+  assert.deepEqual([a.casts, snapshot.primaryKey.in(a).casts], [undefined, undefined]);
   assert.equal(projection.writersFor(a), projection.writers, 'a file of the same types is written by the same writers');
   assert.equal(projection.writersFor(c), projection.writersFor(c), 'made once');
   assert.notEqual(projection.writersFor(c)[0], projection.writers[0]);

@@ -35,7 +35,7 @@ function writeShuffled(folder: string, ordinal: number): void {
 function openTable(context: TestContext, source: string, options: Partial<NodeOptions> = {}) {
   const node = nodeOf(context, [{ name: 't', source, key: ['k'], options: { index: 'hash', maxShrink: 1 } }], options);
   const table = node.catalog.get('t');
-  const indexing = node.indexing(table);
+  const indexing = node.indexings(table)[0];
   assert.ok(indexing !== undefined);
   return { node, table, indexing };
 }

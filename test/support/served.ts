@@ -17,7 +17,7 @@ export function serve(
       tier: node.tier,
       rows: node.rows,
       preloader: node.preloader,
-      indexing: node.indexing,
+      indexings: node.indexings,
       disk: node.disk?.blocks,
       pool: node.pool,
       stores: node.stores,

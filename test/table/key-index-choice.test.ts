@@ -29,7 +29,8 @@ async function choiceFor(
   const path = join(scratchFolder(context), 't.parquet');
   writeParquet(path, [{ name: 'k', data: [...keys], type: 'INT32', nullable: false }], options);
   const node = nodeOf(context, [{ name: 't', source: path, key: ['k'] }]);
-  return chooseIndex(await node.catalog.get('t').refresh(), 'auto');
+  const snapshot = await node.catalog.get('t').refresh();
+  return chooseIndex(snapshot, snapshot.primaryKey, 'auto');
 }
 
 test('rows in the order of their key need no index', async (context) => {
@@ -58,7 +59,7 @@ test('few rows are searched whatever their order, and what was asked for is done
   writeParquet(path, [{ name: 'k', data: shuffled(inOrder.slice(0, 100)), type: 'INT32', nullable: false }]);
   const node = nodeOf(context, [{ name: 't', source: path, key: ['k'] }]);
   const snapshot = await node.catalog.get('t').refresh();
-  assert.deepEqual(chooseIndex(snapshot, 'auto'), { isWanted: false, reason: '100 rows are quickly searched' });
-  assert.equal(chooseIndex(snapshot, 'hash').isWanted, true);
-  assert.equal(chooseIndex(snapshot, 'none').isWanted, false);
+  assert.deepEqual(chooseIndex(snapshot, snapshot.primaryKey, 'auto'), { isWanted: false, reason: '100 rows are quickly searched' });
+  assert.equal(chooseIndex(snapshot, snapshot.primaryKey, 'hash').isWanted, true);
+  assert.equal(chooseIndex(snapshot, snapshot.primaryKey, 'none').isWanted, false);
 });
