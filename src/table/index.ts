@@ -42,20 +42,8 @@ export {
 export { LatestOrder, type LatestValues } from './latest-order.ts';
 export type { NestedAssembly } from './nested-json.ts';
 export { NestedWriter } from './nested-writer.ts';
-export { readBloomFilter, readLayout, readPageBounds } from './open-file.ts';
+export { readBloomFilter, readLayout } from './open-file.ts';
 export { folderValue } from './partition.ts';
-export { fieldsOf, type Predicate, type Tri } from './predicate.ts';
-export {
-  type FilePredicate,
-  filePredicate,
-  judge,
-  judgeFolder,
-  type LeafTest,
-  leafTests,
-  markRows,
-  narrowed,
-} from './predicate-file.ts';
-export { parsePredicate, parsePredicateText } from './predicate-parse.ts';
 export { type PreloadRequest, parsePreload } from './preload-request.ts';
 export type { Prepare } from './preparing.ts';
 export { type BlockWriter, Projection } from './projection.ts';
