@@ -97,6 +97,14 @@ export class ChunkBlocks implements BlockOwner {
     this.#file.addLayout(layout.locations.byteSize + (layout.bounds?.byteSize ?? 0));
   }
 
+  /** Keeps what the pages may hold, where the layout came without it and there is room. */
+  learnBounds(bounds: PageBounds): void {
+    if (this.#layout === undefined || this.#layout.bounds !== undefined) return;
+    if (!this.#file.fitsLayout(bounds.byteSize)) return;
+    this.#layout = { locations: this.#layout.locations, bounds };
+    this.#file.addLayout(bounds.byteSize);
+  }
+
   get bloomFilter(): BloomFilter | 'none' | undefined {
     return this.#bloomFilter ?? (this.chunk.bloomFilterRange === undefined ? 'none' : undefined);
   }

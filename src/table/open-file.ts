@@ -16,6 +16,7 @@ import {
   decodeFooter,
   decodeOffsetIndex,
   type FileIndex,
+  type PageBounds,
   type PageLocations,
   PageWalker,
 } from '../parquet/index.ts';
@@ -161,6 +162,19 @@ export async function readLayout(file: TableFile, chunk: ColumnChunk, options: R
     if (layout !== undefined) return layout;
   }
   return { locations: await walkPages(file, chunk, options), bounds: undefined };
+}
+
+/** What the chunk's pages may hold, for columns that are no key; undefined where the file does not say, or not well. */
+export async function readPageBounds(
+  file: TableFile,
+  chunk: ColumnChunk,
+  pages: number,
+  options: RequestOptions,
+): Promise<PageBounds | undefined> {
+  const range = chunk.columnIndexRange;
+  if (range === undefined || range.end > file.object.sizeBytes) return undefined;
+  const bytes = await file.store.getRange(file.object, range, options);
+  return orUndefined(() => decodeColumnIndex(bytes, chunk, pages));
 }
 
 /** The chunk's bloom filter, or `none` where it cannot be used: it only ever saves reading, so a broken one is no fault. */

@@ -1,0 +1,117 @@
+/**
+ * Queries: what is asked, what bounds it, and what was done.
+ *
+ *     predicate -> files (folders) -> row groups (bounds, null counts, bloom filters) -> row ranges (page bounds)
+ *               -> rows (dictionary codes, values) -> the pages of those rows' columns -> text
+ *
+ * Each step only narrows, and none reads what the one before has ruled out.
+ */
+
+import { ServiceError } from '../core/index.ts';
+import type { KeyValue } from '../parquet/index.ts';
+import type { Pins, Predicate, Snapshot, SnapshotReadableFile, TableColumn } from '../table/index.ts';
+import { LookupTrace, STAGES } from './lookup-trace.ts';
+import type { ReceiptPrice } from './receipt.ts';
+
+/** A row of a snapshot; `file` counts its files, `row` is counted within the row group. */
+export interface QueryPlace {
+  readonly file: SnapshotReadableFile;
+  readonly fileOrdinal: number;
+  readonly rowGroup: number;
+  readonly row: number;
+}
+
+export interface OrderColumn {
+  readonly column: TableColumn;
+  readonly isDescending: boolean;
+}
+
+/** Where a page of rows ended: the row, and where rows are ordered its values. */
+export interface QueryPosition {
+  readonly fileOrdinal: number;
+  /** Of the file. */
+  readonly row: number;
+  readonly values: readonly (KeyValue | undefined)[];
+}
+
+export interface Query {
+  readonly where: Predicate | undefined;
+  readonly columns: readonly TableColumn[];
+  readonly limit: number;
+  /** Empty: in the order of the snapshot. */
+  readonly order: readonly OrderColumn[];
+  readonly after: QueryPosition | undefined;
+}
+
+/** What a query may ask of storage, by its plan and in truth. */
+export interface QueryBounds {
+  readonly getsMax: number;
+  readonly bytesMax: number;
+}
+
+/** Takes rows one by one; false where a page of the row is not in memory, and nothing was taken. */
+export interface RowSink {
+  take(place: QueryPlace, pins: Pins): boolean;
+}
+
+/** What was considered, ruled out and by what, and read. */
+export class QueryTrace extends LookupTrace {
+  files = 0;
+  filesByPartition = 0;
+  filesByBounds = 0;
+  rowGroups = 0;
+  rowGroupsByBounds = 0;
+  rowGroupsByBloom = 0;
+  rowGroupsByPages = 0;
+  /** Pages of the predicate's columns in the row groups that were not ruled out. */
+  pages = 0;
+  pagesByBounds = 0;
+  rowsJudged = 0;
+  rowsMatched = 0;
+  estimate: QueryBounds = { getsMax: 0, bytesMax: 0 };
+  readonly #startedMs = performance.now();
+
+  /** As JSON shows it. */
+  toObject(snapshot: Snapshot, price: ReceiptPrice): object {
+    const us = (ms: number) => Math.round(ms * 1000);
+    return {
+      snapshot: snapshot.id,
+      files: { considered: this.files, by_partition: this.filesByPartition, by_bounds: this.filesByBounds },
+      row_groups: {
+        considered: this.rowGroups,
+        by_bounds: this.rowGroupsByBounds,
+        by_bloom: this.rowGroupsByBloom,
+        by_page_bounds: this.rowGroupsByPages,
+      },
+      pages: { considered: this.pages, by_bounds: this.pagesByBounds, read: this.pagesRead },
+      rows: { judged: this.rowsJudged, matched: this.rowsMatched },
+      estimate: { gets: this.estimate.getsMax, bytes: this.estimate.bytesMax },
+      blocks: { disk: this.pagesFromDisk, origin: this.pagesFromOrigin },
+      storage: {
+        reads: this.readsBegun,
+        read_bytes: this.readBytes,
+        requests: this.requests,
+        bytes: this.receivedBytes,
+        usd: price(this.gets, this.receivedBytes),
+        shared: this.shared,
+      },
+      us: {
+        ...Object.fromEntries(STAGES.map((stage) => [stage, us(this.stages[stage])])),
+        total: us(performance.now() - this.#startedMs),
+      },
+    };
+  }
+}
+
+export function tooExpensive(
+  what: string,
+  gets: number,
+  bytes: number,
+  { getsMax, bytesMax }: QueryBounds,
+): ServiceError {
+  const message =
+    `the query ${what} ${gets} GETs of ${bytes} bytes, and ${getsMax} GETs of ${bytesMax} bytes are allowed; ` +
+    'narrow it by a partition or by a column that the files are clustered by, or raise limits.gets and limits.bytes';
+  const context = { gets, bytes, gets_max: getsMax, bytes_max: bytesMax };
+  return new ServiceError('invalid', 'plan_too_expensive', message, context);
+}
