@@ -1,46 +1,105 @@
-/** Every row of a key, for `matches: all`: in file order, or by the values of other columns. */
+/**
+ * Every row of a key, for `matches: all`: in file order, or by the values of other columns.
+ *
+ * In file order the search ends one row after the limit, which tells that there are more. By values all rows of the key
+ * have to be found, of which there may be so many and no more; then their values are read together, and of the first ones
+ * the columns that were asked for. A key may be the leading parts of a composite one: then it has the rows of every key
+ * that begins with them.
+ */
 
-import type { Key, Projection, Snapshot } from '../table/index.ts';
-import { KeySearch, searchScope } from '../table/index.ts';
-import type { LookupItem, LookupOptions } from './batch.ts';
-import { absence, type ColdRead, rowsWanted } from './cold-read.ts';
-import { encodeRow } from './encode-row.ts';
+import { ServiceError } from '../core/index.ts';
+import { type Key, KeySearch, type Pins, type Snapshot, searchScope, type TableKey } from '../table/index.ts';
+import type { BatchRequest, LookupItem } from './batch.ts';
+import { absence, type ColdRead } from './cold-read.ts';
+import { encodeRow, type RowPlace } from './encode-row.ts';
+import { orderValues } from './latest.ts';
+import type { MatchOrder, OrderedValues } from './match-order.ts';
+
+/** Rows of one key that are put in order. */
+const SORTED_ROWS_MAX = 10_000;
 
 /** Undefined when something is not in memory. */
-export function allNow(
-  snapshot: Snapshot,
+export function allNow({ snapshot, projection, options }: BatchRequest, key: Key): LookupItem | undefined {
+  const { order, limit } = options;
+  const places = placesNow(snapshot, projection.key, key, placesWanted(projection.key, key, order, limit));
+  if (places === undefined) return undefined;
+  const values = order && eachOf(places, (place) => orderValues(place, order.columns, undefined));
+  if (order !== undefined && values === undefined) return undefined;
+  const chosen = firstOf(places, order, values, limit);
+  const rows = eachOf(chosen, (place) => encodeRow(place, projection, undefined));
+  return rows && itemOfAll(rows, places.length > limit);
+}
+
+export async function readAll(
+  read: ColdRead,
+  { snapshot, projection, options }: BatchRequest,
   key: Key,
-  projection: Projection,
-  options: LookupOptions,
-): LookupItem | undefined {
-  const scope = searchScope(snapshot, projection.key, key);
-  const search = new KeySearch(snapshot, key, undefined, undefined, scope);
-  const rows: string[] = [];
-  while (rows.length < rowsWanted(projection.key, options.limit)) {
+): Promise<LookupItem> {
+  const { order, limit } = options;
+  const { columns, key: by } = projection;
+  const places = await read.places(snapshot, by, key, placesWanted(by, key, order, limit));
+  checkSortable(places, order);
+  const valuesAt = (place: RowPlace, pins: Pins) => orderValues(place, order?.columns ?? [], pins);
+  const values = order && (await read.ofEach(places, order.columns, valuesAt));
+  const rows = await read.ofEach(firstOf(places, order, values, limit), columns, (place, pins) => {
+    const row = encodeRow(place, projection, pins);
+    if (row !== undefined) read.explain(place, columns, pins);
+    return row;
+  });
+  return itemOfAll(rows, places.length > limit);
+}
+
+function placesNow(snapshot: Snapshot, by: TableKey, key: Key, max: number): readonly RowPlace[] | undefined {
+  const search = new KeySearch(snapshot, key, undefined, undefined, searchScope(snapshot, by, key));
+  const places: RowPlace[] = [];
+  while (places.length < max) {
     const step = search.next();
     if (step === 'needs' || step === 'paused') return undefined;
     if (step === 'exhausted') {
       absence(search);
       break;
     }
-    const row = search.match && encodeRow(search.match, projection, undefined);
-    if (row === undefined) return undefined;
-    rows.push(row);
+    if (search.match !== undefined) places.push(search.match);
   }
-  return itemOfAll(rows, options);
+  return places;
 }
 
-export async function readAll(
-  read: ColdRead,
-  snapshot: Snapshot,
-  key: Key,
-  projection: Projection,
-  options: LookupOptions,
-): Promise<LookupItem> {
-  return itemOfAll(await read.all(snapshot, key, projection, options.limit), options);
+/** One more than will be answered tells that there are more; a unique key has no second row to look for. */
+function placesWanted(by: TableKey, key: Key, order: MatchOrder | undefined, limit: number): number {
+  if (by.isUnique && key.length === by.columns.length) return 1;
+  return (order === undefined ? limit : SORTED_ROWS_MAX) + 1;
 }
 
-function itemOfAll(rows: readonly string[], { limit }: LookupOptions): LookupItem {
-  if (rows.length === 0) return { status: 'not_found' };
-  return { status: 'found', rows: rows.slice(0, limit), truncated: rows.length > limit };
+/** The first ones; rows of equal values stay in file order. */
+function firstOf(
+  places: readonly RowPlace[],
+  order: MatchOrder | undefined,
+  values: readonly OrderedValues[] | undefined,
+  limit: number,
+): readonly RowPlace[] {
+  checkSortable(places, order);
+  if (order === undefined || values === undefined) return places.slice(0, limit);
+  const sorted = places.map((place, i) => ({ place, values: values[i] ?? [] }));
+  sorted.sort((a, b) => order.compare(a.values, b.values));
+  return sorted.slice(0, limit).map(({ place }) => place);
+}
+
+function checkSortable(places: readonly RowPlace[], order: MatchOrder | undefined): void {
+  if (order === undefined || places.length <= SORTED_ROWS_MAX) return;
+  const message = `the key has more than the ${SORTED_ROWS_MAX} rows that can be put in order; leave out order_by, or give more parts of the key`;
+  throw new ServiceError('tooLarge', 'too_many_matches', message, { limit: SORTED_ROWS_MAX });
+}
+
+function eachOf<T>(places: readonly RowPlace[], of: (place: RowPlace) => T | undefined): readonly T[] | undefined {
+  const all: T[] = [];
+  for (const place of places) {
+    const one = of(place);
+    if (one === undefined) return undefined;
+    all.push(one);
+  }
+  return all;
+}
+
+function itemOfAll(rows: readonly string[], isTruncated: boolean): LookupItem {
+  return rows.length === 0 ? { status: 'not_found' } : { status: 'found', rows, truncated: isTruncated };
 }

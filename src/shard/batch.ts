@@ -15,6 +15,7 @@ import { BatchTurns } from './batch-turns.ts';
 import type { ColdRead } from './cold-read.ts';
 import { distinctKeys } from './distinct-keys.ts';
 import { slowerTier, type Tier } from './encode-row.ts';
+import type { MatchOrder } from './match-order.ts';
 import type { PageLoader } from './page-loader.ts';
 import type { Receipt } from './receipt.ts';
 
@@ -28,6 +29,8 @@ export interface LookupOptions {
   readonly matches: 'first' | 'all';
   /** Rows a key with `matches: all`. */
   readonly limit: number;
+  /** Of the rows of a key; file order where there is none. */
+  readonly order?: MatchOrder | undefined;
 }
 
 export interface LookupAnswer {

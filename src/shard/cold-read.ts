@@ -10,19 +10,21 @@ import {
   KeySearch,
   type Need,
   type Pins,
-  type Projection,
   positionsOf,
   type Snapshot,
   searchScope,
   type TableColumn,
   type TableKey,
 } from '../table/index.ts';
-import { encodeRow, missingPages, type RowPlace, type Tier } from './encode-row.ts';
+import { missingPages, type RowPlace, type Tier } from './encode-row.ts';
 import { answersFirst, LatestSearch, type Waiting } from './latest.ts';
 import type { LookupTrace } from './lookup-trace.ts';
 import type { FailedNeed } from './page-loader.ts';
 import { READ_AHEAD_BYTES_MAX, readAhead } from './read-ahead.ts';
 import { meetStored, pagesIn } from './stored-needs.ts';
+
+/** Rows of one key that are read at the same time: enough for few round trips, few enough to hold their pages. */
+const ROWS_AT_ONCE_MAX = 64;
 
 const otherRequests = () => new Promise<void>((resolve) => setImmediate(resolve));
 
@@ -49,36 +51,52 @@ export class ColdRead {
   }
 
   /** The match that the table's `duplicates` choose; `columns` are those that will be asked of it, which may be read ahead. */
-  async chosen(
-    snapshot: Snapshot,
-    by: TableKey,
-    key: Key,
-    columns: readonly TableColumn[],
-  ): Promise<RowPlace | null> {
+  async chosen(snapshot: Snapshot, by: TableKey, key: Key, columns: readonly TableColumn[]): Promise<RowPlace | null> {
     const { search } = this.trace;
     if (!answersFirst(snapshot, by)) return this.#latest(new LatestSearch(snapshot, by, key, this.pins, search));
     const scope = searchScope(snapshot, by, key, search);
     return this.#next(new KeySearch(snapshot, key, this.pins, search, scope), columns);
   }
 
-  async all(snapshot: Snapshot, key: Key, projection: Projection, limit: number): Promise<readonly string[]> {
-    const { key: by } = projection;
+  /** Rows of the key, at most so many, in file order. */
+  async places(snapshot: Snapshot, by: TableKey, key: Key, max: number): Promise<readonly RowPlace[]> {
     const scope = searchScope(snapshot, by, key, this.trace.search);
     const search = new KeySearch(snapshot, key, new Map(), this.trace.search, scope);
-    const rows: string[] = [];
-    while (rows.length < rowsWanted(by, limit)) {
+    const places: RowPlace[] = [];
+    while (places.length < max) {
       const place = await this.#next(search, []);
       if (place === null) break;
-      this.pins.clear();
-      rows.push(
-        await this.until(
-          () => encodeRow(place, projection, this.pins),
-          () => missingPages(place, projection.columns, this.pins),
-        ),
-      );
-      this.explain(place, projection.columns);
+      places.push(place);
     }
-    return rows;
+    return places;
+  }
+
+  /** Something of several rows, whose pages are loaded together: the rows a few at a time, each over pins of its own. */
+  async ofEach<T>(
+    places: readonly RowPlace[],
+    columns: readonly TableColumn[],
+    attempt: (place: RowPlace, pins: Pins) => T | undefined,
+  ): Promise<readonly T[]> {
+    const all: T[] = [];
+    for (let first = 0; first < places.length; first += ROWS_AT_ONCE_MAX) {
+      const some = places.slice(first, first + ROWS_AT_ONCE_MAX);
+      this.letGo();
+      all.push(...(await Promise.all(some.map((place) => this.#ofOne(place, columns, attempt)))));
+    }
+    return all;
+  }
+
+  async #ofOne<T>(
+    place: RowPlace,
+    columns: readonly TableColumn[],
+    attempt: (place: RowPlace, pins: Pins) => T | undefined,
+  ): Promise<T> {
+    const pins: Pins = new Map();
+    return this.until(
+      () => attempt(place, pins),
+      () => missingPages(place, columns, pins),
+      pins,
+    );
   }
 
   /** The row is found: where others wait for room, pages that told its place are let go. */
@@ -89,25 +107,25 @@ export class ColdRead {
   }
 
   /** Tries until the answer no longer lacks a page, loading the missing ones together. */
-  async until<T>(attempt: () => T | undefined, missing: () => readonly Need[]): Promise<T> {
+  async until<T>(attempt: () => T | undefined, missing: () => readonly Need[], pins: Pins = this.pins): Promise<T> {
     for (;;) {
       const answer = this.trace.timed('encode', attempt);
       if (answer !== undefined) return answer;
       const needs = missing();
       assert(needs.length > 0, 'what cannot be answered lacks a page');
-      await this.#load(needs, this.pins);
+      await this.#load(needs, pins);
     }
   }
 
   /** What was read of a row: for its receipt, where one is wanted. */
-  explain(place: RowPlace, columns: readonly TableColumn[]): void {
+  explain(place: RowPlace, columns: readonly TableColumn[], pins: Pins = this.pins): void {
     const { search } = this.trace;
     if (search === undefined) return;
     for (const column of columns) {
       for (const position of positionsOf(place.file.mapping, column)) {
         const chunk = place.file.file.chunk(place.rowGroup, position);
-        const at = chunk.at(place.row, this.pins);
-        if (at !== undefined) search.read(at, chunk, place.row, this.pins);
+        const at = chunk.at(place.row, pins);
+        if (at !== undefined) search.read(at, chunk, place.row, pins);
       }
     }
   }
@@ -214,9 +232,4 @@ export function absence(search: { readonly uncovered: readonly ServiceError[] })
     { files },
     first,
   );
-}
-
-/** One row more than the limit tells whether there are more; a unique key has no second row to look for. */
-export function rowsWanted({ isUnique }: TableKey, limit: number): number {
-  return isUnique ? 1 : limit + 1;
 }

@@ -13,6 +13,7 @@ export {
   withFreshSnapshot,
 } from './lookup.ts';
 export { type LookupTrace, STAGES, type Stage, type StageTimes } from './lookup-trace.ts';
+export { MatchOrder, type OrderBy } from './match-order.ts';
 export { PageLoader, type PageLoaderOptions } from './page-loader.ts';
 export type { PreloadJob } from './preload-job.ts';
 export { type Preload, Preloader } from './preloader.ts';

@@ -142,7 +142,7 @@ export class LatestSearch {
       if (latest === undefined) this.#takeOnly(match);
       else if (isAlone) this.#best = { ...match, values: [] };
       else {
-        const values = latestValues(match.place, latest.columns, this.#pins);
+        const values = orderValues(match.place, latest.columns, this.#pins);
         if (values === undefined) lacking.push(match);
         else if (this.#isLater(match, values)) this.#best = { ...match, values };
       }
@@ -231,8 +231,8 @@ function inFileOrder({ files }: Snapshot, { candidates }: SearchScope): Uint32Ar
   return Uint32Array.from(found);
 }
 
-/** Of a row; undefined where a page is not in memory. They stay as they are whatever happens to the page. */
-function latestValues(
+/** Of a row, to compare it by; undefined where a page is not in memory. They stay as they are whatever happens to the page. */
+export function orderValues(
   { file, rowGroup, row }: RowPlace,
   columns: readonly TableColumn[],
   pins: Pins | undefined,

@@ -18,8 +18,8 @@ import {
   type NestedWriter,
   type Projection,
   type Snapshot,
-  type Table,
   searchScope,
+  type Table,
   type TableColumn,
   type TableKey,
   type ValueWriter,
@@ -168,8 +168,9 @@ export class LookupEngine {
 
   #keyLookup(): KeyLookup {
     return {
-      now: ({ snapshot, projection, options }, key) => {
-        if (options.matches === 'all') return allNow(snapshot, key, projection, options);
+      now: (request, key) => {
+        const { snapshot, projection, options } = request;
+        if (options.matches === 'all') return allNow(request, key);
         const json = this.tryRow(snapshot, key, projection);
         return json === undefined ? undefined : itemOfRow(json);
       },
@@ -177,8 +178,9 @@ export class LookupEngine {
         const json = options.matches === 'first' ? this.#kept.get(snapshot, key, projection) : undefined;
         return json === undefined ? undefined : itemOfRow(json);
       },
-      cold: async ({ snapshot, projection, options }, key, read) => {
-        if (options.matches === 'all') return readAll(read, snapshot, key, projection, options);
+      cold: async (request, key, read) => {
+        const { snapshot, projection, options } = request;
+        if (options.matches === 'all') return readAll(read, request, key);
         return itemOfRow(await readRow(read, snapshot, key, projection));
       },
       inTurn: ({ snapshot }, signal, work) => {

@@ -67,7 +67,8 @@ export interface SearchScope {
 }
 
 export function searchScope({ files }: Snapshot, by: TableKey, key: Key, trace?: SearchTrace): SearchScope {
-  const indexed = by.index?.find(key);
+  // Leading parts of a key have no fingerprint of their own.
+  const indexed = key.length < by.columns.length ? undefined : by.index?.find(key);
   const admitted = by.files.candidates(key);
   const candidates = indexed?.over(admitted) ?? admitted;
   if (trace === undefined) return { by, indexed, candidates };
@@ -153,8 +154,8 @@ export class KeySearch {
       return 'exhausted';
     }
     const mapped = this.by.in(file.mapping);
-    const { positions } = mapped;
-    if (positions === undefined || !this.#takeKey(mapped)) return 'exhausted';
+    if (mapped.positions === undefined || !this.#takeKey(mapped)) return 'exhausted';
+    const positions = this.#givenOf(mapped.positions);
     const rows = this.#indexed?.rowsIn(this.#file);
     if (rows !== undefined) return this.#searchRows(file, positions, rows);
     while (this.#toCandidate(file.file, positions)) {
@@ -221,6 +222,12 @@ export class KeySearch {
     const key = this.#castKeys.get(mapped);
     this.#keyInFile = key ?? this.key;
     return key !== undefined;
+  }
+
+  /** Those of the parts that the key has: it may be the leading ones only. */
+  #givenOf(positions: readonly number[]): readonly number[] {
+    const given = this.#keyInFile.length;
+    return given < positions.length ? positions.slice(0, given) : positions;
   }
 
   #nextRowGroup(): void {
