@@ -6,9 +6,9 @@
  */
 
 import { createHash } from 'node:crypto';
-import type { JsonOptions, Projection, Snapshot, TableColumn, ValueWriter } from '../table/index.ts';
+import type { JsonOptions, Projection, Snapshot, TableColumn, TableKey, ValueWriter } from '../table/index.ts';
 import { NestedWriter, readableLeaf, valueWriter } from '../table/index.ts';
-import { columnNames, jsonOptions, parseQuery } from './query.ts';
+import { columnsAsked, jsonOptions, parseQuery } from './query.ts';
 import { JSON_TYPE } from './respond.ts';
 
 const ENCODERS_MAX = 256;
@@ -42,16 +42,17 @@ export interface ValueLimits {
 
 export class Encoders {
   readonly #limits: ValueLimits;
-  readonly #rows = new WeakMap<Snapshot, Map<string, RowEncoder>>();
+  readonly #rows = new WeakMap<TableKey, Map<string, RowEncoder>>();
   readonly #values = new WeakMap<Snapshot, Map<string, ValueEncoder>>();
 
   constructor(limits: ValueLimits) {
     this.#limits = limits;
   }
 
-  row(snapshot: Snapshot, query: string): RowEncoder {
+  /** For rows that are found by that key. */
+  row(snapshot: Snapshot, by: TableKey, query: string): RowEncoder {
     const { valueInRowBytes } = this.#limits;
-    return kept(this.#rows, snapshot, query, () => makeRowEncoder(snapshot, query, valueInRowBytes));
+    return kept(this.#rows, by, query, () => makeRowEncoder(snapshot, by, query, valueInRowBytes));
   }
 
   value(snapshot: Snapshot, column: string, query: string): ValueEncoder {
@@ -62,11 +63,17 @@ export class Encoders {
   }
 }
 
-function kept<T>(bySnapshot: WeakMap<Snapshot, Map<string, T>>, snapshot: Snapshot, key: string, make: () => T): T {
-  let encoders = bySnapshot.get(snapshot);
+/** `owner` is the snapshot, or a key of it: what is kept goes with it. */
+function kept<O extends Snapshot | TableKey, T>(
+  byOwner: WeakMap<O, Map<string, T>>,
+  owner: O,
+  key: string,
+  make: () => T,
+): T {
+  let encoders = byOwner.get(owner);
   if (encoders === undefined) {
     encoders = new Map();
-    bySnapshot.set(snapshot, encoders);
+    byOwner.set(owner, encoders);
   }
   const known = encoders.get(key);
   if (known !== undefined) return known;
@@ -80,10 +87,10 @@ function kept<T>(bySnapshot: WeakMap<Snapshot, Map<string, T>>, snapshot: Snapsh
   return made;
 }
 
-function makeRowEncoder(snapshot: Snapshot, query: string, bytesMax: number): RowEncoder {
-  const parameters = parseQuery(query, ['columns', 'int64', 'nonfinite']);
+function makeRowEncoder(snapshot: Snapshot, by: TableKey, query: string, bytesMax: number): RowEncoder {
+  const parameters = parseQuery(query, ['columns', 'projection', 'int64', 'nonfinite']);
   const json = jsonOptions(parameters, snapshot.definition.json, bytesMax);
-  const projection = snapshot.projection(columnNames(parameters, snapshot), json);
+  const projection = snapshot.projection(columnsAsked(parameters, snapshot), json, by);
   return { projection, ...encoderOf(snapshot, projection.id, ['content-type', JSON_TYPE]) };
 }
 

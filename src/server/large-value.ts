@@ -5,8 +5,8 @@ import type { LookupItem } from '../shard/index.ts';
 import { type Key, keyPath, type Snapshot } from '../table/index.ts';
 
 /** The same error with the value's own URL, where it is one of a value too large for its row; `path` is the key's, encoded. */
-export function withValueUrl(thrown: unknown, table: string, path: string): unknown {
-  if (!(thrown instanceof ServiceError) || thrown.code !== 'value_too_large') return thrown;
+export function withValueUrl(thrown: unknown, table: string, path: string | undefined): unknown {
+  if (path === undefined || !(thrown instanceof ServiceError) || thrown.code !== 'value_too_large') return thrown;
   const { kind, message, context } = thrown;
   const url = `/v1/tables/${encodeURIComponent(table)}/values/${encodeURIComponent(String(context.column))}/${path}`;
   const advice = `${message}; ask for it alone at ${url}, or for other columns`;

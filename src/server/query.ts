@@ -3,12 +3,9 @@
  */
 
 import { ServiceError } from '../core/index.ts';
-import type { JsonOptions, Snapshot } from '../table/index.ts';
+import { type JsonOptions, projectionNamed, type Snapshot } from '../table/index.ts';
 
-export type ParameterName = 'columns' | 'int64' | 'nonfinite' | 'force';
-
-/** Promised for later; refused until then instead of ignored. */
-const LATER = new Set(['projection']);
+export type ParameterName = 'columns' | 'projection' | 'int64' | 'nonfinite' | 'force';
 
 export type Parameters = Readonly<Partial<Record<ParameterName, readonly string[]>>>;
 
@@ -27,9 +24,6 @@ export function parseQuery(query: string, known: readonly ParameterName[]): Para
 }
 
 function unknownParameter(name: string, known: readonly ParameterName[]): ServiceError {
-  if (LATER.has(name)) {
-    return new ServiceError('invalid', 'not_in_this_version', `the query parameter ${name} is not in this version`);
-  }
   const shown = name.slice(0, 100);
   const message = `there is no query parameter ${JSON.stringify(shown)} here; the known ones are ${known.join(', ')}`;
   return new ServiceError('invalid', 'unknown_parameter', message, { parameter: shown, known });
@@ -71,10 +65,37 @@ export function choice<T extends string>(
 }
 
 /**
- * The columns asked for, or undefined for all. A single `columns=` is a list with commas. Where it is repeated, a value
+ * The columns asked for by their names or by that of a projection, else the table's default ones; undefined for all, which
+ * `columns=*` asks for too, unless a column has that name.
+ */
+export function columnsAsked(parameters: Parameters, snapshot: Snapshot): readonly string[] | undefined {
+  const names = columnNames(parameters, snapshot);
+  const projections = parameters.projection;
+  if (projections !== undefined) {
+    const [projection = '', ...others] = projections;
+    if (names === undefined && others.length === 0) return projectionNamed(snapshot.definition, projection).columns;
+    const message = 'the query parameter projection is given once, and without columns';
+    throw new ServiceError('invalid', 'bad_parameter', message, { parameter: 'projection' });
+  }
+  return columnsOrDefault(names, snapshot);
+}
+
+/** The same of columns that came by name or not at all. */
+export function columnsOrDefault(
+  names: readonly string[] | undefined,
+  { definition, schema }: Snapshot,
+): readonly string[] | undefined {
+  if (names === undefined) return definition.defaultColumns;
+  return names.length === 1 && names[0] === ALL_COLUMNS && !schema.byName.has(ALL_COLUMNS) ? undefined : names;
+}
+
+const ALL_COLUMNS = '*';
+
+/**
+ * The columns that are named, or undefined where none are. A single `columns=` is a list with commas. Where it is repeated, a value
  * that is a column's whole name is that column, so that names with commas can be asked for.
  */
-export function columnNames(parameters: Parameters, snapshot: Snapshot): readonly string[] | undefined {
+function columnNames(parameters: Parameters, snapshot: Snapshot): readonly string[] | undefined {
   const values = parameters.columns;
   if (values === undefined) return undefined;
   const repeated = values.length > 1;

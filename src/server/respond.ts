@@ -45,7 +45,8 @@ export function respondProblem(reply: FastifyReply, problem: Problem): void {
 export function respondError(reply: FastifyReply, thrown: unknown, onInternalError: (error: Error) => void): void {
   const error = asServiceError(thrown);
   // That two rows have one key is no fault of the program.
-  if (error.kind === 'internal' && error.code !== 'duplicate_key') onInternalError(error.cause instanceof Error ? error.cause : error);
+  if (error.kind === 'internal' && error.code !== 'duplicate_key')
+    onInternalError(error.cause instanceof Error ? error.cause : error);
   if (reply.raw.headersSent || reply.raw.destroyed) return;
   respondProblem(reply, problemOf(error));
 }

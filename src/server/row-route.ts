@@ -1,5 +1,5 @@
 /**
- * `GET /v1/tables/{table}/rows/{key}` and `.../values/{column}/{key}`.
+ * `GET /v1/tables/{table}/rows/{key}`, `.../by/{keyName}/{value}` and `.../values/{column}/{key}`.
  *
  * When the row is in memory everything from request to reply happens in one synchronous stretch: no promise is made.
  * Only a row that has to be fetched opens a deadline and waits; it then may be read from a fresh snapshot, because an
@@ -9,7 +9,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ServiceError } from '../core/index.ts';
 import type { LookupEngine, Receipt, ValueAnswer } from '../shard/index.ts';
-import type { Key, Snapshot, Table } from '../table/index.ts';
+import type { Key, Snapshot, Table, TableKey } from '../table/index.ts';
 import { checkAccepts, checkRequestHeaders, isNotModified, timeoutOf } from './conditions.ts';
 import type { ServerContext } from './context.ts';
 import { underDeadline } from './deadline.ts';
@@ -23,12 +23,39 @@ import { problemOf } from './problem.ts';
 import { respond, respondEmpty, respondError, respondProblem } from './respond.ts';
 import { decodePart, readTarget, type Target } from './target.ts';
 
-/** `/v1/tables/{table}/rows/` and `/v1/tables/{table}/values/` are four parts each. */
+/** `/v1/tables/{table}/rows/`, and with `by` or `values` in its place, are four parts. */
 const PREFIX_PARTS = 4;
 
 type Handler = (request: FastifyRequest, reply: FastifyReply) => void;
 
+/** By which key a path asks, and the parts of it that are the key. */
+interface KeyPath {
+  address(snapshot: Snapshot, parts: readonly string[]): { readonly by: TableKey; readonly parts: readonly string[] };
+  /** The key as it stands in the URL of a value; undefined where values are not to be had by this key. */
+  valuePath(parts: readonly string[]): string | undefined;
+}
+
+/** `.../rows/{key}` */
+const byOwnKey: KeyPath = {
+  address: (snapshot, parts) => ({ by: snapshot.primaryKey, parts }),
+  valuePath: (parts) => parts.join('/'),
+};
+
+/** `.../by/{keyName}/{value}` */
+const byNamedKey: KeyPath = {
+  address: (snapshot, [name = '', ...parts]) => ({ by: snapshot.key(decodePart(name)), parts }),
+  valuePath: () => undefined,
+};
+
 export function rowHandler(context: ServerContext): Handler {
+  return handlerOf(context, byOwnKey);
+}
+
+export function namedKeyHandler(context: ServerContext): Handler {
+  return handlerOf(context, byNamedKey);
+}
+
+function handlerOf(context: ServerContext, path: KeyPath): Handler {
   const { catalog, engine, encoders } = context;
   return (request, reply) => {
     const { raw } = request;
@@ -39,14 +66,15 @@ export function rowHandler(context: ServerContext): Handler {
     const timeoutMs = timeoutOf(raw.headers, context.options.deadlineMs);
     const receipt = receiptFor(raw.headers);
     if (snapshot === undefined || receipt !== undefined) {
-      return void sendColdRow(context, request, reply, table, snapshot, target, timeoutMs, receipt);
+      return void sendColdRow(context, request, reply, table, snapshot, path, target, timeoutMs, receipt);
     }
-    if (isEmpty(snapshot)) return sendAbsent(context, reply, snapshot, target.parts, 'memory');
-    const encoder = encoders.row(snapshot, target.query);
-    const key = keyFromPath(snapshot, target.parts);
-    const json = rowNow(engine, snapshot, key, encoder, target);
-    if (json === undefined) return void sendColdRow(context, request, reply, table, snapshot, target, timeoutMs);
-    if (json === null) return sendAbsent(context, reply, snapshot, target.parts, 'memory');
+    const { by, parts } = path.address(snapshot, target.parts);
+    if (isEmpty(snapshot)) return sendAbsent(context, reply, snapshot, parts, 'memory');
+    const encoder = encoders.row(snapshot, by, target.query);
+    const key = keyFromPath(snapshot, by, parts);
+    const json = rowNow(engine, snapshot, key, encoder, path.valuePath(parts));
+    if (json === undefined) return void sendColdRow(context, request, reply, table, snapshot, path, target, timeoutMs);
+    if (json === null) return sendAbsent(context, reply, snapshot, parts, 'memory');
     sendFound(context, request, reply, snapshot, encoder, 'memory', json);
   };
 }
@@ -57,12 +85,12 @@ function rowNow(
   snapshot: Snapshot,
   key: Key,
   { projection }: RowEncoder,
-  target: Target,
+  valuePath: string | undefined,
 ): string | null | undefined {
   try {
     return engine.tryRow(snapshot, key, projection);
   } catch (thrown) {
-    throw withValueUrl(thrown, snapshot.definition.name, target.parts.join('/'));
+    throw withValueUrl(thrown, snapshot.definition.name, valuePath);
   }
 }
 
@@ -72,6 +100,7 @@ async function sendColdRow(
   reply: FastifyReply,
   table: Table,
   pinned: Snapshot | undefined,
+  path: KeyPath,
   target: Target,
   timeoutMs: number,
   receipt?: Receipt,
@@ -81,21 +110,22 @@ async function sendColdRow(
   try {
     const read = async (snapshot: Snapshot, signal: AbortSignal) => {
       receipt?.begin(snapshot);
-      if (isEmpty(snapshot)) return absentIn(snapshot);
-      const encoder = encoders.row(snapshot, target.query);
-      const key = keyFromPath(snapshot, target.parts);
-      return { encoder, answer: await engine.row(snapshot, key, encoder.projection, signal, receipt) };
+      const { by, parts } = path.address(snapshot, target.parts);
+      if (isEmpty(snapshot)) return { ...absentIn(snapshot), parts };
+      const encoder = encoders.row(snapshot, by, target.query);
+      const key = keyFromPath(snapshot, by, parts);
+      return { parts, encoder, answer: await engine.row(snapshot, key, encoder.projection, signal, receipt) };
     };
-    const { encoder, answer } = await underDeadline(reply, clock, timeoutMs, 'at deadline', (signal) =>
+    const { parts, encoder, answer } = await underDeadline(reply, clock, timeoutMs, 'at deadline', (signal) =>
       onSnapshot(table, pinned, { headers, clock, timeoutMs, signal }, (fresh) => read(fresh, signal)),
     );
     const { json, snapshot, tier } = answer;
     addReceipt(reply, receipt, table);
-    if (json === null || encoder === undefined) sendAbsent(context, reply, snapshot, target.parts, tier);
+    if (json === null || encoder === undefined) sendAbsent(context, reply, snapshot, parts, tier);
     else sendFound(context, request, reply, snapshot, encoder, tier, json);
   } catch (thrown) {
     addReceipt(reply, receipt, table);
-    respondError(reply, withValueUrl(thrown, table.name, target.parts.join('/')), context.onInternalError);
+    respondError(reply, withValueUrl(thrown, table.name, path.valuePath(target.parts)), context.onInternalError);
   }
 }
 
@@ -115,7 +145,7 @@ export function valueHandler(context: ServerContext): Handler {
     }
     if (isEmpty(snapshot)) return sendAbsent(context, reply, snapshot, parts, 'memory');
     const encoder = encoders.value(snapshot, decodePart(column), target.query);
-    const key = keyFromPath(snapshot, parts);
+    const key = keyFromPath(snapshot, snapshot.primaryKey, parts);
     const answer = engine.tryValue(snapshot, key, encoder.column, encoder.writer);
     if (answer === undefined) return void sendColdValue(context, request, reply, table, snapshot, target, timeoutMs);
     sendValue(context, request, reply, encoder, parts, answer);
@@ -140,7 +170,7 @@ async function sendColdValue(
       receipt?.begin(snapshot);
       if (isEmpty(snapshot)) return absentIn(snapshot);
       const encoder = encoders.value(snapshot, decodePart(column), target.query);
-      const key = keyFromPath(snapshot, parts);
+      const key = keyFromPath(snapshot, snapshot.primaryKey, parts);
       return { encoder, answer: await engine.value(snapshot, key, encoder.column, encoder.writer, signal, receipt) };
     };
     const { encoder, answer } = await underDeadline(reply, clock, timeoutMs, 'at deadline', (signal) =>

@@ -37,7 +37,7 @@ import {
   unknownRoute,
 } from './refusals.ts';
 import { respondError, respondProblem } from './respond.ts';
-import { rowHandler, valueHandler } from './row-route.ts';
+import { namedKeyHandler, rowHandler, valueHandler } from './row-route.ts';
 import { LookupsUnderWay } from './table-lookup.ts';
 import { refreshHandler, tableHandler, tablesHandler } from './tables-route.ts';
 
@@ -67,7 +67,6 @@ export interface ListenAddress {
 }
 
 const LATER_ROUTES = [
-  '/v1/tables/:table/by/*',
   '/v1/tables/:table/query',
   '/v1/lookup',
   '/v1/cluster',
@@ -205,6 +204,7 @@ function addRoutes(fastify: FastifyInstance, context: ServerContext): void {
     refuseOtherMethods(fastify, url, ['GET', 'HEAD'], refused);
   };
   get('/v1/tables/:table/rows/*', metrics.route('row', 'table'), rowHandler(context));
+  get('/v1/tables/:table/by/*', metrics.route('by', 'table'), namedKeyHandler(context));
   get('/v1/tables/:table/values/*', metrics.route('value', 'table'), valueHandler(context));
   get('/v1/tables', metrics.route('tables', 'node'), tablesHandler(context));
   get('/v1/tables/:table', metrics.route('table', 'table'), tableHandler(context));

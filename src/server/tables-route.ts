@@ -3,7 +3,15 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ServiceError } from '../core/index.ts';
 import { exampleKeys, type IndexStatus } from '../shard/index.ts';
-import { type Key, type Snapshot, type SnapshotFile, type Table, typeName } from '../table/index.ts';
+import {
+  type Key,
+  projectionStates,
+  type Snapshot,
+  type SnapshotFile,
+  type Table,
+  type TableDefinition,
+  typeName,
+} from '../table/index.ts';
 import { checkRequestHeaders, timeoutOf } from './conditions.ts';
 import type { ServerContext } from './context.ts';
 import { underDeadline } from './deadline.ts';
@@ -129,16 +137,40 @@ function descriptionOf(context: ServerContext, table: Table): object {
     ...summaryOf(context, table),
     source: definition.source,
     unique: definition.unique,
-    duplicates: 'first',
+    ...namedKeysOf(context, table),
+    duplicates: definition.duplicates.kind,
+    ...(definition.duplicates.kind === 'latest' ? { latest_by: definition.duplicates.by } : {}),
+    ...projectionsOf(definition, snapshot),
     json: definition.json,
     ...(snapshot === undefined ? {} : { columns: columnsOf(snapshot), files: filesOf(snapshot) }),
     // What its reads and listings have cost since the server started.
     storage: table.source.account.bill(),
     refresh: refreshState(table),
     index: indexState(context.indexings(table)[0]?.status),
-    cache: { memory: memoryState(context), ...diskState(context) },
+    cache: { memory: memoryState(context), table: quotaState(table), ...diskState(context) },
     preload: preloadState(context.preloader.of(table.name), table, context.clock.nowMs()),
   };
+}
+
+function namedKeysOf(context: ServerContext, table: Table): object {
+  const { keys } = table.definition;
+  if (keys.length === 0) return {};
+  const indexings = context.indexings(table).slice(1);
+  return {
+    keys: Object.fromEntries(
+      keys.map(({ name, columns }, i) => [name, { columns, index: indexState(indexings[i]?.status) }]),
+    ),
+  };
+}
+
+function projectionsOf({ projections, defaultColumns }: TableDefinition, snapshot: Snapshot | undefined): object {
+  const defaults = defaultColumns === undefined ? {} : { default_columns: defaultColumns };
+  if (projections.length === 0 || snapshot === undefined) return defaults;
+  const states = projectionStates(snapshot).map(({ name, columns, unknown }) => [
+    name,
+    { columns, ...(unknown.length === 0 ? {} : { unknown_columns: unknown }) },
+  ]);
+  return { ...defaults, projections: Object.fromEntries(states) };
 }
 
 function indexState(status: IndexStatus | undefined): object {
@@ -180,6 +212,14 @@ function diskState({ disk }: ServerContext): object {
       invalid,
       faults,
     },
+  };
+}
+
+/** What the blocks of the table itself take in memory. */
+function quotaState({ quota }: Table): object {
+  return {
+    blocks_bytes: quota.usedBytes,
+    ...(quota.isLimited ? { quota_bytes: quota.limitBytes } : {}),
   };
 }
 

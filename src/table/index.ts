@@ -40,6 +40,7 @@ export {
   withinFile,
 } from './key-search.ts';
 export { LatestOrder, type LatestValues } from './latest-order.ts';
+export { type ProjectionState, projectionNamed, projectionStates } from './named-projections.ts';
 export type { NestedAssembly } from './nested-json.ts';
 export { NestedWriter } from './nested-writer.ts';
 export { readBloomFilter, readLayout } from './open-file.ts';
