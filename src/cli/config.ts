@@ -35,7 +35,13 @@ export interface NodeConfig {
   readonly cacheMemoryBytes: number;
   readonly disk: { readonly path: string; readonly sizeBytes: number } | undefined;
   readonly verifyCrc: boolean;
-  readonly limits: { readonly keys: number; readonly body: number; readonly valueInRow: number };
+  readonly limits: {
+    readonly keys: number;
+    readonly body: number;
+    readonly valueInRow: number;
+    readonly gets: number;
+    readonly bytes: number;
+  };
   readonly tables: readonly TableDefinition[];
 }
 
@@ -51,7 +57,6 @@ export interface S3Config {
 const LATER: Readonly<Record<string, readonly string[]>> = {
   '': ['cluster'],
   server: ['auth', 'tls'],
-  limits: ['gets', 'bytes'],
   'tables.*': ['quota'],
 };
 
@@ -233,6 +238,8 @@ const configSchema = z.strictObject({
     .strictObject({
       keys: z.int().min(1).max(100_000).default(1000),
       body: byteSize.default(2 ** 20),
+      gets: z.int().min(1).max(1_000_000).default(64),
+      bytes: byteSize.default(64 * 2 ** 20),
       valueInRow: byteSize.default(2 ** 20).refine((bytes) => bytes >= 1 && bytes <= VALUE_BYTES_MAX, {
         error: 'expected from 1 byte to 32MiB',
       }),
@@ -385,7 +392,7 @@ function knownKeys(parent: readonly string[]): readonly string[] {
     storage: Object.keys(STORAGE_KEYS),
     parquet: ['verifyCrc'],
     cache: ['memory', 'disk'],
-    limits: ['keys', 'body', 'valueInRow'],
+    limits: ['keys', 'body', 'valueInRow', 'gets', 'bytes'],
   };
   return (section === undefined ? undefined : sections[section]) ?? Object.keys(configSchema.shape);
 }

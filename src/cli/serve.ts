@@ -22,6 +22,9 @@ const EXAMPLE_MS_MAX = 2_000;
 
 const LARGE_REPLY_BYTES_MIN = 64 * 2 ** 20;
 
+/** A query may take so many times what the limits allow a key. */
+const REQUEST_SHARE = 100;
+
 interface ServeOptions {
   readonly config?: string;
   readonly table?: readonly string[];
@@ -79,6 +82,8 @@ async function runServe(uris: readonly string[], options: ServeOptions): Promise
       keysMax: config.limits.keys,
       bodyBytesMax: config.limits.body,
       valueInRowBytes: config.limits.valueInRow,
+      queryGetsMax: config.limits.gets * REQUEST_SHARE,
+      queryBytesMax: config.limits.bytes * REQUEST_SHARE,
       largeReplyBytesMax: largeReplyBytes(config.cacheMemoryBytes),
     },
   );

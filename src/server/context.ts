@@ -1,7 +1,7 @@
 /** What every route works with. */
 
 import type { Clock, DurationHistogram } from '../core/index.ts';
-import type { LookupEngine, PageLoader, Preloader, TableIndexing } from '../shard/index.ts';
+import type { LookupEngine, PageLoader, Preloader, QueryEngine, TableIndexing } from '../shard/index.ts';
 import type { Catalog, Table } from '../table/index.ts';
 import type { Encoders } from './encoders.ts';
 import type { LargeReplies } from './large-replies.ts';
@@ -28,6 +28,11 @@ export interface ServerOptions {
   readonly stallMs: number;
   /** Lookups by body under way at once; more are told to come back. */
   readonly lookupsMax: number;
+  /** GETs, and bytes of them, that a query may take. */
+  readonly queryGetsMax: number;
+  readonly queryBytesMax: number;
+  /** Queries that run at once; four times as many may wait. */
+  readonly queriesMax: number;
   /** Milliseconds for a request's headers and body to arrive. */
   readonly requestTimeoutMs: number;
   /** Milliseconds that requests under way have left when the server closes. */
@@ -45,6 +50,9 @@ export const SERVER_DEFAULTS: ServerOptions = {
   largeReplyBytesMax: 128 * 2 ** 20,
   stallMs: 10_000,
   lookupsMax: 64,
+  queryGetsMax: 6_400,
+  queryBytesMax: 6_400 * 2 ** 20,
+  queriesMax: 4,
   requestTimeoutMs: 60_000,
   graceMs: 8_000,
 };
@@ -111,6 +119,7 @@ export interface ServerContext {
   readonly catalog: Catalog;
   readonly engine: LookupEngine;
   readonly loader: PageLoader;
+  readonly queries: QueryEngine;
   readonly preloader: Preloader;
   /** The indexes of a table: of its own key, then of the named ones. */
   readonly indexings: (table: Table) => readonly TableIndexing[];

@@ -46,6 +46,7 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   value_too_large: 422,
   preload_too_large: 422,
   plan_too_expensive: 422,
+  unsupported: 422,
   headers_too_large: 431,
   not_in_this_version: 501,
 };

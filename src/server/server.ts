@@ -8,7 +8,7 @@
 import type { AddressInfo } from 'node:net';
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { type Clock, ServiceError } from '../core/index.ts';
-import type { LookupEngine, PageLoader, Preloader, TableIndexing } from '../shard/index.ts';
+import { type LookupEngine, type PageLoader, type Preloader, QueryEngine, type TableIndexing } from '../shard/index.ts';
 import type { Catalog, Table } from '../table/index.ts';
 import {
   type DecodeState,
@@ -28,6 +28,7 @@ import { measured, RequestMetrics, type RouteMetrics } from './metrics-requests.
 import { metricsHandler } from './metrics-route.ts';
 import { healthHandler, readyHandler } from './operations-route.ts';
 import { preloadHandlers } from './preload-route.ts';
+import { queryHandler } from './query-route.ts';
 import {
   HEADER_BYTES_MAX,
   refuseLaterRoute,
@@ -67,7 +68,6 @@ export interface ListenAddress {
 }
 
 const LATER_ROUTES = [
-  '/v1/tables/:table/query',
   '/v1/lookup',
   '/v1/cluster',
   '/openapi.json',
@@ -89,6 +89,7 @@ export class PointlakeServer {
       catalog: parts.catalog,
       engine: parts.engine,
       loader: parts.loader,
+      queries: new QueryEngine(parts.loader, queryBounds(settings)),
       preloader: parts.preloader,
       indexings: parts.indexings ?? (() => []),
       clock: parts.clock,
@@ -149,6 +150,10 @@ export class PointlakeServer {
     );
     await closing.finally(() => done.abort());
   }
+}
+
+function queryBounds({ queryGetsMax: getsMax, queryBytesMax: bytesMax, queriesMax }: ServerOptions) {
+  return { getsMax, bytesMax, queriesMax };
 }
 
 function makeFastify(context: ServerContext): FastifyInstance {
@@ -217,6 +222,7 @@ function addRoutes(fastify: FastifyInstance, context: ServerContext): void {
   };
   const underWay = new LookupsUnderWay(context.options.lookupsMax);
   post('/v1/tables/:table/lookup', metrics.route('lookup', 'table'), lookupHandler(context, underWay));
+  post('/v1/tables/:table/query', metrics.route('query', 'table'), queryHandler(context));
   post('/v1/tables/:table/refresh', metrics.route('refresh', 'table'), refreshHandler(context));
   const preload = preloadHandlers(context);
   const preloadUrl = '/v1/tables/:table/preload';

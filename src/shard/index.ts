@@ -1,8 +1,9 @@
 /** The shard room: what answers lookups, from memory or by loading pages. */
 
+export { type ArrowStream, arrowStream } from './arrow-rows.ts';
 export type { Batch, BatchRequest, LookupAnswer, LookupItem, LookupOptions } from './batch.ts';
 export { DecodePool, type DecodePoolOptions } from './decode-pool.ts';
-export type { Tier, ValueAnswer } from './encode-row.ts';
+export { encodeRow, type Tier, type ValueAnswer } from './encode-row.ts';
 export { exampleKeys } from './examples.ts';
 export { type IndexProgress, KeyIndexer, type KeyIndexerOptions, type RunKeeper } from './key-indexer.ts';
 export {
@@ -17,6 +18,15 @@ export { MatchOrder, type OrderBy } from './match-order.ts';
 export { PageLoader, type PageLoaderOptions } from './page-loader.ts';
 export type { PreloadJob } from './preload-job.ts';
 export { type Preload, Preloader } from './preloader.ts';
+export {
+  type OrderColumn,
+  type Query,
+  type QueryPlace,
+  type QueryPosition,
+  QueryTrace,
+  type RowSink,
+} from './query.ts';
+export { QueryEngine } from './query-engine.ts';
 export { READ_AHEAD_BYTES_MAX } from './read-ahead.ts';
 export { Receipt, type ReceiptPrice } from './receipt.ts';
 export { planBytes, planRow, type RowPlan } from './row-plan.ts';

@@ -8,12 +8,12 @@ import { orderedRows } from './query-order.ts';
 import { planQuery } from './query-plan.ts';
 import { QueryReader } from './query-reader.ts';
 
-export interface QueryEngineOptions extends QueryBounds {
+interface QueryEngineOptions extends QueryBounds {
   /** Queries that run at once; four times as many may wait. */
   readonly queriesMax: number;
 }
 
-export const QUERY_DEFAULTS: QueryEngineOptions = { getsMax: 6_400, bytesMax: 6_400 * 2 ** 20, queriesMax: 4 };
+const QUERY_DEFAULTS: QueryEngineOptions = { getsMax: 6_400, bytesMax: 6_400 * 2 ** 20, queriesMax: 4 };
 
 const QUEUED_SHARE = 4;
 

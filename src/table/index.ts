@@ -26,7 +26,16 @@ export {
   type ValueWriter,
   valueWriter,
 } from './json-format.ts';
-export { ExactNumber, keyJson, keyPath, parseExactJson, parseKeyJson, parseKeyText } from './key.ts';
+export {
+  canonicalKey,
+  ExactNumber,
+  keyJson,
+  keyPath,
+  keyText,
+  parseExactJson,
+  parseKeyJson,
+  parseKeyText,
+} from './key.ts';
 export { formOf, indexedFileId, KeyIndex } from './key-index.ts';
 export { chooseIndex, type IndexChoice } from './key-index-choice.ts';
 export {

@@ -1,0 +1,152 @@
+/** The body of a query, checked field by field, and its cursor: where the page before ended, and of what query. */
+
+import { isUtf8 } from 'node:buffer';
+import { createHash } from 'node:crypto';
+import { ServiceError } from '../core/index.ts';
+import type { OrderColumn, QueryPosition } from '../shard/index.ts';
+import { canonicalKey, ExactNumber, keyText, parseExactJson, readableLeaf, type Snapshot } from '../table/index.ts';
+
+const FIELDS: readonly string[] = ['where', 'columns', 'limit', 'order_by', 'cursor', 'explain'];
+const LIMIT_DEFAULT = 100;
+const LIMIT_MAX = 100_000;
+/** Of a stream in the snapshot's order, whose rows are held nowhere. */
+const STREAM_LIMIT_MAX = 1_000_000_000;
+const CURSOR_CHARACTERS_MAX = 64 * 1024;
+
+export interface QueryRequest {
+  /** As the caller wrote it; undefined for all rows. */
+  readonly where: unknown;
+  readonly columns: readonly string[] | undefined;
+  readonly limit: number;
+  /** `name`, or `-name` for descending. */
+  readonly orderBy: readonly string[];
+  readonly cursor: Cursor | undefined;
+  readonly explain: boolean;
+  /** Of all that decides which rows come in which order. */
+  readonly id: string;
+}
+
+export interface Cursor {
+  readonly snapshot: string;
+  readonly fileOrdinal: number;
+  readonly row: number;
+  /** The texts of the order columns' values, null for null. */
+  readonly values: readonly (string | null)[];
+}
+
+export function parseQueryBody(body: Buffer, isStream: boolean): QueryRequest {
+  if (!isUtf8(body)) throw bad('bad_json', 'the body is not UTF-8, which JSON is');
+  const parsed = parseExactJson(body.toString('utf8'));
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed) || parsed instanceof ExactNumber) {
+    throw bad('bad_request', 'the body is a JSON object such as {"where":{"column":"age","op":">=","value":30}}');
+  }
+  const fields = parsed as Readonly<Record<string, unknown>>;
+  const unknown = Object.keys(fields).find((name) => !FIELDS.includes(name));
+  if (unknown !== undefined) {
+    const shown = JSON.stringify(unknown.slice(0, 100).toWellFormed());
+    throw bad('unknown_field', `the body has no field ${shown}; the known ones are ${FIELDS.join(', ')}`);
+  }
+  const { where, explain = false } = fields;
+  if (typeof explain !== 'boolean') throw bad('bad_request', 'explain is true or false');
+  const orderBy = namesOf(fields.order_by, 'order_by') ?? [];
+  const id = createHash('sha256')
+    .update(JSON.stringify([where ?? null, orderBy]))
+    .digest('base64url')
+    .slice(0, 16);
+  return {
+    where,
+    columns: namesOf(fields.columns, 'columns'),
+    limit: limitOf(fields.limit, isStream && orderBy.length === 0 ? STREAM_LIMIT_MAX : LIMIT_MAX),
+    orderBy,
+    cursor: fields.cursor === undefined ? undefined : parseCursor(fields.cursor, id, orderBy.length),
+    explain,
+    id,
+  };
+}
+
+function namesOf(names: unknown, field: string): readonly string[] | undefined {
+  if (names === undefined) return undefined;
+  const isList = Array.isArray(names) && names.every((name) => typeof name === 'string');
+  if (isList) return [...new Set(names as readonly string[])];
+  throw bad('bad_request', `${field} is an array of column names, such as "${field}":["name","age"]`);
+}
+
+function limitOf(limit: unknown, max: number): number {
+  if (limit === undefined) return LIMIT_DEFAULT;
+  if (typeof limit === 'number' && Number.isInteger(limit) && limit >= 1 && limit <= max) return limit;
+  throw bad('bad_request', `limit is a whole number from 1 to ${max}`);
+}
+
+/** Columns of the table's key, each ascending or with a minus before it descending. */
+export function orderOf(snapshot: Snapshot, names: readonly string[]): readonly OrderColumn[] {
+  return names.map((given) => {
+    const isKey = (name: string) => snapshot.keyColumns.find((column) => column.name === name);
+    const ascending = isKey(given);
+    const column = ascending ?? (given.startsWith('-') ? isKey(given.slice(1)) : undefined);
+    if (column !== undefined) return { column, isDescending: ascending === undefined };
+    const known = snapshot.keyColumns.map(({ name }) => name);
+    const message = `order_by takes columns of the table's key (${known.join(', ')}), with a minus before the name for descending`;
+    throw new ServiceError('invalid', 'unsupported', message, { column: given.slice(0, 100), known });
+  });
+}
+
+/** What the next request goes on with. */
+export function cursorText(snapshot: Snapshot, id: string, order: readonly OrderColumn[], at: QueryPosition): string {
+  const values = at.values.map((value, i) => {
+    const column = order[i]?.column;
+    return value === undefined || column === undefined ? null : keyText(readableLeaf(column), value);
+  });
+  return Buffer.from(JSON.stringify([snapshot.id, id, at.fileOrdinal, at.row, values])).toString('base64url');
+}
+
+function parseCursor(given: unknown, id: string, orderColumns: number): Cursor {
+  const fields = typeof given === 'string' && given.length <= CURSOR_CHARACTERS_MAX ? decoded(given) : undefined;
+  if (!Array.isArray(fields) || fields.length !== 5) throw badCursor();
+  const [snapshot, ofQuery, fileOrdinal, row, values] = fields as readonly unknown[];
+  const isWhole = (value: unknown): value is number =>
+    typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+  const isTexts = Array.isArray(values) && values.every((value) => value === null || typeof value === 'string');
+  if (typeof snapshot !== 'string' || !isWhole(fileOrdinal) || !isWhole(row) || !isTexts) throw badCursor();
+  if (ofQuery !== id)
+    throw bad(
+      'bad_cursor',
+      'the cursor is of a query with another where or order_by; send it with the one it came from',
+    );
+  if (values.length !== orderColumns) throw badCursor();
+  return { snapshot, fileOrdinal, row, values: values as readonly (string | null)[] };
+}
+
+function decoded(text: string): unknown {
+  const bytes = Buffer.from(text, 'base64url');
+  if (bytes.toString('base64url') !== text || !isUtf8(bytes)) return undefined;
+  try {
+    return JSON.parse(bytes.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** In the snapshot that it is of. */
+export function positionOf(snapshot: Snapshot, order: readonly OrderColumn[], cursor: Cursor): QueryPosition {
+  const { fileOrdinal, row } = cursor;
+  if (fileOrdinal >= snapshot.files.length) throw badCursor();
+  const values = cursor.values.map((text, i) => {
+    const column = order[i]?.column;
+    if (text === null || column === undefined) return undefined;
+    const value = canonicalKey(readableLeaf(column), text);
+    if (value === undefined) throw badCursor();
+    return value;
+  });
+  return { fileOrdinal, row, values };
+}
+
+function badCursor(): ServiceError {
+  return bad(
+    'bad_cursor',
+    'the cursor is not one that was answered; send the one of the page before, or none for the first',
+  );
+}
+
+function bad(code: string, message: string): ServiceError {
+  return new ServiceError('invalid', code, message);
+}
