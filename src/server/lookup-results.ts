@@ -22,7 +22,7 @@ export function resultsJson(
       matches === 'first' && 'error' in plain ? itemWithValueUrl(plain, snapshot, readKey(snapshot, keys[i])) : plain;
     json += i === 0 ? '{"key":' : ',{"key":';
     json += echoJson(keys[i]) + itemJson(item);
-    if (json.length > charactersMax) throw answerTooLarge(charactersMax);
+    if (json.length > charactersMax) throw tooLargeAnswer(charactersMax);
   }
   return `${json}]`;
 }
@@ -50,7 +50,7 @@ function echoJson(given: unknown): string {
   return JSON.stringify(given);
 }
 
-function answerTooLarge(charactersMax: number): ServiceError {
+export function tooLargeAnswer(charactersMax: number): ServiceError {
   const message = `the answer has more than ${charactersMax} characters; ask for fewer keys, columns or rows a key`;
   return new ServiceError('tooLarge', 'answer_too_large', message, { limit: charactersMax });
 }

@@ -27,6 +27,7 @@ import { lookupHandler } from './lookup-route.ts';
 import { measured, RequestMetrics, type RouteMetrics } from './metrics-requests.ts';
 import { metricsHandler } from './metrics-route.ts';
 import { healthHandler, readyHandler } from './operations-route.ts';
+import { multiLookupHandler } from './multi-lookup-route.ts';
 import { preloadHandlers } from './preload-route.ts';
 import { queryHandler } from './query-route.ts';
 import {
@@ -68,7 +69,6 @@ export interface ListenAddress {
 }
 
 const LATER_ROUTES = [
-  '/v1/lookup',
   '/v1/cluster',
   '/openapi.json',
   '/docs',
@@ -222,6 +222,7 @@ function addRoutes(fastify: FastifyInstance, context: ServerContext): void {
   };
   const underWay = new LookupsUnderWay(context.options.lookupsMax);
   post('/v1/tables/:table/lookup', metrics.route('lookup', 'table'), lookupHandler(context, underWay));
+  post('/v1/lookup', metrics.route('lookup_many', 'node'), multiLookupHandler(context, underWay));
   post('/v1/tables/:table/query', metrics.route('query', 'table'), queryHandler(context));
   post('/v1/tables/:table/refresh', metrics.route('refresh', 'table'), refreshHandler(context));
   const preload = preloadHandlers(context);

@@ -1,13 +1,13 @@
 /** A lookup of many keys in one table: what both routes for many keys do with each table that they are asked for. */
 
 import { asServiceError, ServiceError } from '../core/index.ts';
-import type { Batch, LookupAnswer, Receipt } from '../shard/index.ts';
-import type { Key, Snapshot, Table } from '../table/index.ts';
+import { type Batch, type LookupAnswer, MatchOrder, type Receipt } from '../shard/index.ts';
+import { type Key, projectionNamed, type Snapshot, type Table, type TableKey } from '../table/index.ts';
 import type { ServerContext } from './context.ts';
-import { keyFromJson } from './key-parts.ts';
+import { keyFromJson, leadingKeyFromJson } from './key-parts.ts';
 import type { LookupRequest } from './lookup-body.ts';
 import { onSnapshot, type RequestTime } from './pinned.ts';
-import { jsonOptions, parseQuery } from './query.ts';
+import { columnsOrDefault, jsonOptions, parseQuery } from './query.ts';
 import { isEmpty } from './row-route.ts';
 
 export interface TableLookup {
@@ -31,9 +31,16 @@ export function beginLookup(
     options.valueInRowBytes,
   );
   if (isEmpty(snapshot)) return noneFound(snapshot, lookup);
-  const projection = snapshot.projection(lookup.columns, json);
-  const keys = lookup.keys.map((given) => readKey(snapshot, given));
-  return engine.begin({ snapshot, keys, projection, options: lookup }, receipt);
+  const by = lookup.by === undefined ? snapshot.primaryKey : snapshot.key(lookup.by);
+  const columns =
+    lookup.projection === undefined
+      ? columnsOrDefault(lookup.columns, snapshot)
+      : projectionNamed(snapshot.definition, lookup.projection).columns;
+  const projection = snapshot.projection(columns, json, by);
+  const { matches, limit, orderBy } = lookup;
+  const order = orderBy.length === 0 ? undefined : new MatchOrder(snapshot, orderBy);
+  const keys = lookup.keys.map((given) => readKey(snapshot, given, by, matches));
+  return engine.begin({ snapshot, keys, projection, options: { matches, limit, order } }, receipt);
 }
 
 /**
@@ -55,9 +62,15 @@ export function finishLookup(
   });
 }
 
-export function readKey(snapshot: Snapshot, given: unknown): Key | ServiceError {
+/** With `all` also the leading parts of one. */
+export function readKey(
+  snapshot: Snapshot,
+  given: unknown,
+  by?: TableKey,
+  matches: LookupRequest['matches'] = 'first',
+): Key | ServiceError {
   try {
-    return keyFromJson(snapshot, given);
+    return matches === 'all' ? leadingKeyFromJson(snapshot, given, by) : keyFromJson(snapshot, given, by);
   } catch (thrown) {
     return asServiceError(thrown);
   }

@@ -145,7 +145,11 @@ test('bodies that are refused, each saying what would be right', async (context)
   const field = await expectRefusal(post(users, '{"keys":[1],"colums":["name"]}'), 400, 'unknown_field');
   assert.equal(field.field, 'colums');
   await expectRefusal(post(users, '{"keys":[1],"__proto__":{}}'), 400, 'unknown_field');
-  await expectRefusal(post(users, '{"keys":[1],"order_by":"n"}'), 501, 'not_in_this_version');
+  await expectRefusal(post(users, '{"keys":[1],"order_by":["n"]}'), 400, 'bad_request');
+  for (const order of ['"n"', '[]', '["-"]', '[1]']) {
+    await expectRefusal(post(users, `{"keys":[1],"matches":"all","order_by":${order}}`), 400, 'bad_request');
+  }
+  await expectRefusal(post(users, '{"keys":[1],"matches":"all","order_by":["nix"]}'), 400, 'unknown_column');
   const column = await expectRefusal(post(users, '{"keys":[1],"columns":["nix"]}'), 400, 'unknown_column');
   assert.equal(column.column, 'nix');
   assert.ok((column.known as string[]).includes('score'));
