@@ -31,6 +31,10 @@ tables:
     name: 'users',
     source: 's3://lake/prod/',
     key: ['user_id'],
+    keys: [],
+    duplicates: { kind: 'first' },
+    projections: [],
+    defaultColumns: undefined,
     schema: [],
     partitions: [],
     only: [],
@@ -53,6 +57,31 @@ tables:
     [docs?.allowEmpty, docs?.required, docs?.plainParquet, docs?.json.int64],
     [true, false, true, 'string'],
   );
+});
+
+test('further keys, the choice among several rows, and names for columns', () => {
+  const { tables } = parse(`
+tables:
+  t:
+    source: a
+    key: id
+    keys: { url: url, pair: [url, n], mail: { columns: [mail], index: hash } }
+    duplicates: latest
+    latest_by: [event_ts, n]
+    projections: { ranker_v3: [a, b] }
+    default_columns: [a]
+  once: { source: a, key: id, duplicates: error }
+`);
+  const [t, once] = tables;
+  assert.deepEqual(t?.keys, [
+    { name: 'url', columns: ['url'], index: 'auto' },
+    { name: 'pair', columns: ['url', 'n'], index: 'auto' },
+    { name: 'mail', columns: ['mail'], index: 'hash' },
+  ]);
+  assert.deepEqual(t?.duplicates, { kind: 'latest', by: ['event_ts', 'n'] });
+  assert.deepEqual(t?.projections, [{ name: 'ranker_v3', columns: ['a', 'b'] }]);
+  assert.deepEqual(t?.defaultColumns, ['a']);
+  assert.deepEqual(once?.duplicates, { kind: 'error' });
 });
 
 test('a preload is all, a list, or an object', () => {
@@ -144,7 +173,15 @@ test('a mistake names its line and what would be right', () => {
   const cases: readonly [string, RegExp][] = [
     ['server: { prot: 80 }', /:1: server\.prot: unknown key; expected one of host, port/],
     ['server:\n  port: eighty', /:2: server\.port: .*number/],
-    ['tables:\n  t:\n    source: a\n    key: id\n    quota: {}', /:5: tables\.t\.quota: not in this version/],
+    ['tables:\n  t:\n    source: a\n    key: id\n    quota: {}', /:5: tables\.t\.quota\.memory: /],
+    [
+      'tables:\n  t:\n    source: a\n    key: id\n    quota: { memory: 1KiB }',
+      /:5: tables\.t\.quota\.memory: expected at least 1MiB/,
+    ],
+    [
+      'tables:\n  t:\n    source: a\n    key: id\n    quota: { disk: 1GiB }',
+      /:5: tables\.t\.quota\.disk: unknown key; expected one of memory/,
+    ],
     ['tables:\n  t:\n    source: a\n    key: id\n    preload: []', /:5: tables\.t\.preload: .*no columns and no keys/],
     [
       'tables:\n  t:\n    source: a\n    key: id\n    preload: { rates: 1 }',
@@ -157,7 +194,11 @@ test('a mistake names its line and what would be right', () => {
     ['cache: { disk: { path: a, size: 1MiB } }', /:1: cache\.disk\.size: expected at least 64MiB/],
     ['cache:\n  disk: { path: a, sise: 1GiB }', /:2: cache\.disk\.sise: unknown key; expected one of path, size/],
     ['limits:\n  keys: 10\n  gets: 64', /:3: limits\.gets: not in this version/],
-    ['tables:\n  t: { source: a, key: id, duplicates: latest }', /:2: tables\.t\.duplicates: .*not in this version/],
+    ['tables:\n  t: { source: a, key: id, duplicates: latest }', /:2: tables\.t\.duplicates: expected `latest_by`/],
+    ['tables:\n  t: { source: a, key: id, latest_by: ts }', /:2: tables\.t\.latest_by: expected `duplicates: latest`/],
+    ['tables:\n  t: { source: a, key: id, keys: { k: [id] } }', /:2: tables\.t\.keys\.k: .*columns of `key` already/],
+    ['tables:\n  t: { source: a, key: id, keys: { a/b: [x] } }', /:2: tables\.t\.keys\.a\/b: .*/],
+    ['tables:\n  t: { source: a, key: id, projections: { p: [] } }', /:2: tables\.t\.projections\.p: /],
     ['tables:\n  t: { key: id }', /:2: tables\.t/],
     ['tables:\n  t: { source: a, key: [] }', /:2: tables\.t\.key/],
     [
