@@ -15,6 +15,8 @@ import { assert } from '../core/index.ts';
 /** `layouts` are a part of `metadata`: what lookups add to the footers, and what no snapshot is refused for. */
 export type BudgetClass = 'metadata' | 'layouts' | 'keys' | 'blocks' | 'rows' | 'inFlight';
 
+export type BudgetState = Readonly<Record<BudgetClass, { readonly usedBytes: number; readonly limitBytes: number }>>;
+
 export interface BudgetShares {
   readonly metadata: number;
   readonly keys: number;
@@ -32,6 +34,18 @@ export class Budget {
   constructor(totalBytes: number, shares: Partial<BudgetShares> = {}) {
     this.totalBytes = totalBytes;
     this.#shares = { ...SHARES, ...shares };
+  }
+
+  get state(): BudgetState {
+    const of = (kind: BudgetClass) => ({ usedBytes: this.usedBytes(kind), limitBytes: this.limitBytes(kind) });
+    return {
+      metadata: of('metadata'),
+      layouts: of('layouts'),
+      keys: of('keys'),
+      blocks: of('blocks'),
+      rows: of('rows'),
+      inFlight: of('inFlight'),
+    };
   }
 
   charge(kind: BudgetClass, bytes: number): void {

@@ -15,12 +15,10 @@ export {
 export type { DiskIo } from './disk-io.ts';
 export type { DiskParts } from './disk-parts.ts';
 export type { DiskTier, DiskTierState } from './disk-tier.ts';
-export {
-  type AdmittedBlock,
-  type BlockOwner,
-  MemoryTier,
-  type MemoryTierStats,
-  NOTE_WORD,
-} from './memory-tier.ts';
+export { NOTE_WORD } from './memory-entry.ts';
+export type { AdmittedBlock, BlockOwner } from './memory-owners.ts';
+export { MemoryQuota } from './memory-quota.ts';
+export type { MemoryTierStats } from './memory-stats.ts';
+export { MemoryTier } from './memory-tier.ts';
 export { RowCache, type RowCacheStats, type RowOrigin } from './row-cache.ts';
 export { SingleFlight } from './single-flight.ts';

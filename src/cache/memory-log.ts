@@ -15,6 +15,9 @@ export class MemoryLog {
   /** From the oldest on; where the entries of each end. */
   readonly #order: number[] = [];
   readonly #ends: number[] = [];
+  /** What its entries take, in memory elsewhere too, and of that what no owner has any more. */
+  weightBytes = 0;
+  goneBytes = 0;
   #tail = UNIT_BYTES;
   #head = UNIT_BYTES;
 

@@ -7,9 +7,10 @@
  *
  * That is S3-FIFO (Yang et al., SOSP 2023) over two logs of slabs: blocks that are read once pass through a tenth of the
  * memory, and a read costs one store into the line that the block's header is in. There is no object, list link or map
- * entry for a resident block. In front of each lies an entry header of 32 bytes, so that both headers fill one cache line:
+ * entry for a resident block: what there is to know of it stands in front of it (`memory-entry.ts`).
  *
- *     word 0 bytes of the entry | 1 owner | 2 slot | 3 state | 4 bytes held outside | 5 tag | 6 order | 7 -
+ * A table may have a quota. It is kept at every admission: the table's own oldest blocks leave first, wherever in a log
+ * they lie. Their memory is free once the log's turn comes to them, which is at once where nothing older is in front.
  *
  * An owner has numbered slots and is told where each block lies. Blocks larger than an eighth of a slab, at least, stay in
  * the memory they came in, which their owner holds; their entry is the header alone, and they are charged and evicted
@@ -20,23 +21,27 @@
  */
 
 import { assert, type BufferViews } from '../core/index.ts';
-import type { Budget, BudgetClass } from './budget.ts';
+import type { Budget } from './budget.ts';
+import {
+  ENTRY_HEADER_BYTES,
+  entryBytes,
+  IS_GONE,
+  IS_IN_MAIN,
+  IS_OUTSIDE,
+  OUTSIDE,
+  OWNER,
+  READ,
+  SLOT,
+  STATE,
+  TAG,
+} from './memory-entry.ts';
 import { ghostHash, MemoryGhosts } from './memory-ghosts.ts';
 import { MemoryLog } from './memory-log.ts';
-import { MemorySlabs, SLAB_MEMORY_BYTES_MAX, UNIT_BYTES } from './memory-slabs.ts';
-
-const ENTRY_HEADER_BYTES = 32;
-/** The word, counted from the block, in which its owner may note something of its own; 0 at first. */
-export const NOTE_WORD = -2;
-
-const OWNER = 1;
-const SLOT = 2;
-const STATE = 3;
-const OUTSIDE = 4;
-const TAG = 5;
-
-const READ = 1;
-const IS_OUTSIDE = 2;
+import { type Admission, type AdmittedBlock, type BlockOwner, MemoryOwners, type OwnerState } from './memory-owners.ts';
+import { MemoryQuota } from './memory-quota.ts';
+import { MemoryQuotas } from './memory-quotas.ts';
+import { MemorySlabs, SLAB_MEMORY_BYTES_MAX } from './memory-slabs.ts';
+import type { MemoryTierStats } from './memory-stats.ts';
 
 /** The share of the probation. */
 const PROBATION_SHARE = 0.1;
@@ -50,55 +55,12 @@ const READY_SLABS_MAX = 3;
 const WORK_A_BYTE = 4;
 /** Slabs' worth of read blocks that may be spared for one that is admitted; then they leave too, and nobody waits long. */
 const SPARED_SLABS_MAX = 2;
-/** No single block, and no dictionary, takes more than this share. */
+/** No single block, and no dictionary, takes more than this share of the memory, or of its table's quota. */
 const LARGEST_SHARE = 1 / 4;
+/** Of a log, what may be memory of blocks that left out of turn. */
+const GONE_SHARE_MAX = 1 / 2;
 /** Bytes copied in one turn of the event loop; a page of more is admitted over several. */
 const COPIED_A_TURN_BYTES = 4 * 2 ** 20;
-
-/** Whoever has blocks: its slots are numbered, and each holds a block's location or nothing. */
-export interface BlockOwner {
-  /** 0 where nothing is. */
-  locationOf(slot: number): number;
-  /** The block is in memory from now on; if it stays in the memory it came in, the owner holds it. */
-  admitted(slot: number, location: number, block: AdmittedBlock, isOutside: boolean): void;
-  /** It lies elsewhere from now on, since it was read. */
-  moved(slot: number, location: number, tag: number): void;
-  evicted(slot: number, tag: number): void;
-}
-
-/** A block, and the memory that it is in. */
-export interface AdmittedBlock {
-  readonly views: BufferViews;
-  readonly byteOffset: number;
-  readonly byteLength: number;
-}
-
-interface Admission {
-  readonly state: OwnerState;
-  readonly slot: number;
-  readonly tag: number;
-  readonly block: AdmittedBlock;
-}
-
-interface OwnerState {
-  readonly id: number;
-  readonly owner: BlockOwner;
-  residents: number;
-  isReleased: boolean;
-}
-
-export interface MemoryTierStats {
-  readonly entries: number;
-  /** Of the blocks themselves and the dictionaries beside them. */
-  readonly bytes: number;
-  readonly admitted: number;
-  readonly evicted: number;
-  /** Blocks that had been read when their turn to leave came, and stayed. */
-  readonly spared: number;
-  /** Blocks for which there was no room. */
-  readonly refused: number;
-  readonly classes: Readonly<Record<BudgetClass, { readonly usedBytes: number; readonly limitBytes: number }>>;
-}
 
 export class MemoryTier {
   readonly budget: Budget;
@@ -106,8 +68,8 @@ export class MemoryTier {
   readonly #probation: MemoryLog;
   readonly #main: MemoryLog;
   readonly #ghosts: MemoryGhosts;
-  readonly #owners: (OwnerState | undefined)[] = [];
-  readonly #freeOwners: number[] = [];
+  readonly #owners = new MemoryOwners();
+  readonly #quotas: MemoryQuotas;
   #waiting: Admission[] = [];
   #waitingBytes = 0;
   #waitingTaken: PromiseWithResolvers<void> | undefined = undefined;
@@ -115,8 +77,6 @@ export class MemoryTier {
   /** Bytes that blocks and dictionaries take outside of the slabs. */
   #outsideBytes = 0;
   #dictionaryBytes = 0;
-  #probationBytes = 0;
-  #mainBytes = 0;
   #chargedSlabs = 0;
   #sparingBytesLeft = 0;
   #sparingSlabsMax = 0;
@@ -133,44 +93,32 @@ export class MemoryTier {
     this.#probation = new MemoryLog(this.#slabs);
     this.#main = new MemoryLog(this.#slabs);
     this.#ghosts = new MemoryGhosts(memoryBytes);
+    this.#quotas = new MemoryQuotas(this.#slabs, this.#owners, (location) => this.#takeOut(location));
   }
 
   get stats(): MemoryTierStats {
-    const classOf = (kind: BudgetClass) => ({
-      usedBytes: this.budget.usedBytes(kind),
-      limitBytes: this.budget.limitBytes(kind),
-    });
     return {
       entries: this.#entries,
-      bytes: this.#probationBytes + this.#mainBytes + this.#dictionaryBytes,
+      bytes: heldBytes(this.#probation) + heldBytes(this.#main) + this.#dictionaryBytes,
       admitted: this.#admitted,
       evicted: this.#evicted,
       spared: this.#spared,
       refused: this.#refused,
-      classes: {
-        metadata: classOf('metadata'),
-        layouts: classOf('layouts'),
-        keys: classOf('keys'),
-        blocks: classOf('blocks'),
-        rows: classOf('rows'),
-        inFlight: classOf('inFlight'),
-      },
+      classes: this.budget.state,
     };
   }
 
-  /** A number for an owner, good until it is released. */
-  register(owner: BlockOwner): number {
-    const id = this.#freeOwners.pop() ?? this.#owners.length;
-    this.#owners[id] = { id, owner, residents: 0, isReleased: false };
-    return id;
+  /** A number for an owner, good until it is released; its blocks count on the quota. */
+  register(owner: BlockOwner, quota: MemoryQuota = new MemoryQuota()): number {
+    return this.#owners.add(owner, quota);
   }
 
   /** The owner admits nothing more; its blocks leave when their turn comes, read or not. */
   release(id: number): void {
-    const state = this.#owners[id];
+    const state = this.#owners.of(id);
     if (state === undefined) return;
     state.isReleased = true;
-    this.#forgetOwner(state);
+    this.#owners.forget(state);
   }
 
   /** Larger blocks stay in the memory they came in. */
@@ -179,8 +127,8 @@ export class MemoryTier {
   }
 
   /** Whether one block or dictionary of so many bytes can be held at all. */
-  canHold(bytes: number): boolean {
-    return bytes <= this.#limitBytes * LARGEST_SHARE;
+  canHold(bytes: number, { limitBytes }: MemoryQuota): boolean {
+    return bytes <= Math.min(limitBytes, this.#limitBytes) * LARGEST_SHARE;
   }
 
   /**
@@ -188,7 +136,7 @@ export class MemoryTier {
    * `settled` says when. Its bytes must not change until then. `tag` is given back when it is evicted.
    */
   admit(id: number, slot: number, tag: number, block: AdmittedBlock): void {
-    const state = this.#owners[id];
+    const state = this.#owners.of(id);
     if (state === undefined || state.isReleased) return;
     this.#waiting.push({ state, slot, tag, block });
     this.#waitingBytes += block.byteLength;
@@ -215,14 +163,14 @@ export class MemoryTier {
   }
 
   /** Charges what lies beside the blocks, such as their dictionary. */
-  hold(bytes: number): void {
+  hold(bytes: number, quota: MemoryQuota): void {
     this.#dictionaryBytes += bytes;
+    quota.usedBytes += bytes;
     this.#changeOutside(bytes);
   }
 
-  letGo(bytes: number): void {
-    this.#dictionaryBytes -= bytes;
-    this.#changeOutside(-bytes);
+  letGo(bytes: number, quota: MemoryQuota): void {
+    this.hold(-bytes, quota);
   }
 
   /** The views of the slab that the location is in. */
@@ -306,14 +254,17 @@ export class MemoryTier {
   /** The bytes that were copied. */
   #take({ state, slot, tag, block }: Admission): number {
     if (state.isReleased || state.owner.locationOf(slot) !== 0) return 0;
+    const { quota } = state;
     const { views, byteOffset, byteLength } = block;
     const isOutside = byteLength > this.slabBlockBytesMax;
     const outside = isOutside ? views.buffer.byteLength : 0;
     const bytes = entryBytes(isOutside ? 0 : byteLength);
     const isKnown = this.#ghosts.recall(ghostHash(state.id, slot), this.#limitBytes);
     const log = isKnown ? this.#main : this.#probation;
+    const canHold = this.canHold(Math.max(bytes, outside), quota);
+    if (canHold) this.#keepWithin(quota, bytes + outside);
     this.#changeOutside(outside);
-    if (!this.canHold(Math.max(bytes, outside)) || !this.#makeRoom(log, bytes, bytes + outside)) {
+    if (!canHold || !this.#makeRoom(log, bytes, bytes + outside)) {
       this.#changeOutside(-outside);
       this.#refused += 1;
       return 0;
@@ -321,14 +272,57 @@ export class MemoryTier {
     const location = log.append(bytes);
     const target = this.#slabs.viewsOf(location);
     const at = this.#slabs.offsetOf(location);
-    target.int32s.set([bytes, state.id, slot, isOutside ? IS_OUTSIDE : 0, outside, tag, 0, 0], at >>> 2);
+    const flags = (isOutside ? IS_OUTSIDE : 0) | (isKnown ? IS_IN_MAIN : 0);
+    const turn = this.#quotas.queue(quota, state.id, slot);
+    target.int32s.set([bytes, state.id, slot, flags, outside, tag, 0, turn], at >>> 2);
     if (!isOutside) views.bytes.copy(target.bytes, at + ENTRY_HEADER_BYTES, byteOffset, byteOffset + byteLength);
-    this.#weigh(log, bytes + outside);
+    log.weightBytes += bytes + outside;
     this.#entries += 1;
     this.#admitted += 1;
     state.residents += 1;
+    quota.usedBytes += bytes + outside;
     state.owner.admitted(slot, location, block, isOutside);
+    // The dictionary came with it.
+    this.#keepWithin(quota, 0);
     return isOutside ? 0 : byteLength;
+  }
+
+  /** Makes so many bytes more fit in the quota, where that can be. */
+  #keepWithin(quota: MemoryQuota, moreBytes: number): void {
+    if (quota.usedBytes + moreBytes <= quota.limitBytes) return;
+    this.#quotas.keepWithin(quota, moreBytes);
+    for (const log of [this.#probation, this.#main]) this.#closeGaps(log, WORK_A_BYTE * moreBytes);
+  }
+
+  /** Passes what is gone; where that is much of the log, what lies between goes to its head. */
+  #closeGaps(log: MemoryLog, workBytes: number): void {
+    this.#beginSparing();
+    for (let left = workBytes; ; ) {
+      const isGone = this.#isGone(log.oldest());
+      if (!isGone && (left <= 0 || log.goneBytes <= GONE_SHARE_MAX * log.weightBytes || !this.#mayOpenToSpare()))
+        return;
+      const passed = this.#passOldest(log, log);
+      if (!isGone) left -= passed;
+    }
+  }
+
+  /** Evicts a block wherever it lies in its log. It is not remembered: what its table may hold, it holds. */
+  #takeOut(location: number): void {
+    const words = this.#slabs.viewsOf(location).int32s;
+    const at = this.#slabs.offsetOf(location) >>> 2;
+    const [bytes, outside] = [words[at]!, words[at + OUTSIDE]!];
+    const log = (words[at + STATE]! & IS_IN_MAIN) === 0 ? this.#probation : this.#main;
+    log.weightBytes -= outside;
+    log.goneBytes += bytes;
+    this.#leave(words, at);
+    words[at + STATE] = words[at + STATE]! | IS_GONE;
+    words[at + OUTSIDE] = 0;
+  }
+
+  #isGone(location: number): boolean {
+    if (location === 0) return false;
+    const { int32s } = this.#slabs.viewsOf(location);
+    return (int32s[(this.#slabs.offsetOf(location) >>> 2) + STATE]! & IS_GONE) !== 0;
   }
 
   /** Room for an entry at the head of the log; false where there is none to be had. `weight` has been charged already. */
@@ -368,64 +362,71 @@ export class MemoryTier {
 
   /** Takes the oldest entry out of the log whose turn it is, or to the head of the main log; the bytes passed, or 0. */
   #evictOldest(): number {
-    const isProbation = this.#probationBytes > PROBATION_SHARE * (this.#probationBytes + this.#mainBytes);
+    const all = this.#probation.weightBytes + this.#main.weightBytes;
+    const isProbation = this.#probation.weightBytes > PROBATION_SHARE * all;
     const first = isProbation ? this.#probation : this.#main;
     const log = first.oldest() === 0 ? (isProbation ? this.#main : this.#probation) : first;
+    return this.#passOldest(log);
+  }
+
+  /** Where `unread` is given, what was not read goes to the head of that log instead of leaving. */
+  #passOldest(log: MemoryLog, unread?: MemoryLog): number {
     const location = log.oldest();
     if (location === 0) return 0;
     const views = this.#slabs.viewsOf(location);
+    const words = views.int32s;
     const at = this.#slabs.offsetOf(location) >>> 2;
-    const bytes = views.int32s[at]!;
-    const weight = bytes + views.int32s[at + OUTSIDE]!;
-    this.#weigh(log, -weight);
-    const state = this.#owners[views.int32s[at + OWNER]!];
-    assert(state !== undefined, 'a resident block has an owner');
-    const isRead = (views.int32s[at + STATE]! & READ) !== 0;
-    const mayStay = isRead && !state.isReleased && this.#sparingBytesLeft > 0;
-    if (mayStay && this.#openFor(this.#main, bytes, this.#mayOpenToSpare())) {
-      this.#spare(state, views, at, bytes, weight);
-    } else this.#drop(log, state, views, at, weight);
+    const bytes = words[at]!;
+    const weight = bytes + words[at + OUTSIDE]!;
+    log.weightBytes -= weight;
+    const owner = this.#owners.of(words[at + OWNER]!);
+    const to = (words[at + STATE]! & READ) === 0 ? unread : this.#main;
+    if ((words[at + STATE]! & IS_GONE) !== 0) log.goneBytes -= bytes;
+    else if (to !== undefined && this.#mayStay(owner) && this.#openFor(to, bytes, this.#mayOpenToSpare())) {
+      this.#spare(owner, to, views, at, bytes, weight);
+    } else {
+      if (log === this.#probation) this.#ghosts.remember(ghostHash(words[at + OWNER]!, words[at + SLOT]!), weight);
+      this.#leave(words, at);
+    }
     log.pass(bytes);
     return weight;
   }
 
-  #spare({ owner }: OwnerState, views: BufferViews, at: number, bytes: number, weight: number): void {
-    const location = this.#main.append(bytes);
+  #mayStay(owner: OwnerState | undefined): owner is OwnerState {
+    assert(owner !== undefined, 'a resident block has an owner');
+    return !owner.isReleased && !owner.quota.isOver && this.#sparingBytesLeft > 0;
+  }
+
+  #spare(state: OwnerState, log: MemoryLog, views: BufferViews, at: number, bytes: number, weight: number): void {
+    const location = log.append(bytes);
     const target = this.#slabs.viewsOf(location);
     const to = this.#slabs.offsetOf(location) >>> 2;
     views.bytes.copy(target.bytes, 4 * to, 4 * at, 4 * at + bytes);
-    target.int32s[to + STATE] = target.int32s[to + STATE]! & ~READ;
-    this.#weigh(this.#main, weight);
+    const flags = target.int32s[to + STATE]!;
+    target.int32s[to + STATE] = (flags & ~READ) | (log === this.#main ? IS_IN_MAIN : 0);
+    log.weightBytes += weight;
     this.#sparingBytesLeft -= bytes;
-    this.#spared += 1;
-    owner.moved(target.int32s[to + SLOT]!, location, target.int32s[to + TAG]!);
+    const wasRead = (flags & READ) !== 0;
+    if (wasRead) this.#spared += 1;
+    state.owner.moved(target.int32s[to + SLOT]!, location, target.int32s[to + TAG]!, wasRead);
   }
 
-  #drop(log: MemoryLog, state: OwnerState, views: BufferViews, at: number, weight: number): void {
-    const slot = views.int32s[at + SLOT]!;
-    if (log === this.#probation) this.#ghosts.remember(ghostHash(state.id, slot), weight);
-    this.#changeOutside(-views.int32s[at + OUTSIDE]!);
+  /** Its owner has it no more. */
+  #leave(words: Int32Array, at: number): void {
+    const state = this.#owners.of(words[at + OWNER]!);
+    assert(state !== undefined, 'a resident block has an owner');
+    this.#changeOutside(-words[at + OUTSIDE]!);
     this.#entries -= 1;
     this.#evicted += 1;
     state.residents -= 1;
-    state.owner.evicted(slot, views.int32s[at + TAG]!);
-    this.#forgetOwner(state);
-  }
-
-  #forgetOwner(state: OwnerState): void {
-    if (!state.isReleased || state.residents > 0) return;
-    this.#owners[state.id] = undefined;
-    this.#freeOwners.push(state.id);
+    state.quota.usedBytes -= words[at]! + words[at + OUTSIDE]!;
+    state.owner.evicted(words[at + SLOT]!, words[at + TAG]!);
+    this.#owners.forget(state);
   }
 
   #giveBack(): void {
     while (this.#slabs.allocated > Math.max(0, this.#slabsMax) && this.#slabs.shrink());
     this.#chargeSlabs();
-  }
-
-  #weigh(log: MemoryLog, bytes: number): void {
-    if (log === this.#probation) this.#probationBytes += bytes;
-    else this.#mainBytes += bytes;
   }
 
   #changeOutside(bytes: number): void {
@@ -442,8 +443,5 @@ export class MemoryTier {
   }
 }
 
-function entryBytes(blockBytes: number): number {
-  return Math.ceil((ENTRY_HEADER_BYTES + blockBytes) / UNIT_BYTES) * UNIT_BYTES;
-}
-
+const heldBytes = ({ weightBytes, goneBytes }: MemoryLog) => weightBytes - goneBytes;
 const otherTurns = () => new Promise<void>((resolve) => setImmediate(resolve));

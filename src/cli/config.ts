@@ -57,7 +57,6 @@ export interface S3Config {
 const LATER: Readonly<Record<string, readonly string[]>> = {
   '': ['cluster'],
   server: ['auth', 'tls'],
-  'tables.*': ['quota'],
 };
 
 const STORAGE_KEYS: Readonly<Record<string, readonly string[]>> = {
@@ -127,6 +126,13 @@ const keyName = z.string().regex(NAME_FORM, 'expected a name of letters, digits,
 
 const columnNames = z.array(z.string().min(1)).min(1).max(10_000);
 
+/** In less there is no room for the dictionaries that files usually have. */
+const QUOTA_BYTES_MIN = 2 ** 20;
+
+const quotaSchema = z.strictObject({
+  memory: byteSize.refine((bytes) => bytes >= QUOTA_BYTES_MIN, { error: 'expected at least 1MiB' }),
+});
+
 const tableFields = z.strictObject({
   source: z.string().min(1),
   key: keyColumns,
@@ -142,6 +148,7 @@ const tableFields = z.strictObject({
   immutable: z.boolean().default(false),
   index: indexMode,
   preload: z.unknown().transform(preloadOf).optional(),
+  quota: quotaSchema.optional(),
   refresh: duration.refine((ms) => ms >= REFRESH_MS_MIN, { error: 'expected at least 100ms' }).optional(),
   max_shrink: share.default(MAX_SHRINK_DEFAULT),
   settle: duration.default(SETTLE_MS_DEFAULT),
@@ -323,6 +330,7 @@ function definitionOf(name: string, table: z.infer<typeof tableSchema>): TableDe
     immutable: table.immutable,
     json: table.json,
     preload: table.preload,
+    memoryQuotaBytes: table.quota?.memory,
     refreshMs: table.refresh,
     index: table.index,
     maxShrink: table.max_shrink,
@@ -383,6 +391,7 @@ function knownKeys(parent: readonly string[]): readonly string[] {
   if (section === 'tables') {
     if (parent[2] === 'schema') return Object.keys(columnSchema.shape);
     if (parent[2] === 'keys') return Object.keys(keyFields.shape);
+    if (parent[2] === 'quota') return Object.keys(quotaSchema.shape);
     return Object.keys(parent.length > 2 ? { int64: 0, nonfinite: 0 } : tableFields.shape);
   }
   if (section === 'cache' && parent[1] === 'disk') return Object.keys(diskSchema.shape);

@@ -64,6 +64,20 @@ export function tableFamilies(catalog: Catalog, clock: Clock): readonly MetricFa
       'Partitions that keep their old files for now.',
       (samples, labelText, table) => samples.add(labelText, table.settling.length),
     ),
+    family(
+      'pointlake_table_memory_bytes',
+      'gauge',
+      'Memory of the blocks and dictionaries of the table.',
+      (samples, labelText, { quota }) => samples.add(labelText, quota.usedBytes),
+    ),
+    family(
+      'pointlake_table_memory_quota_bytes',
+      'gauge',
+      'What they may take, where the table has a quota.',
+      (samples, labelText, { quota }) => {
+        if (quota.isLimited) samples.add(labelText, quota.limitBytes);
+      },
+    ),
     counter('pointlake_storage_reads_total', 'Reads begun, files included, neighbouring ranges joined.', (table) => {
       return table.source.account.totals().reads;
     }),

@@ -81,7 +81,7 @@ export class Preloader {
     const files = readable(snapshot);
     const plan = await planPreload(snapshot, request, files);
     this.#refuseSecond(table.name);
-    if (!request.force) this.#refuseTooLarge(table.name, request, plan);
+    if (!request.force) this.#refuseTooLarge(table, request, plan);
     const { clock } = this.#parts;
     this.#begun += 1;
     const kept: Kept = {
@@ -146,10 +146,12 @@ export class Preloader {
     throw new ServiceError('invalid', 'preload_running', message, { id: running.id });
   }
 
-  #refuseTooLarge(table: string, { into }: PreloadRequest, { decodedBytes, bytes }: PreloadPlan): void {
-    const room = into === 'disk' ? (this.#parts.disk?.state.budgetBytes ?? 0) : this.#memoryRoom(table);
+  #refuseTooLarge({ name, quota }: Table, { into }: PreloadRequest, { decodedBytes, bytes }: PreloadPlan): void {
+    const memory = Math.min(quota.limitBytes, this.#memoryRoom(name));
+    const room = into === 'disk' ? (this.#parts.disk?.state.budgetBytes ?? 0) : memory;
     if (decodedBytes <= room) return;
-    const message = `the preload of table ${table} would take about ${formatBytes(decodedBytes)} of ${into}, where there is room for ${formatBytes(room)}; choose fewer columns or keys, raise cache.${into === 'disk' ? 'disk.size' : 'memory'}, or write force: true`;
+    const limit = into === 'disk' ? 'cache.disk.size' : room === quota.limitBytes ? 'its quota' : 'cache.memory';
+    const message = `the preload of table ${name} would take about ${formatBytes(decodedBytes)} of ${into}, where there is room for ${formatBytes(room)}; choose fewer columns or keys, raise ${limit}, or write force: true`;
     throw new ServiceError('tooLarge', 'preload_too_large', message, { decoded_bytes: decodedBytes, bytes, room });
   }
 
@@ -199,7 +201,7 @@ export class Preloader {
     try {
       // The whole is planned again, so that pages of files that are gone are no longer looked after.
       const whole = await planPreload(snapshot, kept.request, all);
-      if (!kept.request.force) this.#refuseTooLarge(table.name, kept.request, whole);
+      if (!kept.request.force) this.#refuseTooLarge(table, kept.request, whole);
       kept.plans.splice(0, kept.plans.length, whole);
       kept.error = undefined;
       kept.job = this.#job(kept.request, await planPreload(snapshot, kept.request, fresh));

@@ -7,7 +7,14 @@
  * budget smaller than one row's pages still answers. A block that is not pinned may be used until the next `await` only.
  */
 
-import { type AdmittedBlock, type BlockOwner, type MemoryTier, NOTE_WORD, WHOLE_PAGE_SHIFT } from '../cache/index.ts';
+import {
+  type AdmittedBlock,
+  type BlockOwner,
+  type MemoryQuota,
+  type MemoryTier,
+  NOTE_WORD,
+  WHOLE_PAGE_SHIFT,
+} from '../cache/index.ts';
 import { assert, type BufferViews } from '../core/index.ts';
 import { Block, type BloomFilter, type ColumnChunk, type PageBounds, type PageLocations } from '../parquet/index.ts';
 import type { BlockPlaces } from './block-places.ts';
@@ -44,6 +51,8 @@ export interface ChunkOwner {
   /** Of all chunks of the row group; undefined before `openPlaces`. */
   placesOf(rowGroup: number): BlockPlaces | undefined;
   openPlaces(rowGroup: number): BlockPlaces;
+  /** What blocks of the table may take in memory. */
+  readonly quota: MemoryQuota;
   /** Whether no snapshot has the file any more. */
   readonly isReleased: boolean;
   /** What is on disk of the file; undefined where there is no disk tier. */
@@ -174,7 +183,7 @@ export class ChunkBlocks implements BlockOwner {
    */
   admit(page: number, { rows, shift, blocks }: LoadedPage): Promise<void> | undefined {
     if (this.#layout === undefined || this.#file.isReleased || rows === 0) return undefined;
-    if (this.#ownerId === UNREGISTERED) this.#ownerId = this.#tier.register(this);
+    if (this.#ownerId === UNREGISTERED) this.#ownerId = this.#tier.register(this, this.#file.quota);
     const isWhole = rows <= 2 ** shift;
     const places = this.#file.openPlaces(this.rowGroup);
     const before = places.byteSize;
@@ -185,7 +194,8 @@ export class ChunkBlocks implements BlockOwner {
     for (let ordinal = 0; ordinal < blocks.length; ordinal++) {
       const block = blocks[ordinal];
       if (block === undefined || places.locationAt(first + ordinal) !== 0) continue;
-      if (block.dictionary !== undefined && !this.#tier.canHold(block.dictionary.byteLength)) continue;
+      if (block.dictionary !== undefined && !this.#tier.canHold(block.dictionary.byteLength, this.#file.quota))
+        continue;
       this.#tier.admit(this.#ownerId, first + ordinal, tagOf(page, block), block);
     }
     return this.#tier.admitting();
@@ -209,9 +219,9 @@ export class ChunkBlocks implements BlockOwner {
     this.#outside.set(slot, block);
   }
 
-  moved(slot: number, location: number, tag: number): void {
+  moved(slot: number, location: number, tag: number, wasRead: boolean): void {
     this.#places?.put(slot, location);
-    this.#keepOnDisk(slot, location, pageOfTag(tag));
+    if (wasRead) this.#keepOnDisk(slot, location, pageOfTag(tag));
   }
 
   evicted(slot: number, tag: number): void {
@@ -220,7 +230,7 @@ export class ChunkBlocks implements BlockOwner {
     if (!isOfCodes(tag)) return;
     this.#codeBlocks -= 1;
     if (this.#codeBlocks > 0 || this.dictionary === undefined) return;
-    this.#tier.letGo(this.dictionary.byteLength);
+    this.#tier.letGo(this.dictionary.byteLength, this.#file.quota);
     this.dictionary = undefined;
   }
 
@@ -264,7 +274,7 @@ export class ChunkBlocks implements BlockOwner {
     this.#codeBlocks += 1;
     if (this.dictionary === undefined && block.dictionary !== undefined) {
       this.dictionary = block.dictionary;
-      this.#tier.hold(block.dictionary.byteLength);
+      this.#tier.hold(block.dictionary.byteLength, this.#file.quota);
     }
   }
 }

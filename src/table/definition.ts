@@ -84,6 +84,8 @@ export interface TableDefinition {
   readonly index: IndexMode;
   /** What is read before anyone asks for it. */
   readonly preload: PreloadRequest | undefined;
+  /** Bytes that its blocks may take in memory; undefined: as many as there are. */
+  readonly memoryQuotaBytes: number | undefined;
   /** Milliseconds between refreshes; undefined: as all tables. */
   readonly refreshMs: number | undefined;
   /** The share of its rows that a partition may lose at once; more is waited for, and of the whole table it is held. */
@@ -121,6 +123,7 @@ export function tableDefinition(name: string, source: string, key: readonly stri
     immutable: false,
     json: { int64: 'number', nonfinite: 'null' },
     preload: undefined,
+    memoryQuotaBytes: undefined,
     refreshMs: undefined,
     index: 'none',
     maxShrink: MAX_SHRINK_DEFAULT,

@@ -6,7 +6,7 @@
  * file far away is read whole, and tells at once where the pages of its keys are, even without a page index.
  */
 
-import type { MemoryTier } from '../cache/index.ts';
+import type { MemoryQuota, MemoryTier } from '../cache/index.ts';
 import { type ByteRange, corrupt, rangeLength, ServiceError } from '../core/index.ts';
 import {
   type BloomFilter,
@@ -49,16 +49,17 @@ export async function openFile(
   object: ObjectMeta,
   keyColumns: readonly string[],
   tier: MemoryTier,
+  quota: MemoryQuota,
   signal: AbortSignal,
   disk?: TableDisk,
 ): Promise<TableFile> {
   if (object.sizeBytes < PARQUET_BYTES_MIN) {
     throw corrupt(`${object.key} has ${object.sizeBytes} bytes, too few for a Parquet file`, { file: object.key });
   }
-  const stored = openStored(store, object, keyColumns, tier, disk);
+  const stored = openStored(store, object, keyColumns, tier, quota, disk);
   if (stored !== undefined) return stored;
   const tail = await readTail(store, object, keyColumns, signal);
-  const file = new TableFile(store, object, tail.index, keyColumns, tier, disk?.file(object));
+  const file = new TableFile(store, object, tail.index, keyColumns, tier, quota, disk?.file(object));
   if (tail.start === 0 && !store.cheapReads) readKeyLayouts(file, tail);
   else if (tail.index.rowGroups * tail.index.schema.leaves.length <= EAGER_CHUNKS_MAX) readEagerLayouts(file, tail);
   await disk?.keepMetadata(object, { index: file.index, layouts: file.layouts() });
@@ -71,11 +72,12 @@ export function openStored(
   object: ObjectMeta,
   keyColumns: readonly string[],
   tier: MemoryTier,
+  quota: MemoryQuota,
   disk: TableDisk | undefined,
 ): TableFile | undefined {
   const known = disk?.metadata(object);
   if (known === undefined) return undefined;
-  const file = new TableFile(store, object, known.index, keyColumns, tier, disk?.file(object));
+  const file = new TableFile(store, object, known.index, keyColumns, tier, quota, disk?.file(object));
   const columns = known.index.schema.leaves.length;
   for (const [chunk, layout] of known.layouts) file.chunk(Math.trunc(chunk / columns), chunk % columns).learn(layout);
   return file;

@@ -1,6 +1,6 @@
 /** One Parquet file of a table: where it lies, its compact footer, and the blocks of it that are in memory. */
 
-import type { Budget, MemoryTier } from '../cache/index.ts';
+import type { Budget, MemoryQuota, MemoryTier } from '../cache/index.ts';
 import { formatBytes, ServiceError } from '../core/index.ts';
 import type { FileIndex, LeafColumn } from '../parquet/index.ts';
 import type { ObjectMeta, ObjectStore } from '../storage/index.ts';
@@ -17,6 +17,7 @@ export class TableFile implements ChunkOwner {
   readonly object: ObjectMeta;
   readonly index: FileIndex;
   readonly stored: StoredFile | undefined;
+  readonly quota: MemoryQuota;
   /** The last listing lacked this version: what is cached of it is all that there is. */
   isGone = false;
   readonly #keyColumns: ReadonlySet<string>;
@@ -35,12 +36,14 @@ export class TableFile implements ChunkOwner {
     index: FileIndex,
     keyColumns: readonly string[],
     tier: MemoryTier,
+    quota: MemoryQuota,
     stored?: StoredFile,
   ) {
     filesMade += 1;
     this.number = filesMade;
     this.store = store;
     this.stored = stored;
+    this.quota = quota;
     this.object = object;
     this.index = index;
     this.#keyColumns = new Set(keyColumns);

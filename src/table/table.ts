@@ -7,7 +7,7 @@
  * it from one.
  */
 
-import { type DiskCache, type MemoryTier, SingleFlight } from '../cache/index.ts';
+import { type DiskCache, MemoryQuota, type MemoryTier, SingleFlight } from '../cache/index.ts';
 import { asServiceError, type Clock, ServiceError } from '../core/index.ts';
 import { compareKeys, type ObjectMeta } from '../storage/index.ts';
 import type { TableDefinition } from './definition.ts';
@@ -72,6 +72,8 @@ export class Table {
   readonly definition: TableDefinition;
   readonly source: TableSource;
   readonly refreshes: RefreshLog;
+  /** What its blocks take in memory, and may take. */
+  readonly quota: MemoryQuota;
   /** Why the last refresh failed; undefined after one that succeeded. */
   error: ServiceError | undefined = undefined;
   /** Set while the table lost so much that its last snapshot goes on serving. */
@@ -108,6 +110,7 @@ export class Table {
     this.definition = definition;
     this.source = source;
     this.refreshes = new RefreshLog(definition.refreshMs);
+    this.quota = new MemoryQuota(definition.memoryQuotaBytes);
     this.#tier = tier;
     this.#clock = clock;
     this.#history = new SnapshotHistory(Math.min(HISTORY_BYTES_MAX, tier.budget.totalBytes * HISTORY_SHARE));
@@ -303,7 +306,14 @@ export class Table {
 
   /** A file of the process before, by what is on disk of it. */
   #openOld(object: ObjectMeta, fresh: TableFile[]): AnyFile {
-    const file = openStored(this.source.store, object, keyNamesInFiles(this.definition), this.#tier, this.#disk);
+    const file = openStored(
+      this.source.store,
+      object,
+      keyNamesInFiles(this.definition),
+      this.#tier,
+      this.quota,
+      this.#disk,
+    );
     if (file === undefined) return { object, error: snapshotChanging(object.key) };
     fresh.push(file);
     return file;
@@ -323,7 +333,8 @@ export class Table {
     if (stored === undefined) return;
     const keyNames = keyNamesInFiles(this.definition);
     const files = stored.objects.map(
-      (object) => openStored(this.source.store, object, keyNames, this.#tier, this.#disk) ?? { object, error },
+      (object) =>
+        openStored(this.source.store, object, keyNames, this.#tier, this.quota, this.#disk) ?? { object, error },
     );
     const readable = files.filter((file) => 'index' in file);
     try {
@@ -374,7 +385,7 @@ export class Table {
     }
     return openFiles(objects, known, async (object) => {
       const keyNames = keyNamesInFiles(this.definition);
-      const file = await openFile(this.source.store, object, keyNames, this.#tier, signal, this.#disk);
+      const file = await openFile(this.source.store, object, keyNames, this.#tier, this.quota, signal, this.#disk);
       fresh.push(file);
       const format = this.definition.plainParquet ? undefined : foreignFormatOfFooter(file.index);
       if (format !== undefined) throw foreignFormatError(format, this.source.uri);

@@ -1,21 +1,23 @@
 /** An owner of blocks of plain bytes, which holds what it reads against what it admitted. */
 
 import assert from 'node:assert/strict';
-import type { AdmittedBlock, BlockOwner, MemoryTier } from '../../src/cache/index.ts';
+import { type AdmittedBlock, type BlockOwner, MemoryQuota, type MemoryTier } from '../../src/cache/index.ts';
 import { BufferViews } from '../../src/core/index.ts';
 
 export class PlainOwner implements BlockOwner {
   readonly tier: MemoryTier;
   readonly id: number;
+  readonly quota: MemoryQuota;
   readonly locations: number[] = [];
   readonly outside = new Map<number, AdmittedBlock>();
   readonly lengths = new Map<number, number>();
   /** What happened, in words. */
   readonly log: string[] = [];
 
-  constructor(tier: MemoryTier) {
+  constructor(tier: MemoryTier, quota: MemoryQuota = new MemoryQuota()) {
+    this.quota = quota;
     this.tier = tier;
-    this.id = tier.register(this);
+    this.id = tier.register(this, quota);
   }
 
   /** Offers a block whose every byte tells the owner and the slot. */

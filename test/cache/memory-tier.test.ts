@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Budget, MemoryTier } from '../../src/cache/index.ts';
+import { Budget, MemoryQuota, MemoryTier } from '../../src/cache/index.ts';
 import type { BufferViews } from '../../src/core/index.ts';
 import { PlainOwner } from './memory-owner.ts';
 
@@ -173,6 +173,116 @@ test('a page of more than one turn may copy is admitted over several, while othe
   assert.ok(owner.residents.length === 1000 && owner.residents.every((slot) => owner.read(slot)));
 });
 
+function assertQuota(owners: readonly PlainOwner[], quota: MemoryQuota): void {
+  assert.ok(quota.usedBytes <= quota.limitBytes, `${quota.usedBytes} bytes are used of ${quota.limitBytes}`);
+  const entries = owners.flatMap((owner) => owner.residents.map((slot) => owner.lengths.get(slot) ?? 0));
+  const least = entries.reduce((sum, bytes) => sum + bytes, 0);
+  assert.ok(quota.usedBytes >= least, `${quota.usedBytes} bytes are counted for ${least} of blocks`);
+  assert.ok(quota.usedBytes <= least + 96 * entries.length, 'and not much more');
+}
+
+test('a table keeps within its quota by its own oldest blocks, and those of others stay though nobody reads them', async () => {
+  const tier = tierOf(64 * MIB);
+  const [small, all] = [new MemoryQuota(MIB), new MemoryQuota()];
+  const [scanned, other] = [new PlainOwner(tier, small), new PlainOwner(tier, all)];
+  for (let slot = 0; slot < 500; slot++) other.offer(slot, 8000);
+  await tier.settled();
+  for (let slot = 0; slot < 20_000; slot++) {
+    scanned.offer(slot, 8000);
+    if (slot % 10 === 9) await tier.settled();
+  }
+  await tier.settled();
+  assertQuota([scanned], small);
+  assertQuota([other], all);
+  assert.equal(other.residents.length, 500);
+  assert.deepEqual(
+    scanned.residents,
+    Array.from({ length: scanned.residents.length }, (_, i) => 20_000 - scanned.residents.length + i),
+    'the newest are there',
+  );
+  assert.ok(scanned.residents.length > 120 && scanned.residents.every((slot) => scanned.read(slot)));
+});
+
+test('a table alone takes no more memory than its quota and a few slabs', async () => {
+  const tier = tierOf(64 * MIB);
+  const quota = new MemoryQuota(4 * MIB);
+  const owner = new PlainOwner(tier, quota);
+  for (let slot = 0; slot < 4000; slot++) {
+    owner.offer(slot, slot % 50 === 0 ? 400_000 : 8000);
+    await tier.settled();
+    assertQuota([owner], quota);
+  }
+  assert.ok(tier.budget.usedBytes('blocks') < 6 * MIB, `${tier.budget.usedBytes('blocks')} bytes are taken`);
+  assert.equal(tier.stats.bytes, quota.usedBytes);
+});
+
+test('what a table with a quota reads stays, though it scans', async () => {
+  const tier = tierOf(64 * MIB);
+  const owner = new PlainOwner(tier, new MemoryQuota(MIB));
+  const hot = Array.from({ length: 12 }, (_, slot) => slot);
+  for (const slot of hot) owner.offer(slot, 8000);
+  await tier.settled();
+  for (let slot = 1000; slot < 2000; slot++) {
+    for (const read of hot) assert.ok(owner.read(read), `slot ${read} is there at ${slot}`);
+    owner.offer(slot, 8000);
+    await tier.settled();
+  }
+});
+
+test('the hot blocks of one table stay while another with a quota scans many times the memory, again and again', async () => {
+  const tier = tierOf(8 * MIB);
+  const quota = new MemoryQuota(2 * MIB);
+  const [scanned, hot] = [new PlainOwner(tier, quota), new PlainOwner(tier)];
+  for (let slot = 0; slot < 400; slot++) hot.offer(slot, 8000);
+  await tier.settled();
+  let reads = 0;
+  let misses = 0;
+  for (let round = 0; round < 2; round++) {
+    for (let slot = 0; slot < 3000; slot++) {
+      scanned.offer(slot, 8000);
+      for (let i = 0; i < 2; i++) {
+        reads += 1;
+        if (hot.read(reads % 400)) continue;
+        misses += 1;
+        hot.offer(reads % 400, 8000);
+      }
+      await tier.settled();
+      assertWithin(tier);
+    }
+    assertQuota([scanned], quota);
+  }
+  assert.ok(misses < reads / 100, `${misses} of ${reads} reads of hot blocks missed`);
+});
+
+test("a block of more than a quarter of its table's quota is not taken", async () => {
+  const owner = new PlainOwner(tierOf(64 * MIB), new MemoryQuota(MIB));
+  owner.offer(0, 300_000);
+  owner.offer(1, 200_000);
+  await owner.tier.settled();
+  assert.deepEqual([owner.isResident(0), owner.isResident(1), owner.tier.stats.refused], [false, true, 1]);
+});
+
+test('dictionaries count on the quota, and what was counted is given back to the last byte', async () => {
+  const tier = tierOf(8 * MIB);
+  const quota = new MemoryQuota(MIB);
+  const owner = new PlainOwner(tier, quota);
+  for (let slot = 0; slot < 100; slot++) owner.offer(slot, 8000);
+  await tier.settled();
+  tier.hold(500_000, quota);
+  owner.offer(100, 8000);
+  await tier.settled();
+  assert.ok(
+    owner.residents.length < 70 && owner.isResident(100),
+    `${owner.residents.length} blocks are left beside it`,
+  );
+  assert.ok(quota.usedBytes <= MIB);
+  tier.letGo(500_000, quota);
+  tier.budget.charge('metadata', 8 * MIB);
+  tier.trim();
+  await tier.settled();
+  assert.deepEqual([quota.usedBytes, tier.stats.bytes, tier.budget.usedBytes('blocks')], [0, 0, 0]);
+});
+
 test('random admissions, reads, releases and pressure against a plain map of bytes', async () => {
   const step = fc.oneof(
     { weight: 8, arbitrary: fc.tuple(fc.constant('offer' as const), fc.nat(3), fc.nat(400)) },
@@ -183,10 +293,21 @@ test('random admissions, reads, releases and pressure against a plain map of byt
   );
   const lengthOf = (slot: number) => (slot % 40 === 0 ? 70_000 + slot : 8 * (1 + ((slot * 37) % 400)));
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 50, maxLength: 1500 }), async (steps) => {
+    fc.asyncProperty(fc.array(step, { minLength: 50, maxLength: 1500 }), fc.nat(1000), async (steps, quotaKib) => {
       const budget = new Budget(MIB);
       const tier = new MemoryTier(budget);
-      const owners = Array.from({ length: 4 }, () => new PlainOwner(tier));
+      // The first two owners are of one table with a quota.
+      const quotas = [new MemoryQuota(1024 * quotaKib), new MemoryQuota()];
+      const make = (which: number) => new PlainOwner(tier, quotas[which >> 1]);
+      const owners = Array.from({ length: 4 }, (_, which) => make(which));
+      const all = [...owners];
+      const assertQuotas = () => {
+        for (const quota of quotas)
+          assertQuota(
+            all.filter((owner) => owner.quota === quota),
+            quota,
+          );
+      };
       let metadata = 0;
       for (const [op, which, slot] of steps) {
         const owner = owners[which] as PlainOwner;
@@ -199,18 +320,25 @@ test('random admissions, reads, releases and pressure against a plain map of byt
           tier.trim();
         } else if (op === 'release') {
           tier.release(owner.id);
-          owners[which] = new PlainOwner(tier);
+          owners[which] = make(which);
+          all.push(owners[which] as PlainOwner);
         } else {
           await tier.settled();
           assertWithin(tier);
+          assertQuotas();
         }
       }
       await tier.settled();
+      assertQuotas();
       for (const owner of owners) for (const slot of owner.residents) assert.ok(owner.read(slot));
       budget.charge('metadata', 2 * MIB);
       tier.trim();
       await tier.settled();
       assert.deepEqual([tier.stats.entries, tier.stats.bytes, budget.usedBytes('blocks')], [0, 0, 0]);
+      assert.deepEqual(
+        quotas.map(({ usedBytes }) => usedBytes),
+        [0, 0],
+      );
     }),
     { numRuns: 150, seed },
   );

@@ -179,7 +179,7 @@ test('a mistake names its line and what would be right', () => {
       /:5: tables\.t\.quota\.memory: expected at least 1MiB/,
     ],
     [
-      'tables:\n  t:\n    source: a\n    key: id\n    quota: { disk: 1GiB }',
+      'tables:\n  t:\n    source: a\n    key: id\n    quota: { memory: 1GiB, disk: 1GiB }',
       /:5: tables\.t\.quota\.disk: unknown key; expected one of memory/,
     ],
     ['tables:\n  t:\n    source: a\n    key: id\n    preload: []', /:5: tables\.t\.preload: .*no columns and no keys/],
