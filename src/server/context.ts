@@ -72,6 +72,8 @@ export interface RowsState {
     readonly entries: number;
     readonly hits: number;
     readonly misses: number;
+    readonly crossed: number;
+    readonly confirmed: number;
   };
 }
 

@@ -66,6 +66,17 @@ function memoryFamilies({ tier, rows, loader }: ServerContext): readonly MetricF
     one('pointlake_blocks_evicted_total', 'counter', 'Blocks evicted from memory.', () => tier.stats.evicted),
     one('pointlake_row_cache_hits_total', 'counter', 'Rows answered as they were kept.', () => rows.stats.hits),
     one('pointlake_row_cache_misses_total', 'counter', 'Rows asked for and not kept.', () => rows.stats.misses),
+    one(
+      'pointlake_row_cache_crossed_total',
+      'counter',
+      'Hits of rows kept from another snapshot, proved right.',
+      () => {
+        return rows.stats.crossed;
+      },
+    ),
+    one('pointlake_row_cache_confirmed_total', 'counter', 'Misses whose search found a row kept from another.', () => {
+      return rows.stats.confirmed;
+    }),
     one('pointlake_row_cache_rows', 'gauge', 'Encoded rows kept.', () => rows.stats.entries),
     one('pointlake_row_cache_capacity_bytes', 'gauge', 'Memory of the encoded rows, allocated at the start.', () => {
       return rows.stats.capacityBytes;

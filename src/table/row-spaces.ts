@@ -2,8 +2,8 @@
  * The forms in which rows of a table are asked for, each with a number that texts of encoded rows are kept under.
  *
  * Two projections of different snapshots share a space where a row of a file they share has the same text in both, and
- * a key the same meaning: the same columns under the same names and types, formatted alike, and key columns of the same
- * types. That a row may then be taken for a key's is for whoever keeps it to prove.
+ * a key the same meaning: the same columns under the same names and types, formatted alike, and the same key with columns
+ * of the same types. That a row may then be taken for a key's is for whoever keeps it to prove.
  *
  * Requests choose columns freely, so that a table has a bounded number of spaces. Where one more is needed, one that was
  * not used since the last time around leaves, and its number is given to no other.
@@ -39,8 +39,9 @@ export class RowSpaces {
     return this.#spaces.size;
   }
 
-  of(columns: readonly TableColumn[], key: TableKey, json: JsonOptions): RowSpace {
-    const form = formOf(columns, key, json);
+  /** `orderedBy` are the columns that choose among the rows of a key. */
+  of(columns: readonly TableColumn[], key: TableKey, orderedBy: readonly TableColumn[], json: JsonOptions): RowSpace {
+    const form = formOf(json, key.name, [columns, key.columns, orderedBy]);
     const known = this.#spaces.get(form);
     if (known !== undefined) {
       known.isUsed = true;
@@ -63,10 +64,10 @@ export class RowSpaces {
   }
 }
 
-/** Equal where, and only where, a row's text and a key's bytes cannot differ. Files' own types are a matter of the file. */
-function formOf(columns: readonly TableColumn[], key: TableKey, json: JsonOptions): string {
-  const format = [json.int64, json.nonfinite, json.valueBytesMax ?? null];
-  const form = JSON.stringify([format, columns.map(columnForm), key.name ?? null, key.columns.map(columnForm)]);
+/** Equal only where a row's text, a key's bytes and the choice among rows are. Files' own types are a matter of the file. */
+function formOf(json: JsonOptions, keyName: string | undefined, columns: readonly (readonly TableColumn[])[]): string {
+  const format = [json.int64, json.nonfinite, json.valueBytesMax ?? null, keyName ?? null];
+  const form = JSON.stringify([format, columns.map((some) => some.map(columnForm))]);
   return createHash('sha256').update(form).digest('base64');
 }
 

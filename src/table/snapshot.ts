@@ -130,7 +130,7 @@ export class Snapshot {
     const known = this.#projections.get(cacheKey);
     if (known !== undefined) return known;
     const columns = this.#chosen(names);
-    const made = new Projection(columns, json, key, this.#spaces.of(columns, key, json));
+    const made = new Projection(columns, json, key, this.#spaces.of(columns, key, this.latest?.columns ?? [], json));
     if (this.#projections.size >= PROJECTIONS_MAX) {
       const [oldest] = this.#projections.keys();
       if (oldest !== undefined) this.#projections.delete(oldest);
