@@ -1,88 +1,62 @@
-/** `--where 'col>=5'`: a comparison of one column with one value. Null satisfies none, as in SQL. */
+/** `--where`: the predicates of queries, asked of the stretches of a plain scan. */
 
-import { compareKeys, type KeyValue, type LeafColumn } from '../parquet/index.ts';
 import type { Stretch } from '../shard/index.ts';
 import {
   type BlockAt,
-  folderValue,
-  parseKeyText,
-  readableLeaf,
+  type FilePredicate,
+  fieldsOf,
+  filePredicate,
+  markRows,
+  type Predicate,
+  parseExactJson,
+  parsePredicateText,
+  positionsOf,
   type Snapshot,
   type SnapshotReadableFile,
   type TableColumn,
-  tableValueAt,
 } from '../table/index.ts';
-import { UsageError } from './usage.ts';
 
-type Operator = '=' | '!=' | '<' | '<=' | '>' | '>=';
+export class ScanPredicate {
+  /** The columns that have to be scanned for it. */
+  readonly columns: readonly TableColumn[];
+  readonly #predicate: Predicate | undefined;
+  readonly #ofFiles = new WeakMap<SnapshotReadableFile, FilePredicate>();
 
-export interface Predicate {
-  readonly column: TableColumn;
-  readonly leaf: LeafColumn;
-  readonly operator: Operator;
-  readonly value: KeyValue;
-}
+  constructor(snapshot: Snapshot, texts: readonly string[]) {
+    const parts = texts.map((text) => parsePredicateText(snapshot, text, parseExactJson));
+    this.#predicate = parts.length === 0 ? undefined : { kind: 'and', parts };
+    const fields = this.#predicate === undefined ? [] : fieldsOf(this.#predicate);
+    this.columns = [...new Set(fields.map(({ column }) => column))];
+  }
 
-export function parsePredicates(snapshot: Snapshot, texts: readonly string[]): readonly Predicate[] {
-  return texts.map((text) => {
-    const match = /^\s*(.+?)\s*(!=|<=|>=|=|<|>)\s*(.*)$/s.exec(text);
-    if (match === null) {
-      throw new UsageError(
-        `${JSON.stringify(text)} is no predicate; write column, one of = != < <= > >=, value: 'age>=5'`,
-      );
+  in(file: SnapshotReadableFile): FilePredicate {
+    let known = this.#ofFiles.get(file);
+    if (known === undefined) {
+      known = filePredicate(this.#predicate, file.mapping, file.file.index.schema.leaves, file.partition);
+      this.#ofFiles.set(file, known);
     }
-    const column = snapshot.column(match[1] ?? '');
-    const leaf = readableLeaf(column);
-    return { column, leaf, operator: match[2] as Operator, value: parseKeyText(leaf, match[3] ?? '') };
-  });
-}
+    return known;
+  }
 
-/** Whether the predicates on partition columns leave a file anything, so that the rest need not be opened. */
-export function folderMayHold(file: SnapshotReadableFile, predicates: readonly Predicate[]): boolean {
-  return predicates.every(({ column, leaf, operator, value }) => {
-    if (column.partition === undefined) return true;
-    const inFolder = folderValue(file, column);
-    return inFolder !== undefined && satisfies(compareKeys(leaf, inFolder.key, value), operator);
-  });
-}
-
-/** The rows of a stretch of a file that `folderMayHold` for which all hold; `blocks` are the predicates' own columns. */
-export function* rowsThatMatch(
-  stretch: Stretch,
-  predicates: readonly Predicate[],
-  blocks: readonly (BlockAt | undefined)[],
-): Iterable<number> {
-  for (let row = stretch.start; row < stretch.end; row++) {
-    if (predicates.every((predicate, i) => holds(stretch, predicate, blocks[i], row))) yield row;
+  /** Whether what the file's folder decides leaves it anything. */
+  mayHoldIn(file: SnapshotReadableFile): boolean {
+    const inFile = this.in(file);
+    return inFile.kind !== 'constant' || inFile.state !== 'no';
   }
 }
 
-function holds(
-  { file }: Stretch,
-  { column, leaf, operator, value }: Predicate,
-  at: BlockAt | undefined,
-  row: number,
-): boolean {
-  // Files whose folder has another value were passed over whole.
-  if (column.partition !== undefined) return true;
-  if (at === undefined || at.block.isNull(row - at.firstRow)) return false;
-  const found = tableValueAt(file.mapping, file.file.index.schema, column, at.block, row - at.firstRow);
-  return satisfies(compareKeys(leaf, found, value), operator);
-}
-
-function satisfies(order: number, operator: Operator): boolean {
-  switch (operator) {
-    case '=':
-      return order === 0;
-    case '!=':
-      return order !== 0;
-    case '<':
-      return order < 0;
-    case '<=':
-      return order <= 0;
-    case '>':
-      return order > 0;
-    case '>=':
-      return order >= 0;
+/** The rows of a stretch that pass; the predicate's columns were scanned from column `first` on. */
+export function* rowsThatMatch(stretch: Stretch, predicate: ScanPredicate, first: number): Iterable<number> {
+  const { file, start, end, blocks, nested } = stretch;
+  const byPosition = new Map<number, BlockAt>();
+  for (const [i, column] of predicate.columns.entries()) {
+    const own = blocks[first + i];
+    const leaves = nested[first + i] ?? (own === undefined ? [] : [own]);
+    for (const [leaf, position] of positionsOf(file.mapping, column).entries()) {
+      const at = leaves[leaf];
+      if (at !== undefined) byPosition.set(position, at);
+    }
   }
+  const marks = markRows(predicate.in(file), start, end, (position) => byPosition.get(position) as BlockAt);
+  for (let row = start; row < end; row++) if (marks[row - start] === 1) yield row;
 }

@@ -11,7 +11,7 @@ import {
   type SnapshotReadableFile,
 } from '../table/index.ts';
 import { withOneTable, writeOut } from './one-table.ts';
-import { folderMayHold, type Predicate, parsePredicates, rowsThatMatch } from './predicate.ts';
+import { rowsThatMatch, ScanPredicate } from './predicate.ts';
 import { asUsage, collectNames } from './usage.ts';
 
 /** Rows joined before they are written: large writes are cheaper than many. */
@@ -28,7 +28,11 @@ export function scanCommand(): Command {
     .description('Read a file or folder from end to end and print its rows as NDJSON.')
     .argument('<uri>', 'a path, glob, folder or s3:// URI')
     .option('--columns <names>', 'only these columns, as a,b or by repeating the option', collectNames)
-    .option('--where <predicate>', "only rows for which it holds, such as 'age>=5'; repeated: all must hold", append)
+    .option(
+      '--where <predicate>',
+      "only rows for which it holds, such as 'age>=5', or a predicate as JSON; repeated: all must hold",
+      append,
+    )
     .option('--limit <n>', 'stop after so many rows', wholeNumber)
     .addHelpText(
       'after',
@@ -40,14 +44,14 @@ export function scanCommand(): Command {
 function runScan(uri: string, options: ScanOptions): Promise<void> {
   return withOneTable(uri, [], async ({ node, snapshot }) => {
     const projection = asUsage(() => snapshot.projection(options.columns));
-    const predicates = asUsage(() => parsePredicates(snapshot, options.where ?? []));
-    const columns = [...projection.columns, ...predicates.map(({ column }) => column)];
+    const predicate = asUsage(() => new ScanPredicate(snapshot, options.where ?? []));
+    const columns = [...projection.columns, ...predicate.columns];
     let left = options.limit ?? Number.POSITIVE_INFINITY;
     if (left === 0) return;
-    const wanted = (file: SnapshotReadableFile) => folderMayHold(file, predicates);
+    const wanted = (file: SnapshotReadableFile) => predicate.mayHoldIn(file);
     for await (const stretch of scan(node.loader, snapshot, columns, new AbortController().signal, wanted)) {
       try {
-        left -= await printStretch(stretch, projection, predicates, left);
+        left -= await printStretch(stretch, projection, predicate, left);
       } catch (thrown) {
         throw castFaultIn(thrown, stretch.file.file.object.key, stretch.rowGroup);
       }
@@ -60,14 +64,13 @@ function runScan(uri: string, options: ScanOptions): Promise<void> {
 async function printStretch(
   stretch: Stretch,
   projection: Projection,
-  predicates: readonly Predicate[],
+  predicate: ScanPredicate,
   limit: number,
 ): Promise<number> {
-  const conditions = stretch.blocks.slice(projection.columns.length);
   const writers = projection.writersFor(stretch.file.mapping);
   let printed = 0;
   let text = '';
-  for (const row of rowsThatMatch(stretch, predicates, conditions)) {
+  for (const row of rowsThatMatch(stretch, predicate, projection.columns.length)) {
     if (printed >= limit) break;
     text += `${rowText(stretch, projection, writers, row)}\n`;
     printed += 1;

@@ -15,7 +15,7 @@ server:
   port: \${PORT}
 storage: { s3: { endpoint: "http://127.0.0.1:9000", region: us-east-1, forcePathStyle: true } }
 cache: { memory: 4GiB }
-limits: { keys: 500, body: 64KiB, valueInRow: 2MiB }
+limits: { keys: 500, body: 64KiB, valueInRow: 2MiB, gets: 10, bytes: 1MiB }
 tables:
   users: { source: "s3://lake/\${STAGE}/", key: user_id, unique: true, refresh: 60s }
   docs: { source: docs/*.parquet, key: [tenant, doc_id], allow_empty: true, required: false, format: parquet, json: { int64: string } }
@@ -25,7 +25,13 @@ tables:
   assert.deepEqual(config.server, { host: '0.0.0.0', port: 8081 });
   assert.deepEqual(config.s3, { endpoint: 'http://127.0.0.1:9000', region: 'us-east-1', forcePathStyle: true });
   assert.equal(config.cacheMemoryBytes, 4 * 2 ** 30);
-  assert.deepEqual(config.limits, { keys: 500, body: 64 * 1024, valueInRow: 2 * 2 ** 20 });
+  assert.deepEqual(config.limits, {
+    keys: 500,
+    body: 64 * 1024,
+    valueInRow: 2 * 2 ** 20,
+    gets: 10,
+    bytes: 2 ** 20,
+  });
   const [users, docs] = config.tables;
   assert.deepEqual(users, {
     name: 'users',
@@ -193,7 +199,7 @@ test('a mistake names its line and what would be right', () => {
     ['cache: { disk: { size: 1GiB } }', /:1: cache\.disk.*string/],
     ['cache: { disk: { path: a, size: 1MiB } }', /:1: cache\.disk\.size: expected at least 64MiB/],
     ['cache:\n  disk: { path: a, sise: 1GiB }', /:2: cache\.disk\.sise: unknown key; expected one of path, size/],
-    ['limits:\n  keys: 10\n  gets: 64', /:3: limits\.gets: not in this version/],
+    ['limits:\n  keys: 10\n  gets: 0', /:3: limits\.gets: /],
     ['tables:\n  t: { source: a, key: id, duplicates: latest }', /:2: tables\.t\.duplicates: expected `latest_by`/],
     ['tables:\n  t: { source: a, key: id, latest_by: ts }', /:2: tables\.t\.latest_by: expected `duplicates: latest`/],
     ['tables:\n  t: { source: a, key: id, keys: { k: [id] } }', /:2: tables\.t\.keys\.k: .*columns of `key` already/],

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { parsePredicates, rowsThatMatch } from '../../src/cli/predicate.ts';
+import { rowsThatMatch, ScanPredicate } from '../../src/cli/predicate.ts';
 import { scan } from '../../src/shard/index.ts';
 import { noDeadline, nodeOf } from '../support/one-node.ts';
 import { scratchFolder, writeParquet } from '../support/scratch.ts';
@@ -16,16 +16,18 @@ test('a predicate compares by the type of the table', async (context) => {
   const node = nodeOf(context, [{ name: 't', source: `${folder}/`, key: ['n'] }]);
   const snapshot = await node.catalog.get('t').refresh();
   const matches = async (predicate: string) => {
-    const predicates = parsePredicates(snapshot, [predicate]);
+    const wanted = new ScanPredicate(snapshot, [predicate]);
     const rows: string[] = [];
-    for await (const stretch of scan(node.loader, snapshot, [snapshot.column('n')], noDeadline)) {
+    for await (const stretch of scan(node.loader, snapshot, wanted.columns, noDeadline)) {
       const name = stretch.file.file.object.key.slice(-9, -8);
-      for (const row of rowsThatMatch(stretch, predicates, stretch.blocks)) rows.push(`${name}${row}`);
+      for (const row of rowsThatMatch(stretch, wanted, 0)) rows.push(`${name}${row}`);
     }
     return rows.join(' ');
   };
   assert.equal(await matches('n>=3'), 'a1 b0 b1');
   assert.equal(await matches('n<1099511627776'), 'a0 a1 b1');
   assert.equal(await matches('n=5'), 'a1');
+  assert.equal(await matches('{"column":"n","op":"is_null"}'), 'a2 c0');
+  assert.equal(await matches('{"not":{"column":"n","op":"in","value":[1,3]}}'), 'a1 b0');
   assert.equal(await matches('n!=1099511627776'), 'a0 a1 b1');
 });
