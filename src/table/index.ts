@@ -6,14 +6,14 @@ export { type BlockAt, ChunkBlocks, type ChunkLayout, type LoadedPage, type Pins
 export { COLUMN_TYPE_NAMES, type ColumnType, parseColumnType } from './column-type.ts';
 export {
   type ColumnDeclaration,
+  type Duplicates,
   type IndexMode,
   MAX_SHRINK_DEFAULT,
+  type NamedKey,
+  type NamedProjection,
   type PartitionChoice,
   SETTLE_MS_DEFAULT,
   TABLE_NAME_FORM,
-  type Duplicates,
-  type NamedKey,
-  type NamedProjection,
   type TableDefinition,
   tableDefinition,
 } from './definition.ts';
@@ -48,12 +48,24 @@ export {
   searchScope,
   withinFile,
 } from './key-search.ts';
-export { LatestOrder, type LatestValues } from './latest-order.ts';
+export type { LatestValues } from './latest-order.ts';
 export { type ProjectionState, projectionNamed, projectionStates } from './named-projections.ts';
 export type { NestedAssembly } from './nested-json.ts';
 export { NestedWriter } from './nested-writer.ts';
-export { readBloomFilter, readLayout } from './open-file.ts';
+export { readBloomFilter, readLayout, readPageBounds } from './open-file.ts';
 export { folderValue } from './partition.ts';
+export { fieldsOf, type Predicate, type Tri } from './predicate.ts';
+export {
+  type FilePredicate,
+  filePredicate,
+  judge,
+  judgeFolder,
+  type LeafTest,
+  leafTests,
+  markRows,
+  narrowed,
+} from './predicate-file.ts';
+export { parsePredicate, parsePredicateText } from './predicate-parse.ts';
 export { type PreloadRequest, parsePreload } from './preload-request.ts';
 export type { Prepare } from './preparing.ts';
 export { type BlockWriter, Projection } from './projection.ts';
