@@ -236,10 +236,19 @@ async function startServer({ endpoint, credentials }: Storage, served: readonly 
       `  ${CHANGING.name}: { source: "s3://${BUCKET}/${CHANGING.name}/", key: id, refresh: 15s }`,
     ].join('\n'),
   );
-  const args = ['--import', localPath('./harness/process-probe.ts'), localPath('../bin/pointlake.js'), 'serve'];
+  // What bin/memory-settings.js sets; set here, since the probe's descriptor would not outlive the process's replacement.
+  const settings = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '131072', MALLOC_TRIM_THRESHOLD_: '1048576' };
+  const args = [
+    '--max-semi-space-size=4',
+    '--import',
+    localPath('./harness/process-probe.ts'),
+    localPath('../bin/pointlake.js'),
+    'serve',
+  ];
   const child = spawn(process.execPath, [...args, '--config', config], {
     stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
     env: {
+      ...settings,
       ...process.env,
       AWS_ACCESS_KEY_ID: credentials.accessKeyId,
       AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,

@@ -1,7 +1,10 @@
 #!/usr/bin/env node
 // The command as installed. It is plain old syntax on purpose, so that a Node too old for the rest can still read it
 // and say so. It runs the compiled code; in a checkout it runs the sources as they are where nothing is compiled, or
-// where a source is newer than what was compiled, so that an old build never answers for new code.
+// where a source is newer than what was compiled, so that an old build never answers for new code. A server replaces its
+// process once, so that it takes its memory as memory-settings.js says.
+
+import * as settings from './memory-settings.js';
 
 var parts = process.versions.node.split('.');
 var major = Number(parts[0]);
@@ -15,7 +18,22 @@ if (major < 22 || (major === 22 && minor < 18)) {
   );
   process.exitCode = 1;
 } else {
+  if (isServer()) restartWithSettings();
   start();
+}
+
+function isServer() {
+  return process.platform === 'linux' && typeof process.execve === 'function' && process.argv[2] === 'serve';
+}
+
+// Goes on where nothing is left to set: in the process that replaced the first, or where an operator has set it all.
+// The process keeps its id, its place among its parent's children and its three standard streams.
+function restartWithSettings() {
+  var env = Object.assign({}, settings.environment, process.env);
+  var flags = [process.env.NODE_OPTIONS || ''].concat(process.execArgv).join(' ');
+  var added = flags.replaceAll('_', '-').includes(settings.v8Flag) ? [] : [settings.v8Setting];
+  if (added.length === 0 && Object.keys(settings.environment).every((name) => process.env[name] !== undefined)) return;
+  process.execve(process.execPath, [process.argv0].concat(added, process.execArgv, process.argv.slice(1)), env);
 }
 
 function start() {

@@ -1,0 +1,17 @@
+// How the server's process is to take memory from the system; the allocator and V8 read this only when a process begins.
+//
+// glibc raises the size from which it maps an allocation by itself whenever a mapped one is freed, up to 32 MiB; from
+// then on pages on their way and slabs that stay lie side by side in heaps that only shrink at their end, of which it
+// makes eight a core. A fixed size keeps them apart, and few heaps keep small. V8's young generation holds what a request
+// needs for a moment: by default it may be three times 16 MiB an event loop.
+//
+// Other allocators pass over the variables. What an operator has set counts; docs/adr/0023 has the measurements.
+
+export var environment = {
+  MALLOC_ARENA_MAX: '2',
+  MALLOC_MMAP_THRESHOLD_: '131072',
+  MALLOC_TRIM_THRESHOLD_: '1048576',
+};
+
+export var v8Flag = '--max-semi-space-size';
+export var v8Setting = '--max-semi-space-size=4';
