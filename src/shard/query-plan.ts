@@ -150,7 +150,7 @@ function orderRanges({ file, rowGroup }: QueryUnit, { order }: Query): readonly 
   return positions.map((position) => file.file.chunk(rowGroup, position).chunk.range);
 }
 
-export function positionsIn(file: SnapshotReadableFile, columns: readonly TableColumn[]): readonly number[] {
+function positionsIn(file: SnapshotReadableFile, columns: readonly TableColumn[]): readonly number[] {
   return [...new Set(columns.flatMap((column) => positionsOf(file.mapping, column)))];
 }
 

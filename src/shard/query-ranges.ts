@@ -43,7 +43,7 @@ function append(ranges: number[], start: number, end: number): void {
   else ranges.push(start, end);
 }
 
-export function intersect(a: RowRanges, b: RowRanges): RowRanges {
+function intersect(a: RowRanges, b: RowRanges): RowRanges {
   const both: number[] = [];
   for (let i = 0, j = 0; i < a.length && j < b.length; ) {
     const aEnd = a[i + 1] ?? 0;
@@ -55,7 +55,7 @@ export function intersect(a: RowRanges, b: RowRanges): RowRanges {
   return both;
 }
 
-export function union(a: RowRanges, b: RowRanges): RowRanges {
+function union(a: RowRanges, b: RowRanges): RowRanges {
   const either: number[] = [];
   for (let i = 0, j = 0; i < a.length || j < b.length; ) {
     const takesA = j >= b.length || (i < a.length && (a[i] ?? 0) <= (b[j] ?? 0));

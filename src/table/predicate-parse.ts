@@ -176,7 +176,7 @@ function readValue(path: string, leaf: LeafColumn, read: () => KeyValue): KeyVal
 }
 
 /** A column of that name; else, since names may have dots too, the field of the longest column that it begins with. */
-export function fieldNamed(snapshot: Snapshot, name: string, path: string): PredicateField {
+function fieldNamed(snapshot: Snapshot, name: string, path: string): PredicateField {
   const { byName } = snapshot.schema;
   const own = byName.get(name);
   if (own !== undefined) return fieldOf(own, own.nested, [], name, path);
