@@ -19,7 +19,9 @@ export async function exampleKeys(
   count: number,
   signal: AbortSignal,
 ): Promise<readonly Key[]> {
-  const files = snapshot.files.filter((file) => file.kind === 'readable' && snapshot.primaryKey.in(file.mapping).positions !== undefined);
+  const files = snapshot.files.filter(
+    (file) => file.kind === 'readable' && snapshot.primaryKey.in(file.mapping).positions !== undefined,
+  );
   const filled = (files as readonly SnapshotReadableFile[]).filter((file) => file.file.index.rows > 0);
   const keys: Key[] = [];
   for (let i = 0; i < count; i++) {

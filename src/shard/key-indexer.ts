@@ -164,7 +164,9 @@ export class KeyIndexer {
       const { rowGroups } = file.file.index;
       for (let rowGroup = 0; rowGroup < rowGroups && !this.#failed.has(file.file); rowGroup++) {
         signal.throwIfAborted();
-        const chunks = (file.mapping.keys[index.key]?.positions ?? []).map((position) => file.file.chunk(rowGroup, position));
+        const chunks = (file.mapping.keys[index.key]?.positions ?? []).map((position) =>
+          file.file.chunk(rowGroup, position),
+        );
         try {
           for (const chunk of chunks) {
             if (chunk.layout === undefined) chunk.learn(await readLayout(file.file, chunk.chunk, { signal }));
