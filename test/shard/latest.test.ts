@@ -302,17 +302,33 @@ function manyRows(file: number, tsOf: (i: number) => bigint): readonly Row[] {
 test('cold, of files that may all have the latest: key pages together, their times together, then the row', async (context) => {
   const tsOf = (file: number) => (id: number) => BigInt((id * 7 + file * 3) % 6000);
   const { node, snapshot, trips } = await cold(context, ['ts'], (file) => manyRows(file, tsOf(file)));
-  const files = [0, 1, 2, 3, 4, 5];
-  const times = files.map((file) => tsOf(file)(9_000));
-  const latest = files.findLast((file) => times.every((time) => time <= (times[file] as bigint)));
+  const latestFile = (id: number) => {
+    const files = [0, 1, 2, 3, 4, 5];
+    const times = files.map((file) => tsOf(file)(id));
+    return files.findLast((file) => times.every((time) => time <= (times[file] as bigint)));
+  };
   const projection = snapshot.projection(['place']);
   const { json } = await node.engine.row(snapshot, [9_000], projection, noDeadline);
-  assert.equal(JSON.parse(json ?? '').place, `file ${latest} row 9000 ${'x'.repeat(20)}`);
+  assert.equal(JSON.parse(json ?? '').place, `file ${latestFile(9_000)} row 9000 ${'x'.repeat(20)}`);
   assert.deepEqual(
     trips.rounds.map((round) => round.length),
     [6, 6, 1],
   );
   assert.equal(node.engine.tryRow(snapshot, [9_000], projection), json);
+  trips.clear();
+  const ids = [1_000, 15_000];
+  const keys = ids.map((id) => [id]);
+  const { items } = await node.engine.lookup(snapshot, keys, projection, { matches: 'first', limit: 1 }, noDeadline);
+  const rows = ids.map((id) => JSON.stringify({ place: `file ${latestFile(id)} row ${id} ${'x'.repeat(20)}` }));
+  assert.deepEqual(
+    items.map((item) => ('row' in item ? item.row : item)),
+    rows,
+  );
+  assert.deepEqual(
+    trips.rounds.map((round) => round.length),
+    [12, 12, 2],
+    'a batch takes as many round trips as one key',
+  );
 });
 
 test('cold, by the folder: the greatest one alone, and others only where it lacks the key', async (context) => {
