@@ -217,6 +217,6 @@ export function itemOfRow(json: string | null): LookupItem {
   return json === null ? { status: 'not_found' } : { status: 'found', row: json };
 }
 
-export function itemOfError(error: ServiceError): LookupItem {
+function itemOfError(error: ServiceError): LookupItem {
   return { status: error.code === 'not_covered' ? 'not_covered' : 'error', error: error.toPlain() };
 }

@@ -115,7 +115,7 @@ test('rows of a key in the order of columns, nulls lowest, equal ones in file or
       { name: 'at', data: rows.map(({ at }) => at), type: 'INT32' },
       { name: 'n', data: rows.map(({ n }) => n), type: 'INT32', nullable: false },
     ],
-    { rowGroupSize: 250 },
+    { rowsPerRowGroup: 250 },
   );
   const node = nodeOf(context, [{ name: 'd', source: path, key: ['tenant', 'doc'] }]);
   const snapshot = await node.catalog.get('d').refresh();
