@@ -45,11 +45,7 @@ export interface MappedKey {
 }
 
 /** `keys` are the columns of each key of the table. */
-export function mapFile(
-  table: TableSchema,
-  file: FileSchema,
-  keys: readonly (readonly TableColumn[])[],
-): FileMapping {
+export function mapFile(table: TableSchema, file: FileSchema, keys: readonly (readonly TableColumn[])[]): FileMapping {
   const leafPositions = new Int32Array(table.columns.length).fill(ABSENT);
   const casts: (Cast | undefined)[] = new Array(table.columns.length).fill(undefined);
   for (const { ordinal, partition } of table.columns) if (partition !== undefined) leafPositions[ordinal] = PARTITION;

@@ -59,7 +59,10 @@ test('few rows are searched whatever their order, and what was asked for is done
   writeParquet(path, [{ name: 'k', data: shuffled(inOrder.slice(0, 100)), type: 'INT32', nullable: false }]);
   const node = nodeOf(context, [{ name: 't', source: path, key: ['k'] }]);
   const snapshot = await node.catalog.get('t').refresh();
-  assert.deepEqual(chooseIndex(snapshot, snapshot.primaryKey, 'auto'), { isWanted: false, reason: '100 rows are quickly searched' });
+  assert.deepEqual(chooseIndex(snapshot, snapshot.primaryKey, 'auto'), {
+    isWanted: false,
+    reason: '100 rows are quickly searched',
+  });
   assert.equal(chooseIndex(snapshot, snapshot.primaryKey, 'hash').isWanted, true);
   assert.equal(chooseIndex(snapshot, snapshot.primaryKey, 'none').isWanted, false);
 });
