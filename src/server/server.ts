@@ -26,8 +26,8 @@ import { receiveBody } from './lookup-body.ts';
 import { lookupHandler } from './lookup-route.ts';
 import { measured, RequestMetrics, type RouteMetrics } from './metrics-requests.ts';
 import { metricsHandler } from './metrics-route.ts';
-import { healthHandler, readyHandler } from './operations-route.ts';
 import { multiLookupHandler } from './multi-lookup-route.ts';
+import { healthHandler, readyHandler } from './operations-route.ts';
 import { preloadHandlers } from './preload-route.ts';
 import { queryHandler } from './query-route.ts';
 import {
@@ -68,12 +68,7 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-const LATER_ROUTES = [
-  '/v1/cluster',
-  '/openapi.json',
-  '/docs',
-  '/console',
-];
+const LATER_ROUTES = ['/v1/cluster', '/openapi.json', '/docs', '/console'];
 
 export class PointlakeServer {
   readonly fastify: FastifyInstance;
