@@ -17,7 +17,7 @@ storage: { s3: { endpoint: "http://127.0.0.1:9000", region: us-east-1, forcePath
 cache: { memory: 4GiB }
 limits: { keys: 500, body: 64KiB, valueInRow: 2MiB, gets: 10, bytes: 1MiB }
 tables:
-  users: { source: "s3://lake/\${STAGE}/", key: user_id, unique: true, refresh: 60s }
+  users: { source: "s3://lake/\${STAGE}/", key: user_id, unique: true, refresh: 60s, quota: { memory: 2GiB } }
   docs: { source: docs/*.parquet, key: [tenant, doc_id], allow_empty: true, required: false, format: parquet, json: { int64: string } }
 `,
     { PORT: '8081', STAGE: 'prod' },
@@ -53,6 +53,7 @@ tables:
     json: { int64: 'number', nonfinite: 'null' },
     index: 'auto',
     preload: undefined,
+    memoryQuotaBytes: 2 * 2 ** 30,
     refreshMs: 60_000,
     maxShrink: 0.2,
     settleMs: 30 * 60_000,
