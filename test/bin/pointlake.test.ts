@@ -8,14 +8,14 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-const command = fileURLToPath(new URL('../../bin/pointlake.js', import.meta.url));
+const bin = fileURLToPath(new URL('../../bin/', import.meta.url));
 
 let root = '';
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'pointlake-bin-'));
   put('package.json', '{"type":"module"}', 0);
   mkdirSync(join(root, 'bin'));
-  copyFileSync(command, join(root, 'bin/pointlake.js'));
+  for (const file of ['pointlake.js', 'memory-settings.js']) copyFileSync(join(bin, file), join(root, 'bin', file));
 });
 afterEach(() => {
   rmSync(root, { recursive: true });
