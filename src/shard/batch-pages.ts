@@ -31,6 +31,8 @@ export class BatchPages {
   readonly #entries = new Map<PageNeed['chunk'], Map<number, Entry>>();
   /** By key. */
   readonly #held = new Map<LookupTrace, Set<Entry>>();
+  /** Of the keys that wait for room: when they have it. */
+  readonly #rooms = new Map<LookupTrace, Promise<void>>();
   /** At most one a key. */
   readonly #waiting: { readonly needs: readonly Need[]; readonly proceed: () => void }[] = [];
   #usedBytes = 0;
@@ -50,8 +52,15 @@ export class BatchPages {
   ): Promise<readonly FailedNeed[]> {
     if (!this.#held.has(trace)) {
       this.#held.set(trace, new Set());
-      if (this.#waiting.length > 0 || !this.#fits(needs)) await this.#room(needs, signal);
+      if (this.#waiting.length > 0 || !this.#fits(needs)) {
+        this.#rooms.set(
+          trace,
+          this.#room(needs, signal).finally(() => this.#rooms.delete(trace)),
+        );
+      }
     }
+    // Nothing of a key that waits may hold pages, such as those that it asks for ahead.
+    await this.#rooms.get(trace);
     const others = needs.filter((need) => need.kind !== 'page');
     const outcomes = await Promise.all([
       ...needs.map((need) => (need.kind === 'page' ? this.#page(need, pins, signal, trace) : undefined)),
