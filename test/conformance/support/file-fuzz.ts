@@ -8,7 +8,7 @@
  */
 
 import { openSync, writeSync } from 'node:fs';
-import { asServiceError, type ServiceError } from '../../../src/core/index.ts';
+import { asServiceError, ServiceError } from '../../../src/core/index.ts';
 import { createNode, type PointlakeNode } from '../../../src/main.ts';
 import type { ObjectMeta, ObjectStore } from '../../../src/storage/index.ts';
 import { parseExactJson, parseKeyJson, type Snapshot, tableDefinition } from '../../../src/table/index.ts';
@@ -63,7 +63,11 @@ function memoryStore(kind: 'file' | 's3'): ObjectStore {
     kind,
     cheapReads: kind === 'file',
     head: () => Promise.resolve(meta()),
-    getRange: (_, range) => Promise.resolve(bytes.slice(range.start, range.end)),
+    // A read that the case before left under way must not get bytes of this one.
+    getRange: async ({ eTag }, range) => {
+      if (eTag !== meta().eTag) throw new ServiceError('changed', 'changed', 'the case is over');
+      return bytes.slice(range.start, range.end);
+    },
     async *list() {
       if (bytes.length < 0) yield meta();
     },
