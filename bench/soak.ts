@@ -239,7 +239,7 @@ async function startServer({ endpoint, credentials }: Storage, served: readonly 
   // What bin/memory-settings.js sets; set here, since the probe's descriptor would not outlive the process's replacement.
   const settings = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '131072', MALLOC_TRIM_THRESHOLD_: '1048576' };
   const args = [
-    '--max-semi-space-size=4',
+    '--max-semi-space-size=16',
     '--import',
     localPath('./harness/process-probe.ts'),
     localPath('../bin/pointlake.js'),
