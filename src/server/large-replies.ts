@@ -8,6 +8,7 @@
 
 import type { FastifyReply } from 'fastify';
 import { type Clock, ServiceError } from '../core/index.ts';
+import { drained } from './drained.ts';
 import { respond } from './respond.ts';
 
 /**
@@ -15,8 +16,6 @@ import { respond } from './respond.ts';
  * block that has memory of its own, and stays what it is for as long as someone holds it.
  */
 export const COPIED_BYTES_MAX: number = 64 * 1024;
-/** Goes out by itself, so that the client has its first bytes while the rest is still copied to the system. */
-const FIRST_SLICE_BYTES = 16 * 1024;
 /** Enough for one write to be worth its call, little enough to come back for soon. */
 const SLICE_BYTES = 256 * 1024;
 
@@ -81,32 +80,10 @@ export class LargeReplies {
   }
 
   async #stream(raw: FastifyReply['raw'], bytes: Uint8Array): Promise<void> {
-    raw.write(bytes.subarray(0, FIRST_SLICE_BYTES));
-    // What is written in one turn leaves together.
-    await new Promise((resolve) => setImmediate(resolve));
-    for (let at = FIRST_SLICE_BYTES; at < bytes.length && !raw.destroyed; at += SLICE_BYTES) {
+    for (let at = 0; at < bytes.length && !raw.destroyed; at += SLICE_BYTES) {
       const isTaken = raw.write(bytes.subarray(at, at + SLICE_BYTES));
-      if (!isTaken && !(await this.#drained(raw))) return;
+      if (!isTaken && !(await drained(raw, this.#clock, this.#options.stallMs))) return;
     }
     raw.end();
-  }
-
-  /** False when the client left, or was cut off because it stopped reading. */
-  async #drained(raw: FastifyReply['raw']): Promise<boolean> {
-    const settled = new AbortController();
-    const { promise, resolve } = Promise.withResolvers<boolean>();
-    const onDrain = () => resolve(true);
-    const onClose = () => resolve(false);
-    raw.once('drain', onDrain);
-    raw.once('close', onClose);
-    this.#clock.sleep(this.#options.stallMs, settled.signal).then(
-      () => raw.destroy(),
-      () => undefined,
-    );
-    const isDrained = await promise;
-    settled.abort();
-    raw.off('drain', onDrain);
-    raw.off('close', onClose);
-    return isDrained;
   }
 }

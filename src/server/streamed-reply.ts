@@ -6,6 +6,7 @@
 import type { FastifyReply } from 'fastify';
 import type { Clock } from '../core/index.ts';
 import { ServiceError } from '../core/index.ts';
+import { drained } from './drained.ts';
 
 export class StreamedReply {
   readonly #reply: FastifyReply;
@@ -30,21 +31,7 @@ export class StreamedReply {
     this.#begin();
     if (raw.destroyed) throw gone();
     if (bytes.length === 0 || raw.write(bytes)) return;
-    const settled = new AbortController();
-    const { promise, resolve } = Promise.withResolvers<boolean>();
-    const onDrain = () => resolve(true);
-    const onClose = () => resolve(false);
-    raw.once('drain', onDrain);
-    raw.once('close', onClose);
-    this.#clock.sleep(this.#stallMs, settled.signal).then(
-      () => raw.destroy(),
-      () => undefined,
-    );
-    const isTaken = await promise;
-    settled.abort();
-    raw.off('drain', onDrain);
-    raw.off('close', onClose);
-    if (!isTaken) throw gone();
+    if (!(await drained(raw, this.#clock, this.#stallMs))) throw gone();
   }
 
   /** The last bytes. */
