@@ -240,6 +240,7 @@ async function startServer({ endpoint, credentials }: Storage, served: readonly 
   const settings = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '131072', MALLOC_TRIM_THRESHOLD_: '1048576' };
   const args = [
     '--max-semi-space-size=16',
+    '--no-allocation-site-pretenuring',
     '--import',
     localPath('./harness/process-probe.ts'),
     localPath('../bin/pointlake.js'),

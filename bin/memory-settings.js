@@ -13,5 +13,8 @@ export var environment = {
   MALLOC_TRIM_THRESHOLD_: '1048576',
 };
 
-export var v8Flag = '--max-semi-space-size';
-export var v8Setting = '--max-semi-space-size=16';
+// Each V8 option by the part of its name that says that somebody has set it, either way.
+export var v8 = {
+  'max-semi-space-size': '--max-semi-space-size=16',
+  'allocation-site-pretenuring': '--no-allocation-site-pretenuring',
+};

@@ -31,7 +31,8 @@ function isServer() {
 function restartWithSettings() {
   var env = Object.assign({}, settings.environment, process.env);
   var flags = [process.env.NODE_OPTIONS || ''].concat(process.execArgv).join(' ');
-  var added = flags.replaceAll('_', '-').includes(settings.v8Flag) ? [] : [settings.v8Setting];
+  var isSet = (name) => flags.replaceAll('_', '-').includes(name);
+  var added = Object.entries(settings.v8).flatMap(([name, flag]) => (isSet(name) ? [] : [flag]));
   if (added.length === 0 && Object.keys(settings.environment).every((name) => process.env[name] !== undefined)) return;
   process.execve(process.execPath, [process.argv0].concat(added, process.execArgv, process.argv.slice(1)), env);
 }

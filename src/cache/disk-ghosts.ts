@@ -1,4 +1,8 @@
-/** Remembers by hash that a block was wanted, until about as many others were: one word each, no list. */
+/**
+ * Remembers by hash that a block was wanted, until about as many others were: one word each, no list.
+ *
+ * Two hashes share a pair of places, so that two blocks that are wanted in turn do not make each other forgotten.
+ */
 
 const GHOSTS_MIN = 2 ** 8;
 const GHOSTS_MAX = 2 ** 22;
@@ -18,8 +22,12 @@ export class Ghosts {
 
   /** Remembers the hash, and tells whether it was remembered. */
   wasSeen(high: number, low: number): boolean {
-    const at = low & (this.#highs.length - 1);
-    const seen = this.#highs[at] === high;
+    const at = low & (this.#highs.length - 2);
+    const beside = at + 1;
+    const latest = this.#highs[at] ?? 0;
+    if (latest === high) return true;
+    const seen = this.#highs[beside] === high;
+    this.#highs[beside] = latest;
     this.#highs[at] = high;
     return seen;
   }
