@@ -22,7 +22,9 @@ export function respond(
   reply.hijack();
   const length = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength;
   reply.raw.writeHead(status, [...headers, 'content-length', `${length}`]);
-  reply.raw.end(body);
+  // A text of as many bytes as characters is ASCII, which Node writes faster where it need not look for more.
+  if (typeof body === 'string' && length === body.length) reply.raw.end(body, 'latin1');
+  else reply.raw.end(body);
 }
 
 /** For 204 and 304, which have no body and no length. */
