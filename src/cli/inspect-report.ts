@@ -1,6 +1,8 @@
 /** The report of `pointlake inspect`, and its form for people. */
 
 import { formatBytes } from '../core/index.ts';
+import type { LookupReport } from './inspect-advice.ts';
+import { lookupsText } from './inspect-lookups-text.ts';
 
 export interface InspectReport {
   readonly source: string;
@@ -9,6 +11,8 @@ export interface InspectReport {
   readonly files: readonly FileReport[];
   readonly filesLeftOut: number;
   readonly columns: readonly ColumnReport[];
+  /** Where a key was named. */
+  readonly lookups?: LookupReport;
   readonly likelyKeys: readonly { readonly name: string; readonly reason: string }[];
 }
 
@@ -54,6 +58,9 @@ export interface ColumnReport {
 export interface PagesReport {
   readonly count: number;
   readonly rowsMedian: number;
+  /** As they are stored, and about what they take when decompressed. */
+  readonly bytesMedian: number;
+  readonly decodedBytesMedian: number;
   readonly bytesMax: number;
 }
 
@@ -65,6 +72,7 @@ export function textOf(report: InspectReport): string {
   }
   if (report.filesLeftOut > 0) lines.push(`  ... and ${report.filesLeftOut} more files`);
   lines.push('', ...table(report.columns.map(columnCells)), '');
+  if (report.lookups !== undefined) return `${[...lines, ...lookupsText(report.lookups)].join('\n')}\n`;
   lines.push('likely keys:', ...report.likelyKeys.slice(0, 5).map(({ name, reason }) => `  ${name}  (${reason})`));
   return `${lines.join('\n')}\n`;
 }

@@ -4,10 +4,13 @@ import { Command } from 'commander';
 import { rangeLength, ServiceError } from '../core/index.ts';
 import type { ColumnChunk, PageLocations } from '../parquet/index.ts';
 import type { PageLoader } from '../shard/index.ts';
+import type { ObjectStore, StoreProvider } from '../storage/index.ts';
 import { positionsOf, type Snapshot, type TableColumn, type TableFile, typeName } from '../table/index.ts';
+import { adviceFor } from './inspect-advice.ts';
+import { inspectLookups } from './inspect-lookups.ts';
 import { type ColumnReport, type FileReport, type InspectReport, type PagesReport, textOf } from './inspect-report.ts';
 import { likelyKeys } from './likely-keys.ts';
-import { withOneTable, writeOut } from './one-table.ts';
+import { type OneTable, withOneTable, writeOut } from './one-table.ts';
 import { collectNames } from './usage.ts';
 
 const FILES_SHOWN_MAX = 20;
@@ -23,18 +26,42 @@ export function inspectCommand(): Command {
   return new Command('inspect')
     .description('Show the layout of a file or folder as a lookup sees it.')
     .argument('<uri>', 'a path, glob, folder or s3:// URI')
-    .option('--key <names>', 'the key column, or columns as a,b', collectNames)
+    .option('--key <names>', 'and what lookups by this column take, or by columns a,b', collectNames)
     .option('--json', 'one JSON object instead of text')
     .addHelpText('after', '\nExample:\n  pointlake inspect data/users.parquet --key id')
     .action((uri: string, options: InspectOptions) => runInspect(uri, options));
 }
 
 function runInspect(uri: string, options: InspectOptions): Promise<void> {
-  return withOneTable(uri, options.key ?? [], async ({ node, snapshot }) => {
-    await findPages(node.loader, snapshot);
-    const report = inspectSnapshot(uri, snapshot);
+  const use = async ({ node: { loader }, snapshot }: OneTable) => {
+    const walk = () => findPages(loader, snapshot);
+    const figures = options.key === undefined ? undefined : await inspectLookups(loader, snapshot, walk);
+    if (figures === undefined) await walk();
+    const lookups = figures && { ...figures, advice: adviceFor(snapshot, figures) };
+    const report = { ...inspectSnapshot(uri, snapshot), ...(lookups === undefined ? {} : { lookups }) };
     await writeOut(options.json === true ? `${JSON.stringify(report, null, 2)}\n` : textOf(report));
-  });
+  };
+  return withOneTable(uri, options.key ?? [], use, { wrapStores: asIfFar });
+}
+
+/** So that files are opened and read as those of S3 are. */
+function asIfFar(stores: StoreProvider): StoreProvider {
+  const far = new Map<ObjectStore, ObjectStore>();
+  return {
+    storeFor(source) {
+      const store = stores.storeFor(source);
+      const known = far.get(store) ?? {
+        kind: store.kind,
+        cheapReads: false,
+        head: (key, options) => store.head(key, options),
+        list: (prefix, options) => store.list(prefix, options),
+        getRange: (object, range, options) => store.getRange(object, range, options),
+        close: () => store.close(),
+      };
+      far.set(store, known);
+      return known;
+    },
+  };
 }
 
 /** Where the offset index does not say, page headers tell; a chunk that is broken is left out here and shown by `scan`. */
@@ -92,6 +119,8 @@ function inspectColumn(snapshot: Snapshot, column: TableColumn): ColumnReport {
     if (file.kind !== 'readable') continue;
     for (const position of positionsOf(file.mapping, column)) chunks.push(...chunksOf(file.file, position));
   }
+  const compressedBytes = chunks.reduce((bytes, { chunk }) => bytes + rangeLength(chunk.range), 0);
+  const uncompressedBytes = chunks.reduce((bytes, { chunk }) => bytes + chunk.uncompressedBytes, 0);
   const count = (has: (chunk: ColumnChunk) => boolean) => chunks.filter(({ chunk }) => has(chunk)).length;
   return {
     name: column.name,
@@ -100,10 +129,13 @@ function inspectColumn(snapshot: Snapshot, column: TableColumn): ColumnReport {
     ...(column.partition === undefined ? {} : { isPartition: true }),
     codecs: [...new Set(chunks.map(({ chunk }) => chunk.codec))],
     encodings: [...new Set(chunks.flatMap(({ chunk }) => chunk.encodings))],
-    compressedBytes: chunks.reduce((bytes, { chunk }) => bytes + chunk.range.end - chunk.range.start, 0),
-    uncompressedBytes: chunks.reduce((bytes, { chunk }) => bytes + chunk.uncompressedBytes, 0),
+    compressedBytes,
+    uncompressedBytes,
     nulls: chunks.reduce((nulls, { chunk }) => nulls + (chunk.nullCount ?? 0), 0),
-    pages: pagesOf(chunks.flatMap(({ locations }) => locations ?? [])),
+    pages: pagesOf(
+      chunks.flatMap(({ locations }) => locations ?? []),
+      uncompressedBytes / Math.max(1, compressedBytes),
+    ),
     chunks: chunks.length,
     withDictionary: count((chunk) => chunk.dictionaryPageOffset !== undefined),
     withOffsetIndex: count((chunk) => chunk.offsetIndexRange !== undefined),
@@ -119,18 +151,22 @@ interface InspectedChunk {
   readonly locations: PageLocations | undefined;
 }
 
-function pagesOf(chunks: readonly PageLocations[]): PagesReport | undefined {
+/** `ratio`: of uncompressed to compressed bytes. */
+function pagesOf(chunks: readonly PageLocations[], ratio: number): PagesReport | undefined {
   const rows: number[] = [];
-  let bytesMax = 0;
+  const bytes: number[] = [];
   for (const locations of chunks) {
     for (let page = 0; page < locations.pages; page++) {
       rows.push(locations.rowEnd(page) - locations.firstRow(page));
-      bytesMax = Math.max(bytesMax, rangeLength(locations.range(page)));
+      bytes.push(rangeLength(locations.range(page)));
     }
   }
   rows.sort((a, b) => a - b);
-  const rowsMedian = rows[rows.length >> 1];
-  return rowsMedian === undefined ? undefined : { count: rows.length, rowsMedian, bytesMax };
+  bytes.sort((a, b) => a - b);
+  const count = rows.length;
+  const [rowsMedian, bytesMedian, bytesMax] = [rows[count >> 1], bytes[count >> 1], bytes.at(-1)];
+  if (rowsMedian === undefined || bytesMedian === undefined || bytesMax === undefined) return undefined;
+  return { count, rowsMedian, bytesMedian, decodedBytesMedian: Math.round(bytesMedian * ratio), bytesMax };
 }
 
 function sortedBy({ index }: TableFile): readonly string[] {

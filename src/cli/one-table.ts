@@ -1,6 +1,6 @@
 /** A node with one table made from a URI, for the commands that need no server. */
 
-import { createNode, type PointlakeNode } from '../main.ts';
+import { createNode, type NodeOptions, type PointlakeNode } from '../main.ts';
 import { parseSourceUri, tableNameOf } from '../storage/index.ts';
 import { type Snapshot, type Table, tableDefinition } from '../table/index.ts';
 import { defaultConfig } from './config.ts';
@@ -17,10 +17,11 @@ export async function withOneTable(
   uri: string,
   key: readonly string[],
   use: (opened: OneTable) => Promise<void>,
+  options: Pick<NodeOptions, 'wrapStores'> = {},
 ): Promise<void> {
   const definition = asUsage(() => tableDefinition(tableNameOf(parseSourceUri(uri)), uri, key));
   const { s3, cacheMemoryBytes } = defaultConfig();
-  const node = createNode({ s3, cacheMemoryBytes, tables: [definition] });
+  const node = createNode({ ...options, s3, cacheMemoryBytes, tables: [definition] });
   try {
     const table = node.catalog.get(definition.name);
     await use({ node, table, snapshot: await table.refresh() });

@@ -40,3 +40,4 @@ export type {
   TimeUnit,
 } from './schema.ts';
 export { findRow } from './search.ts';
+export { valuelessBlock } from './valueless-block.ts';

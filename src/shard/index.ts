@@ -29,7 +29,9 @@ export {
 export { QueryEngine } from './query-engine.ts';
 export { READ_AHEAD_BYTES_MAX } from './read-ahead.ts';
 export { Receipt, type ReceiptPrice } from './receipt.ts';
+export { type ColdCost, Rehearsals, type SampledRow } from './rehearsal.ts';
 export { planBytes, planRow, type RowPlan } from './row-plan.ts';
+export { sampledRows } from './sampled-rows.ts';
 export { type Stretch, scan } from './scan.ts';
 export { type IndexStatus, TableIndexing } from './table-indexing.ts';
 export { warmReplaced } from './warm-replaced.ts';

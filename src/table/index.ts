@@ -36,6 +36,7 @@ export {
   parseKeyJson,
   parseKeyText,
 } from './key.ts';
+export { type KeyDepth, keyDepth } from './key-depth.ts';
 export { formOf, indexedFileId, KeyIndex } from './key-index.ts';
 export { chooseIndex, type IndexChoice } from './key-index-choice.ts';
 export {

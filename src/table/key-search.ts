@@ -19,6 +19,7 @@ import type { ChunkBlocks, Pins } from './chunk-blocks.ts';
 import { keyInFile, type MappedKey } from './file-mapping.ts';
 import type { CandidateFiles } from './key-files.ts';
 import type { IndexedRows } from './key-index.ts';
+import { candidateRanges, intersect } from './row-ranges.ts';
 import type { SearchTrace } from './search-trace.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { SnapshotFile, SnapshotReadableFile } from './snapshot-file.ts';
@@ -425,32 +426,4 @@ function savesReading(chunk: ChunkBlocks, ranges: readonly number[]): boolean {
     }
   }
   return saved > 0;
-}
-
-/** The rows of the pages that may hold the value, neighbouring pages joined. */
-function candidateRanges(layout: NonNullable<ChunkBlocks['layout']>, value: KeyValue): readonly number[] {
-  const { locations, bounds } = layout;
-  const ranges: number[] = [];
-  const next = (from: number) => (bounds === undefined ? from : bounds.next(value, from));
-  for (let page = next(0); page >= 0 && page < locations.pages; page = next(page + 1)) {
-    const first = locations.firstRow(page);
-    if (ranges.at(-1) === first) ranges.pop();
-    else ranges.push(first);
-    ranges.push(locations.rowEnd(page));
-  }
-  return ranges;
-}
-
-/** The rows that lie in a range of both lists. Both ascend and neither overlaps itself. */
-function intersect(a: readonly number[], b: readonly number[]): readonly number[] {
-  const both: number[] = [];
-  for (let i = 0, j = 0; i < a.length && j < b.length; ) {
-    const start = Math.max(a[i] ?? 0, b[j] ?? 0);
-    const aEnd = a[i + 1] ?? 0;
-    const bEnd = b[j + 1] ?? 0;
-    if (start < Math.min(aEnd, bEnd)) both.push(start, Math.min(aEnd, bEnd));
-    if (aEnd <= bEnd) i += 2;
-    else j += 2;
-  }
-  return both;
 }

@@ -137,6 +137,35 @@ test('inspect tells rows, row groups and indexes, as text and as JSON', (context
   );
 });
 
+test('inspect with a key tells what lookups by it take, and what would make it less', (context) => {
+  const folder = scratchFolder(context);
+  const ids = Array.from({ length: 30_000 }, (_, i) => (i * 7919) % 30_000);
+  const path = writeParquet(
+    join(folder, 'shuffled.parquet'),
+    [
+      { name: 'id', data: ids, type: 'INT32', encoding: 'PLAIN', nullable: false },
+      { name: 'blob', data: ids.map((id) => `${id}`.repeat(20)), type: 'STRING', encoding: 'PLAIN' },
+    ],
+    { rowsPerRowGroup: 10_000, pageIndex: true, codec: 'UNCOMPRESSED' },
+  );
+  const { lookups, columns } = JSON.parse(run('inspect', path, '--key', 'id', '--json').stdout);
+  assert.equal(lookups.depth.rowGroups.p50, 3);
+  assert.deepEqual(lookups.depth.pages.max, columns[0].pages.count);
+  assert.equal(lookups.cold.keyOnly.roundTrips.p50 >= 1, true);
+  assert.ok(lookups.cold.allColumns.bytes.p50 > lookups.cold.keyOnly.bytes.p50);
+  assert.equal(lookups.index.auto, true);
+  assert.equal(lookups.index.bytes, Math.round(30_000 * 9.05));
+  const said = lookups.advice.map((one: { problem: string; advice: string }) => `${one.problem}; ${one.advice}`);
+  assert.ok(said.some((line: string) => /not clustered by id.*key index/.test(line)));
+
+  const sorted = JSON.parse(run('inspect', people(folder), '--key', 'id', '--json').stdout).lookups;
+  assert.deepEqual(sorted.depth.pages, { mean: 1, p50: 1, p99: 1, max: 1 });
+  assert.equal(sorted.cold.allColumns.gets.max, 1, 'a small file is read whole');
+  assert.equal(sorted.index.auto, false);
+  assert.match(run('inspect', path, '--key', 'id').stdout, /lookups by id, of \d+ sampled keys:/);
+  fails(['inspect', path, '--key', 'id,missing'], 1, /no column "missing"/);
+});
+
 interface Running {
   readonly child: ChildProcess;
   readonly url: string;

@@ -1,0 +1,178 @@
+/** Advice of `inspect` for lookups by a key: what stands in their way, what to do, and what that gains. */
+
+import { formatBytes, rangeLength } from '../core/index.ts';
+import { positionsOf, type Snapshot, type TableColumn } from '../table/index.ts';
+import type { LookupFigures } from './inspect-lookups.ts';
+
+export interface Advice {
+  readonly problem: string;
+  readonly advice: string;
+  readonly gain: string;
+}
+
+export interface LookupReport extends LookupFigures {
+  readonly advice: readonly Advice[];
+}
+
+/** A page that is fetched and decoded for one value should be no more than this, compressed. */
+const PAGE_BYTES_MAX = 128 * 1024;
+const PAGE_BYTES_WANTED = 32 * 1024;
+/** Neighbours meet at their ends, so that a key there is in two. */
+const CLUSTERED_MAX = 2;
+const SMALL_FILES_MIN = 500;
+const SMALL_FILE_BYTES = 2 ** 20;
+const ROW_GROUP_ROWS_MIN = 5_000;
+const ROW_GROUPS_MANY = 1_000;
+const COLUMNS_NAMED_MAX = 5;
+
+export function adviceFor(snapshot: Snapshot, figures: LookupFigures): readonly Advice[] {
+  return [
+    ...aboutIndexes(snapshot, figures),
+    ...aboutOrder(snapshot, figures),
+    ...aboutPages(snapshot),
+    ...aboutFiles(snapshot, figures),
+    ...aboutChecksums(figures),
+  ];
+}
+
+/** Chunks of the columns in files that can be read. */
+function chunksOf({ files }: Snapshot, columns: readonly TableColumn[]) {
+  return files.flatMap((file) => {
+    if (file.kind !== 'readable') return [];
+    const positions = columns.flatMap((column) => positionsOf(file.mapping, column));
+    const groups = Array.from({ length: file.file.index.rowGroups }, (_, rowGroup) => rowGroup);
+    return groups.flatMap((rowGroup) => positions.map((position) => file.file.chunk(rowGroup, position)));
+  });
+}
+
+function aboutIndexes(snapshot: Snapshot, { cold }: LookupFigures): readonly Advice[] {
+  const all = chunksOf(snapshot, snapshot.columns);
+  const keys = chunksOf(snapshot, snapshot.primaryKey.columns);
+  const unindexed = all.filter(({ chunk }) => chunk.offsetIndexRange === undefined);
+  if (unindexed.length > 0) {
+    const names = [...new Set(unindexed.map(({ chunk }) => chunk.leaf.name))];
+    const named = names.slice(0, COLUMNS_NAMED_MAX).join(', ') + (names.length > COLUMNS_NAMED_MAX ? ', ...' : '');
+    const bytes =
+      cold.allColumns === undefined ? '' : `, which is a part of its ${formatBytes(cold.allColumns.bytes.p50)}`;
+    return [
+      {
+        problem: `no page index: ${unindexed.length} of ${all.length} column chunks have no offset index (${named})`,
+        advice: 'rewrite with offset and column index (most writers: write_page_index)',
+        gain: `where pages lie comes with the footer; a first lookup then walks no page headers to find them${bytes}`,
+      },
+    ];
+  }
+  const unbounded = keys.filter(({ chunk }) => chunk.columnIndexRange === undefined).length;
+  if (unbounded === 0) return [];
+  return [
+    {
+      problem: `no column index: ${unbounded} of ${keys.length} chunks of the key say nothing of what their pages hold`,
+      advice: 'rewrite with a column index of the key columns',
+      gain: 'one key page a lookup in place of all those before the row',
+    },
+  ];
+}
+
+function aboutOrder(snapshot: Snapshot, { key, depth, index }: LookupFigures): readonly Advice[] {
+  const keyPages = key.length * CLUSTERED_MAX;
+  if (depth === undefined || (depth.rowGroups.mean <= CLUSTERED_MAX && depth.pages.mean <= keyPages)) return [];
+  const problem = `not clustered by ${key.join(', ')}: a key may be in ${depth.pages.p50} key pages of ${depth.rowGroups.p50} row groups, ${formatBytes(depth.bytes.p50)}`;
+  const advice = [
+    {
+      problem,
+      advice: `sort by ${key.join(', ')} when writing`,
+      gain: `about one page of each key column in place of ${depth.pages.p50} pages, and no index is needed`,
+    },
+  ];
+  if (index.auto) {
+    advice.push({
+      problem,
+      advice: 'or add a key index: `index: auto` builds one',
+      gain: `no key page but the row's own, for ${formatBytes(index.bytes)} of memory`,
+    });
+  }
+  const unfiltered = chunksOf(snapshot, snapshot.primaryKey.columns).filter(
+    ({ chunk }) => chunk.bloomFilterRange === undefined,
+  ).length;
+  if (unfiltered > 0 && depth.rowGroups.p50 > CLUSTERED_MAX) {
+    advice.push({
+      problem,
+      advice: 'or write bloom filters of the key',
+      gain: `most of ${depth.rowGroups.p50} row groups are passed over, once their filters are in memory`,
+    });
+  }
+  return advice;
+}
+
+/** The columns whose pages are largest, the largest first. */
+function aboutPages(snapshot: Snapshot): readonly Advice[] {
+  const large = snapshot.columns.flatMap((column) => {
+    const pages = chunksOf(snapshot, [column]).flatMap(({ layout }) => {
+      const { locations } = layout ?? {};
+      if (locations === undefined) return [];
+      return Array.from({ length: locations.pages }, (_, page) => ({
+        bytes: rangeLength(locations.range(page)),
+        rows: locations.rowEnd(page) - locations.firstRow(page),
+      }));
+    });
+    pages.sort((a, b) => a.bytes - b.bytes);
+    const median = pages[pages.length >> 1];
+    // A page of one row cannot be cut.
+    return median === undefined || median.bytes <= PAGE_BYTES_MAX || median.rows <= 1 ? [] : [{ column, ...median }];
+  });
+  large.sort((a, b) => b.bytes - a.bytes);
+  return large.slice(0, COLUMNS_NAMED_MAX).map(({ column, bytes, rows }) => {
+    const wanted = Math.max(1, 2 ** Math.floor(Math.log2((rows * PAGE_BYTES_WANTED) / bytes)));
+    return {
+      problem: `large pages: those of ${column.name} have ${rows} rows and ${formatBytes(bytes)}, fetched and decoded whole for one value`,
+      advice: `rewrite with pages of ${wanted} rows`,
+      gain: `${formatBytes((bytes * wanted) / rows)} in place of ${formatBytes(bytes)} for its value in a cold lookup`,
+    };
+  });
+}
+
+function aboutFiles({ files, rows }: Snapshot, { metadataBytes }: LookupFigures): readonly Advice[] {
+  const readable = files.filter((file) => file.kind === 'readable');
+  const rowGroups = readable.reduce((sum, { file }) => sum + file.index.rowGroups, 0);
+  const bytes = readable.reduce((sum, { file }) => sum + file.object.sizeBytes, 0);
+  const advice: Advice[] = [];
+  if (readable.length >= SMALL_FILES_MIN && bytes / readable.length < SMALL_FILE_BYTES) {
+    advice.push({
+      problem: `many small files: ${readable.length} of ${formatBytes(bytes / readable.length)} on average`,
+      advice: 'join them into files of 100 MB and more',
+      gain: `a start by ${Math.ceil(bytes / (100 * 2 ** 20))} GETs or so in place of ${readable.length}`,
+    });
+  }
+  if (rowGroups >= ROW_GROUPS_MANY && rows / rowGroups < ROW_GROUP_ROWS_MIN) {
+    advice.push({
+      problem: `small row groups: ${rowGroups} of ${Math.round(rows / rowGroups)} rows on average`,
+      advice: 'write row groups of 100000 rows and more',
+      gain: `a small part of the ${formatBytes(metadataBytes)} of memory that metadata takes now`,
+    });
+  }
+  const [only] = readable;
+  if (
+    rowGroups === 1 &&
+    only !== undefined &&
+    rows > 10 * 100_000 &&
+    only.file.index.chunk(0, 0).offsetIndexRange === undefined
+  ) {
+    advice.push({
+      problem: `one row group of ${rows} rows, without a page index: nothing is ruled out`,
+      advice: 'write row groups of 100000 rows',
+      gain: `${Math.ceil(rows / 100_000)} row groups, of which bounds leave one where it is sorted`,
+    });
+  }
+  return advice;
+}
+
+function aboutChecksums({ checksums }: LookupFigures): readonly Advice[] {
+  if (checksums.pages === 0 || checksums.withCrc === checksums.pages) return [];
+  return [
+    {
+      problem: 'no page checksums (CRC)',
+      advice: 'have the writer make them',
+      gain: 'a damaged page is refused, where it might else decode to wrong values',
+    },
+  ];
+}

@@ -1,0 +1,62 @@
+/** The part of `inspect` about lookups as people read it. */
+
+import { formatBytes } from '../core/index.ts';
+import type { LookupReport } from './inspect-advice.ts';
+import type { ColdReport, Spread } from './inspect-lookups.ts';
+
+const plain = (value: number) => `${value}`;
+
+export function lookupsText(report: LookupReport): readonly string[] {
+  const { key, depth, cold, index, checksums, sampledKeys, metadataBytes, advice } = report;
+  const lines = [`lookups by ${key.join(', ')}, of ${sampledKeys} sampled keys:`];
+  if (depth === undefined) return [...lines, '  no row with a key could be read'];
+  lines.push(
+    ...rows([
+      ['a key may be in', 'mean', 'p50', 'p99', 'max'],
+      ['files', ...cells(depth.files, plain)],
+      ['row groups', ...cells(depth.rowGroups, plain)],
+      ['key pages', ...cells(depth.pages, plain)],
+      ['bytes of them', ...cells(depth.bytes, formatBytes)],
+    ]),
+    '',
+    ...rows([
+      ['cold, from S3', 'mean', 'p50', 'p99', 'max'],
+      ...coldRows('all columns', cold.allColumns),
+      ...coldRows('key only', cold.keyOnly),
+    ]),
+    '',
+    `  index: auto would ${index.auto ? `build a key index of ${formatBytes(index.bytes)}` : 'build no key index'}: ${index.reason}`,
+    `  page checksums: ${checksums.withCrc} of ${checksums.pages} pages; metadata takes ${formatBytes(metadataBytes)} in memory`,
+    '',
+    'advice:',
+    ...(advice.length === 0 ? ['  none: these files look up well'] : []),
+  );
+  let problem = '';
+  for (const one of advice) {
+    if (one.problem !== problem) lines.push(`  ${one.problem}`);
+    problem = one.problem;
+    lines.push(`    ${one.advice}`, `      gain: ${one.gain}`);
+  }
+  return lines;
+}
+
+function coldRows(name: string, cold: ColdReport | undefined): readonly (readonly string[])[] {
+  if (cold === undefined) return [[name, 'fails']];
+  return [
+    [`${name}: round trips`, ...cells(cold.roundTrips, plain)],
+    [`${name}: GETs`, ...cells(cold.gets, plain)],
+    [`${name}: bytes`, ...cells(cold.bytes, formatBytes)],
+  ];
+}
+
+function cells({ mean, p50, p99, max }: Spread, form: (value: number) => string): readonly string[] {
+  return [form(mean), form(p50), form(p99), form(max)];
+}
+
+function rows(all: readonly (readonly string[])[]): readonly string[] {
+  const width = (column: number) => Math.max(...all.map((row) => row[column]?.length ?? 0));
+  return all.map((row) => {
+    const [first = '', ...others] = row;
+    return `  ${first.padEnd(width(0))}${others.map((cell, i) => `  ${cell.padStart(width(i + 1))}`).join('')}`;
+  });
+}
