@@ -13,6 +13,7 @@ import { checkRequestHeaders, timeoutOf } from './conditions.ts';
 import type { ServerContext } from './context.ts';
 import { underDeadline } from './deadline.ts';
 import { receiptFor, receiptOf } from './explain.ts';
+import { ARROW_TYPE, isArrowAsked, sendArrow } from './lookup-arrow.ts';
 import { parseLookup } from './lookup-body.ts';
 import { resultsJson } from './lookup-results.ts';
 import { type RequestTime, snapshotNow } from './pinned.ts';
@@ -21,13 +22,15 @@ import { ageHeader, tableName } from './row-route.ts';
 import { beginLookup, finishLookup, type LookupsUnderWay, type TableLookup } from './table-lookup.ts';
 import { readTarget } from './target.ts';
 
+const SERVED = ['application/json', ARROW_TYPE];
+
 export function lookupHandler(
   context: ServerContext,
   underWay: LookupsUnderWay,
 ): (request: FastifyRequest, reply: FastifyReply) => void {
   return (request, reply) => {
     const { headers, url } = request.raw;
-    checkRequestHeaders(headers);
+    checkRequestHeaders(headers, SERVED);
     const table = context.catalog.get(tableName(request));
     const pinned = snapshotNow(table, headers, context.clock);
     const { query } = readTarget(url ?? '', 0);
@@ -35,6 +38,10 @@ export function lookupHandler(
     const timeoutMs = timeoutOf(headers, context.options.deadlineMs);
     const of = { table, lookup, query, receipt: receiptFor(headers) };
     underWay.enter(reply);
+    if (isArrowAsked(headers.accept)) {
+      void sendArrow(context, reply, of, pinned, { headers, clock: context.clock, timeoutMs });
+      return;
+    }
     const begun = pinned && beginLookup(context, of, pinned);
     if (begun?.answer !== undefined) sendResults(context, reply, of, begun.answer);
     else void sendLater(context, reply, of, pinned, begun, { headers, clock: context.clock, timeoutMs });
@@ -56,7 +63,7 @@ async function sendLater(
 ): Promise<void> {
   try {
     const found = await underDeadline(reply, context.clock, time.timeoutMs, 'with work', (signal) =>
-      finishLookup(context, of, pinned, begun, { ...time, signal }),
+      finishLookup(of.table, (snapshot) => beginLookup(context, of, snapshot), pinned, begun, { ...time, signal }),
     );
     sendResults(context, reply, of, found);
   } catch (thrown) {

@@ -95,7 +95,9 @@ async function finish(context: ServerContext, part: Part, time: RequestTime): Pr
   if (part.kind === 'refused') return part;
   const { of, pinned, batch } = part;
   try {
-    const found = batch?.answer ?? (await finishLookup(context, of, pinned, batch, time));
+    const found =
+      batch?.answer ??
+      (await finishLookup(of.table, (snapshot) => beginLookup(context, of, snapshot), pinned, batch, time));
     context.metrics.keys(of.table.name, found.items);
     return { kind: 'answered', of, found };
   } catch (thrown) {

@@ -1,7 +1,7 @@
 /** A lookup of many keys in one table: what both routes for many keys do with each table that they are asked for. */
 
 import { asServiceError, ServiceError } from '../core/index.ts';
-import { type Batch, type LookupAnswer, MatchOrder, type Receipt } from '../shard/index.ts';
+import { type Batch, type BatchRequest, type LookupAnswer, MatchOrder, type Receipt } from '../shard/index.ts';
 import { type Key, projectionNamed, type Snapshot, type Table, type TableKey } from '../table/index.ts';
 import type { ServerContext } from './context.ts';
 import { keyFromJson, leadingKeyFromJson } from './key-parts.ts';
@@ -18,19 +18,28 @@ export interface TableLookup {
   readonly receipt: Receipt | undefined;
 }
 
-/** Begins on a snapshot; the answer is there when all of it was in memory and there was time for it. */
-export function beginLookup(
-  { engine, options }: ServerContext,
+/** What begins on a snapshot; the answer is there when all of it was in memory and there was time for it. */
+export type Begun<Row = string> = Pick<Batch<Row>, 'answer' | 'finish'>;
+
+/** As JSON. */
+export function beginLookup(context: ServerContext, of: TableLookup, snapshot: Snapshot): Begun {
+  const request = requestOf(context, of, snapshot);
+  return request === undefined ? noneFound(snapshot, of.lookup) : context.engine.begin(request, of.receipt);
+}
+
+/** Undefined for a table without a file: it has no schema to read a key by, and no row either. */
+export function requestOf(
+  { options }: ServerContext,
   { lookup, query, receipt }: TableLookup,
   snapshot: Snapshot,
-): Pick<Batch, 'answer' | 'finish'> {
+): Omit<BatchRequest, 'form'> | undefined {
   receipt?.begin(snapshot);
   const json = jsonOptions(
     parseQuery(query, ['int64', 'nonfinite']),
     snapshot.definition.json,
     options.valueInRowBytes,
   );
-  if (isEmpty(snapshot)) return noneFound(snapshot, lookup);
+  if (isEmpty(snapshot)) return undefined;
   const by = lookup.by === undefined ? snapshot.primaryKey : snapshot.key(lookup.by);
   const columns =
     lookup.projection === undefined
@@ -40,23 +49,23 @@ export function beginLookup(
   const { matches, limit, orderBy } = lookup;
   const order = orderBy.length === 0 ? undefined : new MatchOrder(snapshot, orderBy);
   const keys = lookup.keys.map((given) => readKey(snapshot, given, by, matches));
-  return engine.begin({ snapshot, keys, projection, options: { matches, limit, order } }, receipt);
+  return { snapshot, keys, projection, options: { matches, limit, order } };
 }
 
 /**
  * Ends what was begun on the pinned snapshot, if it was; on a fresh one where an object changed meanwhile. What is open
  * when the signal aborts is `timeout`.
  */
-export function finishLookup(
-  context: ServerContext,
-  of: TableLookup,
+export function finishLookup<Row>(
+  table: Table,
+  begin: (snapshot: Snapshot) => Pick<Batch<Row>, 'finish'>,
   pinned: Snapshot | undefined,
-  begun: Pick<Batch, 'finish'> | undefined,
+  begun: Pick<Batch<Row>, 'finish'> | undefined,
   time: RequestTime,
-): Promise<LookupAnswer> {
+): Promise<LookupAnswer<Row>> {
   let first = begun;
-  return onSnapshot(of.table, pinned, time, async (snapshot) => {
-    const batch = first ?? beginLookup(context, of, snapshot);
+  return onSnapshot(table, pinned, time, async (snapshot) => {
+    const batch = first ?? begin(snapshot);
     first = undefined;
     return batch.finish(time.signal);
   });
@@ -76,9 +85,8 @@ export function readKey(
   }
 }
 
-/** A table without a file has no schema to read a key by, and no row either. */
-function noneFound(snapshot: Snapshot, { keys }: LookupRequest): Pick<Batch, 'answer' | 'finish'> {
-  const answer: LookupAnswer = { items: keys.map(() => ({ status: 'not_found' })), tier: 'memory', snapshot };
+export function noneFound(snapshot: Snapshot, { keys }: LookupRequest): Begun<never> {
+  const answer: LookupAnswer<never> = { items: keys.map(() => ({ status: 'not_found' })), tier: 'memory', snapshot };
   return { answer, finish: async () => answer };
 }
 

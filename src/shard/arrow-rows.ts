@@ -10,10 +10,10 @@ import type { Data, DataType, TypeMap } from 'apache-arrow';
 import { ServiceError } from '../core/index.ts';
 import { type KeyValue, keyClassOf, type LeafColumn } from '../parquet/index.ts';
 import { folderValue, type Pins, type TableColumn, tableValueAt } from '../table/index.ts';
+import { type Arrow, loadArrow, typeOf } from './arrow-types.ts';
 import { missingPages } from './encode-row.ts';
 import type { QueryPlace, RowSink } from './query.ts';
 
-type Arrow = typeof import('apache-arrow');
 type Value = KeyValue | undefined;
 
 /** A batch is written when it has so many rows or bytes. */
@@ -21,7 +21,6 @@ const BATCH_ROWS = 4096;
 const BATCH_BYTES = 2 ** 20;
 /** Continuation and a length of zero. */
 const END_BYTES = 8;
-const DECIMAL_BYTES = 16;
 
 export interface ArrowStream {
   readonly sink: RowSink;
@@ -33,7 +32,7 @@ export interface ArrowStream {
 }
 
 export async function arrowStream(columns: readonly TableColumn[]): Promise<ArrowStream> {
-  const arrow = await import('apache-arrow');
+  const arrow = await loadArrow();
   return new ArrowRows(arrow, columns);
 }
 
@@ -127,73 +126,6 @@ function leafOf(column: TableColumn): LeafColumn {
   if (leaf !== undefined && keyClassOf(leaf) !== 'unsearchable') return leaf;
   const message = `column ${JSON.stringify(name)} has no Arrow form in this version; name other columns, or ask for JSON`;
   throw new ServiceError('invalid', 'unsupported', message, { column: name, feature: 'nested columns in Arrow' });
-}
-
-function typeOf(arrow: Arrow, leaf: LeafColumn): DataType {
-  const { logicalType: type } = leaf;
-  switch (type.kind) {
-    case 'STRING':
-    case 'ENUM':
-    case 'JSON':
-      return new arrow.Utf8();
-    case 'DATE':
-      return new arrow.DateDay();
-    case 'INTEGER':
-      return integerType(arrow, type.bitWidth, type.isSigned);
-    case 'DECIMAL':
-      if (type.precision > 38)
-        throw new ServiceError(
-          'invalid',
-          'unsupported',
-          `column ${leaf.name} has more digits than an Arrow decimal of 128 bits`,
-          { column: leaf.name },
-        );
-      return new arrow.Decimal(type.scale, type.precision, 8 * DECIMAL_BYTES);
-    case 'TIME':
-      if (type.unit === 'MILLIS') return new arrow.TimeMillisecond();
-      return type.unit === 'MICROS' ? new arrow.TimeMicrosecond() : new arrow.TimeNanosecond();
-    case 'TIMESTAMP': {
-      const zone = type.isAdjustedToUTC ? 'UTC' : null;
-      if (type.unit === 'MILLIS') return new arrow.TimestampMillisecond(zone);
-      return type.unit === 'MICROS' ? new arrow.TimestampMicrosecond(zone) : new arrow.TimestampNanosecond(zone);
-    }
-    case 'FLOAT16':
-      return new arrow.Float32();
-    default:
-      return physicalType(arrow, leaf);
-  }
-}
-
-function integerType(arrow: Arrow, bitWidth: number, isSigned: boolean): DataType {
-  switch (bitWidth) {
-    case 8:
-      return isSigned ? new arrow.Int8() : new arrow.Uint8();
-    case 16:
-      return isSigned ? new arrow.Int16() : new arrow.Uint16();
-    case 32:
-      return isSigned ? new arrow.Int32() : new arrow.Uint32();
-    default:
-      return isSigned ? new arrow.Int64() : new arrow.Uint64();
-  }
-}
-
-function physicalType(arrow: Arrow, { physicalType: type, typeLength }: LeafColumn): DataType {
-  switch (type) {
-    case 'BOOLEAN':
-      return new arrow.Bool();
-    case 'INT32':
-      return new arrow.Int32();
-    case 'INT64':
-      return new arrow.Int64();
-    case 'FLOAT':
-      return new arrow.Float32();
-    case 'DOUBLE':
-      return new arrow.Float64();
-    case 'FIXED_LEN_BYTE_ARRAY':
-      return new arrow.FixedSizeBinary(typeLength);
-    default:
-      return new arrow.Binary();
-  }
 }
 
 /** The values laid out as the type has them. Null slots hold zero. */

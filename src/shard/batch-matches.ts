@@ -11,7 +11,7 @@ import { ServiceError } from '../core/index.ts';
 import { type Key, KeySearch, type Pins, type Snapshot, searchScope, type TableKey } from '../table/index.ts';
 import type { BatchRequest, LookupItem } from './batch.ts';
 import { absence, type ColdRead } from './cold-read.ts';
-import { encodeRow, type RowPlace } from './encode-row.ts';
+import type { RowPlace } from './encode-row.ts';
 import { orderValues } from './latest.ts';
 import type { MatchOrder, OrderedValues } from './match-order.ts';
 
@@ -19,22 +19,25 @@ import type { MatchOrder, OrderedValues } from './match-order.ts';
 const SORTED_ROWS_MAX = 10_000;
 
 /** Undefined when something is not in memory. */
-export function allNow({ snapshot, projection, options }: BatchRequest, key: Key): LookupItem | undefined {
+export function allNow<Row>(
+  { snapshot, projection, options, form }: BatchRequest<Row>,
+  key: Key,
+): LookupItem<Row> | undefined {
   const { order, limit } = options;
   const places = placesNow(snapshot, projection.key, key, placesWanted(projection.key, key, order, limit));
   if (places === undefined) return undefined;
   const values = order && eachOf(places, (place) => orderValues(place, order.columns, undefined));
   if (order !== undefined && values === undefined) return undefined;
   const chosen = firstOf(places, order, values, limit);
-  const rows = eachOf(chosen, (place) => encodeRow(place, projection, undefined));
+  const rows = eachOf(chosen, (place) => form.encode(place, projection, undefined));
   return rows && itemOfAll(rows, places.length > limit);
 }
 
-export async function readAll(
+export async function readAll<Row>(
   read: ColdRead,
-  { snapshot, projection, options }: BatchRequest,
+  { snapshot, projection, options, form }: BatchRequest<Row>,
   key: Key,
-): Promise<LookupItem> {
+): Promise<LookupItem<Row>> {
   const { order, limit } = options;
   const { columns, key: by } = projection;
   const places = await read.places(snapshot, by, key, placesWanted(by, key, order, limit));
@@ -42,7 +45,7 @@ export async function readAll(
   const valuesAt = (place: RowPlace, pins: Pins) => orderValues(place, order?.columns ?? [], pins);
   const values = order && (await read.ofEach(places, order.columns, valuesAt));
   const rows = await read.ofEach(firstOf(places, order, values, limit), columns, (place, pins) => {
-    const row = encodeRow(place, projection, pins);
+    const row = form.encode(place, projection, pins);
     if (row !== undefined) read.explain(place, columns, pins);
     return row;
   });
@@ -100,6 +103,6 @@ function eachOf<T>(places: readonly RowPlace[], of: (place: RowPlace) => T | und
   return all;
 }
 
-function itemOfAll(rows: readonly string[], isTruncated: boolean): LookupItem {
+function itemOfAll<Row>(rows: readonly Row[], isTruncated: boolean): LookupItem<Row> {
   return rows.length === 0 ? { status: 'not_found' } : { status: 'found', rows, truncated: isTruncated };
 }

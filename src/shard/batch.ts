@@ -9,19 +9,20 @@
  */
 
 import { asServiceError, type PlainError, ServiceError } from '../core/index.ts';
-import type { Key, Projection, Snapshot } from '../table/index.ts';
+import type { Key, Pins, Projection, Snapshot } from '../table/index.ts';
 import { BatchPages } from './batch-pages.ts';
 import { BatchTurns } from './batch-turns.ts';
 import type { ColdRead } from './cold-read.ts';
 import { distinctKeys } from './distinct-keys.ts';
-import { slowerTier, type Tier } from './encode-row.ts';
+import { type RowPlace, slowerTier, type Tier } from './encode-row.ts';
 import type { MatchOrder } from './match-order.ts';
 import type { PageLoader } from './page-loader.ts';
 import type { Receipt } from './receipt.ts';
 
-export type LookupItem =
-  | { readonly status: 'found'; readonly row: string }
-  | { readonly status: 'found'; readonly rows: readonly string[]; readonly truncated: boolean }
+/** `Row` is what the form of the answer makes of a row: of JSON its text. */
+export type LookupItem<Row = string> =
+  | { readonly status: 'found'; readonly row: Row }
+  | { readonly status: 'found'; readonly rows: readonly Row[]; readonly truncated: boolean }
   | { readonly status: 'not_found' | 'timeout' }
   | { readonly status: 'error' | 'not_covered'; readonly error: PlainError };
 
@@ -33,31 +34,41 @@ export interface LookupOptions {
   readonly order?: MatchOrder | undefined;
 }
 
-export interface LookupAnswer {
+export interface LookupAnswer<Row = string> {
   /** In the order of the keys. */
-  readonly items: readonly LookupItem[];
+  readonly items: readonly LookupItem<Row>[];
   readonly tier: Tier;
   readonly snapshot: Snapshot;
 }
 
-export interface BatchRequest {
+/** What becomes of the rows that are found. Undefined throughout: something is not in memory. */
+export interface RowForm<Row> {
+  /** Null where the key is provably absent. */
+  tryRow(snapshot: Snapshot, key: Key, projection: Projection): Row | null | undefined;
+  /** Only a row that is kept as it was sent. */
+  kept(snapshot: Snapshot, key: Key, projection: Projection): Row | undefined;
+  encode(place: RowPlace, projection: Projection, pins: Pins | undefined): Row | undefined;
+}
+
+export interface BatchRequest<Row = string> {
   readonly snapshot: Snapshot;
   /** A key that could not be read is its own error. */
   readonly keys: readonly (Key | ServiceError)[];
   readonly projection: Projection;
   readonly options: LookupOptions;
+  readonly form: RowForm<Row>;
 }
 
 /** How one key is answered; the engine's, so that a key in a batch is what it is alone. */
 export interface KeyLookup {
   /** Undefined where something is not in memory. */
-  now(request: BatchRequest, key: Key): LookupItem | undefined;
+  now<Row>(request: BatchRequest<Row>, key: Key): LookupItem<Row> | undefined;
   /** Only the row that is kept as it was sent. */
-  kept(request: BatchRequest, key: Key): LookupItem | undefined;
-  cold(request: BatchRequest, key: Key, read: ColdRead): Promise<LookupItem>;
+  kept<Row>(request: BatchRequest<Row>, key: Key): LookupItem<Row> | undefined;
+  cold<Row>(request: BatchRequest<Row>, key: Key, read: ColdRead): Promise<LookupItem<Row>>;
   /** Gives every waiting key of a batch its own read; the batch is one of those that may read storage. */
   inTurn<T>(
-    request: BatchRequest,
+    request: Pick<BatchRequest, 'snapshot'>,
     signal: AbortSignal,
     work: (readFor: (receipt: Receipt | undefined, pages: BatchPages) => ReadOfKey) => Promise<T>,
   ): Promise<T>;
@@ -83,27 +94,27 @@ export class Batches {
   }
 
   /** Answers at once what this turn has time for; `Batch.answer` is there when that was all. */
-  begin(request: BatchRequest, receipt?: Receipt): Batch {
+  begin<Row>(request: BatchRequest<Row>, receipt?: Receipt): Batch<Row> {
     const batch = new Batch(request, this.#lookup, this.#loader, this.#turns, receipt);
     batch.beginNow();
     return batch;
   }
 }
 
-export class Batch {
-  readonly #request: BatchRequest;
+export class Batch<Row = string> {
+  readonly #request: BatchRequest<Row>;
   readonly #lookup: KeyLookup;
   readonly #loader: PageLoader;
   readonly #turns: BatchTurns;
   readonly #receipt: Receipt | undefined;
-  readonly #items: (LookupItem | undefined)[];
+  readonly #items: (LookupItem<Row> | undefined)[];
   readonly #open: number[] = [];
   #next = 0;
   #tier: Tier = 'memory';
   #changed: ServiceError | undefined = undefined;
 
   constructor(
-    request: BatchRequest,
+    request: BatchRequest<Row>,
     lookup: KeyLookup,
     loader: PageLoader,
     turns: BatchTurns,
@@ -114,13 +125,13 @@ export class Batch {
     this.#loader = loader;
     this.#turns = turns;
     this.#receipt = receipt;
-    this.#items = new Array<LookupItem | undefined>(request.keys.length).fill(undefined);
+    this.#items = new Array<LookupItem<Row> | undefined>(request.keys.length).fill(undefined);
   }
 
   /** Undefined until every key is answered. */
-  get answer(): LookupAnswer | undefined {
+  get answer(): LookupAnswer<Row> | undefined {
     if (this.#next < this.#items.length || this.#open.length > 0) return undefined;
-    return { items: this.#items as LookupItem[], tier: this.#tier, snapshot: this.#request.snapshot };
+    return { items: this.#items as LookupItem<Row>[], tier: this.#tier, snapshot: this.#request.snapshot };
   }
 
   beginNow(): void {
@@ -128,7 +139,7 @@ export class Batch {
   }
 
   /** What is still open when the signal aborts is `timeout`. Throws only where the whole batch must start again. */
-  async finish(signal: AbortSignal): Promise<LookupAnswer> {
+  async finish(signal: AbortSignal): Promise<LookupAnswer<Row>> {
     while (this.#next < this.#items.length && !signal.aborted) {
       await this.#turns.next();
       this.#advance();
@@ -137,7 +148,7 @@ export class Batch {
     if (this.#open.length > 0) await this.#readOpen(signal);
     // An object that changed under us spoils the snapshot, so the whole request starts again.
     if (this.#changed !== undefined) throw this.#changed;
-    return { items: this.#items as LookupItem[], tier: this.#tier, snapshot: this.#request.snapshot };
+    return { items: this.#items as LookupItem<Row>[], tier: this.#tier, snapshot: this.#request.snapshot };
   }
 
   /** One stretch of keys that are in memory. */
@@ -153,7 +164,7 @@ export class Batch {
     this.#turns.spent(startedMs);
   }
 
-  #itemNow(key: Key | ServiceError | undefined): LookupItem | undefined {
+  #itemNow(key: Key | ServiceError | undefined): LookupItem<Row> | undefined {
     if (key === undefined) return undefined;
     if (key instanceof ServiceError) return itemOfError(key);
     try {
@@ -179,7 +190,7 @@ export class Batch {
     } catch (thrown) {
       // There was no turn: none of the keys was read.
       const error = asServiceError(thrown);
-      const item: LookupItem = signal.aborted ? { status: 'timeout' } : itemOfError(error);
+      const item: LookupItem<Row> = signal.aborted ? { status: 'timeout' } : itemOfError(error);
       for (const place of this.#open) this.#items[place] ??= item;
       this.#tier = 'origin';
     }
@@ -191,7 +202,7 @@ export class Batch {
     signal: AbortSignal,
     readFor: (receipt: Receipt | undefined, pages: BatchPages) => ReadOfKey,
     pages: BatchPages,
-  ): Promise<LookupItem> {
+  ): Promise<LookupItem<Row>> {
     const kept = this.#receipt && this.#lookup.kept(this.#request, key);
     if (kept !== undefined) {
       this.#receipt?.keptRow();
@@ -213,10 +224,10 @@ export class Batch {
   }
 }
 
-export function itemOfRow(json: string | null): LookupItem {
-  return json === null ? { status: 'not_found' } : { status: 'found', row: json };
+export function itemOfRow<Row>(row: Row | null): LookupItem<Row> {
+  return row === null ? { status: 'not_found' } : { status: 'found', row };
 }
 
-function itemOfError(error: ServiceError): LookupItem {
+function itemOfError(error: ServiceError): LookupItem<never> {
   return { status: error.code === 'not_covered' ? 'not_covered' : 'error', error: error.toPlain() };
 }

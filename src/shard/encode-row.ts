@@ -89,7 +89,11 @@ function folderText({ file }: RowPlace, column: TableColumn | undefined, writer:
 }
 
 /** The value of a nested column, or undefined when a page of one of its leaves is missing. */
-function nestedText(place: RowPlace, writer: NestedWriter | undefined, pins: Pins | undefined): string | undefined {
+export function nestedText(
+  place: RowPlace,
+  writer: NestedWriter | undefined,
+  pins: Pins | undefined,
+): string | undefined {
   const { file, mapping } = place.file;
   const assembly = writer?.assemblyFor(mapping);
   if (assembly === undefined) return 'null';

@@ -1,15 +1,17 @@
 /** The shard room: what answers lookups, from memory or by loading pages. */
 
+export { ArrowLookup } from './arrow-lookup.ts';
 export { type ArrowStream, arrowStream } from './arrow-rows.ts';
-export type { Batch, BatchRequest, LookupAnswer, LookupItem, LookupOptions } from './batch.ts';
+export { loadArrow } from './arrow-types.ts';
+export type { Batch, BatchRequest, LookupAnswer, LookupItem, LookupOptions, RowForm } from './batch.ts';
 export { DecodePool, type DecodePoolOptions } from './decode-pool.ts';
 export { encodeRow, type Tier, type ValueAnswer } from './encode-row.ts';
 export { exampleKeys } from './examples.ts';
 export { type IndexProgress, KeyIndexer, type KeyIndexerOptions, type RunKeeper } from './key-indexer.ts';
+export { locatedRow } from './located-row.ts';
 export {
   LookupEngine,
   type LookupEngineOptions,
-  locatedRow,
   type RowAnswer,
   withFreshSnapshot,
 } from './lookup.ts';

@@ -12,18 +12,7 @@
 import type { RowCache } from '../cache/index.ts';
 import { ServiceError } from '../core/index.ts';
 import { Gate } from '../storage/index.ts';
-import {
-  type Key,
-  KeySearch,
-  type NestedWriter,
-  type Projection,
-  type Snapshot,
-  searchScope,
-  type Table,
-  type TableColumn,
-  type TableKey,
-  type ValueWriter,
-} from '../table/index.ts';
+import type { Key, NestedWriter, Projection, Snapshot, Table, TableColumn, ValueWriter } from '../table/index.ts';
 import {
   type Batch,
   Batches,
@@ -33,13 +22,14 @@ import {
   type LookupAnswer,
   type LookupOptions,
   type ReadOfKey,
+  type RowForm,
 } from './batch.ts';
 import { allNow, readAll } from './batch-matches.ts';
 import type { BatchPages } from './batch-pages.ts';
-import { absence, ColdRead } from './cold-read.ts';
-import { encodeRow, encodeValue, missingPages, type RowPlace, type Tier, type ValueAnswer } from './encode-row.ts';
+import { ColdRead } from './cold-read.ts';
+import { encodeRow, encodeValue, missingPages, type Tier, type ValueAnswer } from './encode-row.ts';
 import { KeptRows } from './kept-rows.ts';
-import { answersFirst, LatestSearch } from './latest.ts';
+import { locatedRow } from './located-row.ts';
 import { LookupTrace, StageTimes } from './lookup-trace.ts';
 import type { PageLoader } from './page-loader.ts';
 import type { Receipt } from './receipt.ts';
@@ -63,6 +53,11 @@ export class LookupEngine {
   readonly #kept: KeptRows;
   readonly #cold: Gate;
   readonly #batches: Batches;
+  readonly #json: RowForm<string> = {
+    tryRow: (snapshot, key, projection) => this.tryRow(snapshot, key, projection),
+    kept: (snapshot, key, projection) => this.#kept.get(snapshot, key, projection),
+    encode: encodeRow,
+  };
   /** Of the lookups that waited. */
   readonly stages: StageTimes = new StageTimes();
 
@@ -123,7 +118,7 @@ export class LookupEngine {
       return { json: kept, tier: 'memory', snapshot };
     }
     return this.#read(snapshot, signal, receipt, async (read) => {
-      const json = await readRow(read, snapshot, key, projection);
+      const json = await readRow(read, { snapshot, projection, form: this.#json }, key);
       return { json, tier: read.tier, snapshot };
     });
   }
@@ -148,9 +143,14 @@ export class LookupEngine {
     });
   }
 
-  /** Many keys of one snapshot; what is in memory, as far as there is time now, is answered already. */
-  begin(request: BatchRequest, receipt?: Receipt): Batch {
-    return this.#batches.begin(request, receipt);
+  /** Many keys of one snapshot as JSON; what is in memory, as far as there is time now, is answered already. */
+  begin(request: Omit<BatchRequest, 'form'>, receipt?: Receipt): Batch {
+    return this.beginAs(this.#json, request, receipt);
+  }
+
+  /** The same in another form. */
+  beginAs<Row>(form: RowForm<Row>, request: Omit<BatchRequest, 'form'>, receipt?: Receipt): Batch<Row> {
+    return this.#batches.begin({ ...request, form }, receipt);
   }
 
   /** Many keys of one snapshot. When the signal aborts, what is still open answers `timeout`. */
@@ -169,19 +169,18 @@ export class LookupEngine {
   #keyLookup(): KeyLookup {
     return {
       now: (request, key) => {
-        const { snapshot, projection, options } = request;
+        const { snapshot, projection, options, form } = request;
         if (options.matches === 'all') return allNow(request, key);
-        const json = this.tryRow(snapshot, key, projection);
-        return json === undefined ? undefined : itemOfRow(json);
+        const row = form.tryRow(snapshot, key, projection);
+        return row === undefined ? undefined : itemOfRow(row);
       },
-      kept: ({ snapshot, projection, options }, key) => {
-        const json = options.matches === 'first' ? this.#kept.get(snapshot, key, projection) : undefined;
-        return json === undefined ? undefined : itemOfRow(json);
+      kept: ({ snapshot, projection, options, form }, key) => {
+        const row = options.matches === 'first' ? form.kept(snapshot, key, projection) : undefined;
+        return row === undefined ? undefined : itemOfRow(row);
       },
       cold: async (request, key, read) => {
-        const { snapshot, projection, options } = request;
-        if (options.matches === 'all') return readAll(read, request, key);
-        return itemOfRow(await readRow(read, snapshot, key, projection));
+        if (request.options.matches === 'all') return readAll(read, request, key);
+        return itemOfRow(await readRow(read, request, key));
       },
       inTurn: ({ snapshot }, signal, work) => {
         const queuedMs = performance.now();
@@ -255,29 +254,19 @@ async function relisted(table: Table, signal: AbortSignal): Promise<Snapshot> {
   return table.refreshes.lastSucceeded > begun ? joined : table.refresh(signal, { isUrgent: true });
 }
 
-/** Where the key is; null when it is provably absent, undefined when something is not in memory. */
-export function locatedRow(
-  snapshot: Snapshot,
+/** Null when the key is provably absent. */
+async function readRow<Row>(
+  read: ColdRead,
+  { snapshot, projection, form }: Pick<BatchRequest<Row>, 'snapshot' | 'projection' | 'form'>,
   key: Key,
-  by: TableKey = snapshot.primaryKey,
-): RowPlace | null | undefined {
-  const search = answersFirst(snapshot, by)
-    ? new KeySearch(snapshot, key, undefined, undefined, searchScope(snapshot, by, key))
-    : new LatestSearch(snapshot, by, key, undefined);
-  const step = search.next();
-  if (step === 'needs' || step === 'paused') return undefined;
-  return step === 'found' ? search.match : absence(search);
-}
-
-/** The row's JSON text, null when the key is provably absent. */
-async function readRow(read: ColdRead, snapshot: Snapshot, key: Key, projection: Projection): Promise<string | null> {
+): Promise<Row | null> {
   const place = await read.chosen(snapshot, projection.key, key, projection.columns);
   if (place === null) return null;
   read.letGo();
-  const json = await read.until(
-    () => encodeRow(place, projection, read.pins),
+  const row = await read.until(
+    () => form.encode(place, projection, read.pins),
     () => missingPages(place, projection.columns, read.pins),
   );
   read.explain(place, projection.columns);
-  return json;
+  return row;
 }

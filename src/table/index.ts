@@ -23,6 +23,7 @@ export {
   type JsonWriter,
   jsonWriter,
   type RawValue,
+  type ValueReader,
   type ValueWriter,
   valueWriter,
 } from './json-format.ts';
@@ -83,3 +84,4 @@ export { type DiskPlace, type RefreshOptions, type RefreshOutcome, Table, type T
 export { type BrokenFile, TableFile } from './table-file.ts';
 export { TableKey } from './table-key.ts';
 export { TableSource } from './table-source.ts';
+export { valueTooLarge } from './value-size.ts';

@@ -93,8 +93,11 @@ test('formats: JSON is served, others are named as not served', async (context) 
   assert.equal(await status('text/*', name), 200);
   assert.equal(await status('application/json', name), 406);
   assert.equal(await status('image/png', name), 406);
-  const lookup = await post(`${url}/v1/tables/users/lookup`, '{"keys":[1]}', arrow.headers);
+  const lines = { accept: 'application/x-ndjson' };
+  const lookup = await post(`${url}/v1/tables/users/lookup`, '{"keys":[1]}', lines);
   assert.equal((await problemOf(lookup)).code, 'not_acceptable');
+  const several = await post(`${url}/v1/lookup`, '{"requests":[]}', arrow.headers);
+  assert.equal((await problemOf(several)).code, 'not_acceptable');
 });
 
 test('request headers of ours: strict, and never ignored', async (context) => {

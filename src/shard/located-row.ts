@@ -1,0 +1,20 @@
+/** Where a key's row is, as far as memory tells. */
+
+import { type Key, KeySearch, type Snapshot, searchScope, type TableKey } from '../table/index.ts';
+import { absence } from './cold-read.ts';
+import type { RowPlace } from './encode-row.ts';
+import { answersFirst, LatestSearch } from './latest.ts';
+
+/** Where the key is; null when it is provably absent, undefined when something is not in memory. */
+export function locatedRow(
+  snapshot: Snapshot,
+  key: Key,
+  by: TableKey = snapshot.primaryKey,
+): RowPlace | null | undefined {
+  const search = answersFirst(snapshot, by)
+    ? new KeySearch(snapshot, key, undefined, undefined, searchScope(snapshot, by, key))
+    : new LatestSearch(snapshot, by, key, undefined);
+  const step = search.next();
+  if (step === 'needs' || step === 'paused') return undefined;
+  return step === 'found' ? search.match : absence(search);
+}
