@@ -82,6 +82,7 @@ async function measure(layout: string, path: string): Promise<void> {
     const run = async () => {
       const rows: string[] = [];
       const sink = {
+        isFull: false,
         take: (...[place, pins]: Parameters<Parameters<typeof queries.run>[2]['take']>) => {
           const text = encodeRow(place, projection, pins);
           if (text !== undefined) rows.push(text);

@@ -175,12 +175,14 @@ async function sendLines(
     context.options.stallMs,
   );
   let lines = '';
-  const sink = rowTexts(planned.projection, (text) => {
+  const isFull = () => lines.length >= LINES_CHARACTERS;
+  const take = (text: string) => {
     lines += `${text}\n`;
-  });
+  };
+  const sink = rowTexts(planned.projection, take, isFull);
   try {
     for await (const _position of context.queries.run(planned.snapshot, planned.query, sink, signal, planned.trace)) {
-      if (lines.length < LINES_CHARACTERS) continue;
+      if (!isFull()) continue;
       await stream.write(lines);
       lines = '';
     }
@@ -191,7 +193,7 @@ async function sendLines(
     await stream.end(lines);
   } catch (thrown) {
     if (!stream.hasBegun) throw thrown;
-    const error = asServiceError(signal.aborted ? signal.reason : thrown);
+    const error = faultOf(planned, thrown, signal);
     await stream.end(`${lines}{"error":${itemErrorJson(error)}}\n`);
   }
 }
@@ -212,7 +214,7 @@ async function sendArrow(
   const arrow = await arrowStream(query.columns);
   try {
     for await (const _position of context.queries.run(snapshot, query, arrow.sink, signal, trace)) {
-      if (arrow.isFull) await stream.write(arrow.batch());
+      if (arrow.sink.isFull) await stream.write(arrow.batch());
     }
     reply.tier = tierOf(trace);
     await stream.end(arrow.end());
@@ -220,13 +222,23 @@ async function sendArrow(
     if (!stream.hasBegun) throw thrown;
     // The format has no record for a fault: a stream without its end says that it is not whole.
     stream.cut();
-    const error = asServiceError(signal.aborted ? signal.reason : thrown);
+    const error = faultOf(planned, thrown, signal);
     if (error.kind === 'internal') context.onInternalError(error);
   }
 }
 
-function rowTexts(projection: Projection, take: (text: string) => void): RowSink {
+/** Of a stream that has begun: it cannot begin anew on the fresh snapshot that a change asks for, but the next one can. */
+function faultOf({ table }: Planned, thrown: unknown, signal: AbortSignal): ServiceError {
+  const error = asServiceError(signal.aborted ? signal.reason : thrown);
+  if (error.kind === 'changed') table.refresh().catch(() => undefined);
+  return error;
+}
+
+function rowTexts(projection: Projection, take: (text: string) => void, isFull = () => false): RowSink {
   return {
+    get isFull() {
+      return isFull();
+    },
     take(place, pins) {
       const text = encodeRow(place, projection, pins);
       if (text !== undefined) take(text);

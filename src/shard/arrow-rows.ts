@@ -24,7 +24,6 @@ const END_BYTES = 8;
 
 export interface ArrowStream {
   readonly sink: RowSink;
-  readonly isFull: boolean;
   /** What was collected, after the schema where it is the first. */
   batch(): Uint8Array;
   /** The last batch and the end of the stream. */
@@ -36,8 +35,7 @@ export async function arrowStream(columns: readonly TableColumn[]): Promise<Arro
   return new ArrowRows(arrow, columns);
 }
 
-class ArrowRows implements ArrowStream {
-  readonly sink: RowSink = { take: (place, pins) => this.#take(place, pins) };
+class ArrowRows implements ArrowStream, RowSink {
   readonly #arrow: Arrow;
   readonly #columns: readonly TableColumn[];
   readonly #leaves: readonly LeafColumn[];
@@ -59,6 +57,10 @@ class ArrowRows implements ArrowStream {
     this.#schema = new arrow.Schema<TypeMap>(fields);
     const empty = arrow.RecordBatchStreamWriter.writeAll(new arrow.Table(this.#schema)).toUint8Array(true);
     this.#schemaMessage = this.#messages(empty).schema;
+  }
+
+  get sink(): RowSink {
+    return this;
   }
 
   get isFull(): boolean {
@@ -99,7 +101,7 @@ class ArrowRows implements ArrowStream {
     return { schema: empty.slice(0, 8 + metadataBytes) };
   }
 
-  #take(place: QueryPlace, pins: Pins): boolean {
+  take(place: QueryPlace, pins: Pins): boolean {
     if (missingPages(place, this.#columns, pins).length > 0) return false;
     const { file, mapping, leafPositions } = place.file;
     for (const [i, column] of this.#columns.entries()) {
@@ -113,7 +115,8 @@ class ArrowRows implements ArrowStream {
           value = tableValueAt(mapping, file.index.schema, column, at.block, row);
         }
       }
-      this.#values[i]?.push(value);
+      // Kept while others are read: its block's memory may be another's by then.
+      this.#values[i]?.push(value instanceof Uint8Array ? value.slice() : value);
       this.#bytes += value instanceof Uint8Array ? value.length + 4 : 8;
     }
     this.#rows += 1;

@@ -61,6 +61,7 @@ async function addRows(
   const firstRow = file.file.index.rowGroupFirstRow(rowGroup);
   const places = rows.map((row): QueryPlace => ({ file, fileOrdinal, rowGroup, row }));
   const sink = {
+    isFull: false,
     take: (place: QueryPlace, pins: Pins) => {
       const values = valuesOf(place, order, pins);
       if (values === undefined) return false;
@@ -94,7 +95,9 @@ function valuesOf(
     if (position < 0) return folderValue(place.file, column)?.key;
     const at = file.chunk(place.rowGroup, position).at(place.row, pins);
     if (at === undefined || at.block.isNull(place.row - at.firstRow)) return undefined;
-    return tableValueAt(mapping, file.index.schema, column, at.block, place.row - at.firstRow);
+    const value = tableValueAt(mapping, file.index.schema, column, at.block, place.row - at.firstRow);
+    // Kept while others are read: its block's memory may be another's by then.
+    return value instanceof Uint8Array ? value.slice() : value;
   });
 }
 

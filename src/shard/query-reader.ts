@@ -86,7 +86,7 @@ export class QueryReader {
     if (found.length > 0) yield found;
   }
 
-  /** Hands rows to the sink, in this order, with all pages they need; says how many were taken. */
+  /** Hands rows to the sink, in this order, with all pages they need; says how many were taken, and where it is full waits. */
   async *take(
     places: readonly QueryPlace[],
     columns: readonly TableColumn[],
@@ -95,14 +95,18 @@ export class QueryReader {
     for (let from = 0; from < places.length; ) {
       const pins: Pins = new Map();
       const end = await this.#loadRows(places, from, columns, pins);
+      let told = from;
       for (let at = from; at < end; at++) {
         const place = places[at] as QueryPlace;
         while (!this.#trace.timed('encode', () => sink.take(place, pins))) {
           await this.load(missingPages(place, columns, pins), pins);
         }
         await this.pause();
+        if (!sink.isFull) continue;
+        yield at + 1 - told;
+        told = at + 1;
       }
-      yield end - from;
+      if (told < end) yield end - told;
       from = end;
     }
   }

@@ -52,6 +52,8 @@ export interface QueryBounds {
 /** Takes rows one by one; false where a page of the row is not in memory, and nothing was taken. */
 export interface RowSink {
   take(place: QueryPlace, pins: Pins): boolean;
+  /** True where it is to be emptied before more is taken. */
+  readonly isFull: boolean;
 }
 
 /** What was considered, ruled out and by what, and read. */

@@ -182,6 +182,7 @@ async function ask({ snapshot, queries }: Fixture, where: unknown, more: Partial
   };
   const rows: string[] = [];
   const sink = {
+    isFull: false,
     take: (place: Parameters<typeof encodeRow>[0], pins: Parameters<typeof encodeRow>[2]) => {
       const text = encodeRow(place, projection, pins);
       if (text !== undefined) rows.push(text);
