@@ -1,10 +1,11 @@
 /** A node with one table made from a URI, for the commands that need no server. */
 
+import { assert } from '../core/index.ts';
 import { createNode, type NodeOptions, type PointlakeNode } from '../main.ts';
 import { parseSourceUri, tableNameOf } from '../storage/index.ts';
 import { type Snapshot, type Table, tableDefinition } from '../table/index.ts';
-import { defaultConfig } from './config.ts';
-import { asUsage } from './usage.ts';
+import { defaultConfig, readConfig } from './config.ts';
+import { asUsage, UsageError } from './usage.ts';
 
 export interface OneTable {
   readonly node: PointlakeNode;
@@ -12,18 +13,44 @@ export interface OneTable {
   readonly snapshot: Snapshot;
 }
 
+type OneTableOptions = Pick<NodeOptions, 'wrapStores'>;
+
 /** Opens the source, hands it to `use`, and closes everything whatever happens. */
-export async function withOneTable(
+export function withOneTable(
   uri: string,
   key: readonly string[],
   use: (opened: OneTable) => Promise<void>,
-  options: Pick<NodeOptions, 'wrapStores'> = {},
+  options: OneTableOptions = {},
 ): Promise<void> {
   const definition = asUsage(() => tableDefinition(tableNameOf(parseSourceUri(uri)), uri, key));
   const { s3, cacheMemoryBytes } = defaultConfig();
-  const node = createNode({ ...options, s3, cacheMemoryBytes, tables: [definition] });
+  return withNode({ ...options, s3, cacheMemoryBytes, tables: [definition] }, use);
+}
+
+/**
+ * The same for a table of a configuration. A server's disk is its own, and no key index is built: that would take longer
+ * than to search.
+ */
+export function withConfiguredTable(
+  path: string,
+  name: string,
+  use: (opened: OneTable) => Promise<void>,
+): Promise<void> {
+  const config = asUsage(() => readConfig(path, process.env));
+  const definition = config.tables.find((table) => table.name === name);
+  if (definition === undefined) {
+    const known = config.tables.map((table) => table.name).join(', ') || 'none';
+    throw new UsageError(`${path} has no table ${JSON.stringify(name)}; its tables are: ${known}`);
+  }
+  const keys = definition.keys.map((key) => ({ ...key, index: 'none' as const }));
+  return withNode({ ...config, disk: undefined, tables: [{ ...definition, keys, index: 'none' }] }, use);
+}
+
+async function withNode(options: NodeOptions, use: (opened: OneTable) => Promise<void>): Promise<void> {
+  const node = createNode(options);
   try {
-    const table = node.catalog.get(definition.name);
+    const [table] = node.catalog.tables();
+    assert(table !== undefined, 'the node was made with a table');
     await use({ node, table, snapshot: await table.refresh() });
   } finally {
     await node.close();

@@ -96,6 +96,30 @@ test('lookup prints a line a key, in order, and a bad key is its own line', (con
   assert.equal(status, 1);
 });
 
+test("lookup in a configuration's table goes by its definition: named keys, default columns", (context) => {
+  const folder = scratchFolder(context);
+  people(folder);
+  const config = join(folder, 'pointlake.yaml');
+  writeFileSync(
+    config,
+    'tables:\n  people:\n    source: people.parquet\n    key: id\n    index: hash\n    default_columns: [id]\n    keys: { pair: [group, id], cohort: group }\n',
+  );
+  const lines = (...args: readonly string[]) =>
+    run('lookup', 'people', '--config', config, ...args)
+      .stdout.trimEnd()
+      .split('\n');
+  assert.deepEqual(lines('7'), ['{"key":"7","status":"found","row":{"id":7}}']);
+  assert.deepEqual(lines('--by', 'pair', '--columns', 'score', 'group%203/13', 'group%203/14'), [
+    '{"key":"group%203/13","status":"found","row":{"score":1.625}}',
+    '{"key":"group%203/14","status":"not_found"}',
+  ]);
+  assert.equal(JSON.parse(lines('--by', 'cohort', '--all', 'group 3')[0] ?? '').rows.length, 300);
+  fails(['lookup', 'persons', '--config', config, '7'], 2, /no table "persons"; its tables are: people/);
+  fails(['lookup', 'people', '--config', config, '--by', 'none', '7'], 1, /named keys are pair, cohort/);
+  fails(['lookup', 'people', '--config', config, '--key', 'id', '7'], 2, /--by NAME/);
+  fails(['lookup', join(folder, 'people.parquet'), '--key', 'id', '--by', 'pair', '7'], 2, /--by needs --config/);
+});
+
 test('scan reads everything, chosen columns, under predicates and a limit', (context) => {
   const folder = scratchFolder(context);
   people(folder, 'a.parquet');
