@@ -1,6 +1,6 @@
 /**
  * Batches over HTTP: 100 random keys a request, all in memory, of 4 and of 24 columns, beside a bare Fastify route that
- * answers a fixed body of the same size; then what batches do to single rows. Server on one core, load on the other.
+ * answers a fixed body of the same size, as JSON and as Arrow; then what batches do to single rows. Server on one core, load on the other.
  *
  *     npm run bench -- batch [--small]
  *
@@ -12,6 +12,8 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { tableFromIPC } from 'apache-arrow';
 import { ByteWriter, parquetWrite } from 'hyparquet-writer';
 import { randomNumbers } from './harness/access-traces.ts';
 import { BusyTime } from './harness/busy-time.ts';
@@ -30,6 +32,7 @@ const SERVER_CORE = 0;
 const CLIENT_CORE = 1;
 const FEW = ['id', 'feature_0', 'feature_1', 'city'];
 const JSON_TYPE = 'application/json';
+const ARROW_TYPE = 'application/vnd.apache.arrow.stream';
 
 interface Shape {
   readonly name: string;
@@ -54,7 +57,7 @@ async function run(): Promise<void> {
     const heading = `${cpus()[0]?.model.trim()}, ${cpus().length} cores; Node ${process.versions.node}`;
     console.log(`${heading}; ${ROWS} rows, ${KEYS} uniform random keys a request, ${CONNECTIONS} connections\n`);
     console.log(
-      '                            | rows/s     [min to max]         | p50 us | p99 us | CPU us a row | bytes',
+      '                             | rows/s     [min to max]         | p50 us | p99 us | CPU us a row | bytes',
     );
     for (const shape of shapes()) await compare(server, shape);
     await beside(server);
@@ -64,13 +67,13 @@ async function run(): Promise<void> {
 }
 
 function shapes(): readonly Shape[] {
-  const of = (name: string, table: string, columns?: readonly string[]) => ({
-    name,
-    columns,
-    accept: JSON_TYPE,
-    table,
-  });
-  return [of('4 columns', 'rows', FEW), of('24 columns', 'rows')];
+  const of = (name: string, accept: string, columns?: readonly string[]) => ({ name, columns, accept, table: 'rows' });
+  return [
+    of('JSON, 4 columns', JSON_TYPE, FEW),
+    of('JSON, 24 columns', JSON_TYPE),
+    of('Arrow, 4 columns', ARROW_TYPE, FEW),
+    of('Arrow, 24 columns', ARROW_TYPE),
+  ];
 }
 
 function configOf(file: string): string {
@@ -84,7 +87,7 @@ function configOf(file: string): string {
 async function compare(server: Server, shape: Shape): Promise<void> {
   const answer = await warm(server, shape);
   const headers = { 'content-type': answer.type, 'pointlake-snapshot': '0123456789abcdef', vary: 'accept' };
-  const bare = await startBareRoute(headers, answer.body, SERVER_CORE);
+  const bare = await startBareRoute(headers, 'x'.repeat(answer.body.length), SERVER_CORE);
   try {
     await load(server, shape, 0);
     await load(bare, shape, 0);
@@ -97,7 +100,7 @@ async function compare(server: Server, shape: Shape): Promise<void> {
     print(`${shape.name}, pointlake`, ours, answer.body.length);
     print(`${shape.name}, bare route`, yardstick, answer.body.length);
     const ratios = ours.map((one, i) => one.requestsPerSecond / (yardstick[i]?.requestsPerSecond ?? Number.NaN));
-    console.log(`${' '.repeat(27)} | ${spread(ratios).median.toFixed(2)} of the bare route; digest ${answer.digest}\n`);
+    console.log(`${' '.repeat(28)} | ${spread(ratios).median.toFixed(2)} of the bare route; digest ${answer.digest}\n`);
   } finally {
     await bare.stop();
   }
@@ -136,7 +139,7 @@ function print(name: string, rounds: readonly Measured[], bytes: number): void {
   const rates = `${median.toFixed(0)} [${min.toFixed(0)} to ${max.toFixed(0)}]`;
   const latency = `${String(of((round) => round.p50Us)).padStart(6)} | ${String(of((round) => round.p99Us)).padStart(6)}`;
   const cpu = of((round) => round.cpuUsARow).toFixed(2);
-  console.log(`${name.padEnd(27)} | ${rates.padEnd(31)} | ${latency} | ${cpu.padStart(12)} | ${bytes}`);
+  console.log(`${name.padEnd(28)} | ${rates.padEnd(31)} | ${latency} | ${cpu.padStart(12)} | ${bytes}`);
 }
 
 /** Single rows alone, and while batches run. */
@@ -161,7 +164,7 @@ async function beside(server: Server): Promise<void> {
 }
 
 interface Answer {
-  readonly body: string;
+  readonly body: Buffer;
   readonly type: string;
   readonly digest: string;
 }
@@ -175,7 +178,7 @@ async function warm(server: Server, { table, columns, accept }: Shape): Promise<
       body: JSON.stringify({ keys, ...(columns && { columns }) }),
     });
     if (!answer.ok) throw new Error(`a batch answered ${answer.status}: ${await answer.text()}`);
-    return { body: await answer.text(), type: answer.headers.get('content-type') ?? '' };
+    return { body: Buffer.from(await answer.arrayBuffer()), type: answer.headers.get('content-type') ?? '' };
   };
   for (let first = 0; first < ROWS; first += 1000) await lookup(Array.from({ length: 1000 }, (_, i) => first + i));
   const random = randomNumbers(SEED + 1);
@@ -185,9 +188,32 @@ async function warm(server: Server, { table, columns, accept }: Shape): Promise<
   const rows = await Promise.all(
     keys.map(async (key) => (await fetch(`${server.origin}/v1/tables/${table}/rows/${key}${query}`)).text()),
   );
-  const expected = rows.map((row, i) => `{"key":${keys[i]},"status":"found","row":${row}}`).join(',');
-  if (answer.body !== `{"results":[${expected}]}`) throw new Error('a batch answers otherwise than its keys alone');
+  const said = accept === ARROW_TYPE ? arrowRows(answer.body) : jsonRows(answer.body);
+  if (!isDeepStrictEqual(said, rows.map(plainRow))) throw new Error('a batch answers otherwise than its keys alone');
   return { ...answer, digest: createHash('sha256').update(answer.body).digest('hex').slice(0, 16) };
+}
+
+function jsonRows(body: Buffer): readonly unknown[] {
+  const { results } = JSON.parse(body.toString()) as { readonly results: readonly { readonly row: unknown }[] };
+  return results.map(({ row }) => row);
+}
+
+function arrowRows(body: Buffer): readonly unknown[] {
+  return tableFromIPC(body)
+    .toArray()
+    .map((row) => {
+      const {
+        pointlake_key: _key,
+        pointlake_status: _status,
+        pointlake_error: _error,
+        ...values
+      } = row.toJSON() as Record<string, unknown>;
+      return { ...values, id: Number(values.id) };
+    });
+}
+
+function plainRow(text: string): unknown {
+  return JSON.parse(text);
 }
 
 function writeTable(path: string): void {
