@@ -6,6 +6,7 @@
  *
  *     rows, inFlight   set aside at the start
  *     metadata         what snapshots need to be searched: at most half of the total
+ *     layouts          what lookups learned beside: at most a quarter, and half with the footers; forgotten beyond that
  *     keys             key indexes: at most an eighth
  *     blocks           the rest: evicted when the others need it
  */
@@ -25,6 +26,10 @@ export interface BudgetShares {
 const SHARES: BudgetShares = { metadata: 1 / 2, keys: 1 / 8 };
 /** Footers of ordinary tables always fit, however little a node was given. */
 const METADATA_BYTES_MIN = 8 * 2 ** 20;
+/** Of the total, what layouts may take at most, and what footers leave them at least; nor are they ever left less than so many bytes. */
+const LAYOUTS_SHARE_MAX = 1 / 4;
+const LAYOUTS_SHARE_MIN = 1 / 16;
+const LAYOUTS_BYTES_MIN = 2 ** 20;
 
 export class Budget {
   readonly totalBytes: number;
@@ -63,8 +68,12 @@ export class Budget {
 
   /** What a class may hold. */
   limitBytes(kind: BudgetClass): number {
-    if (kind === 'metadata' || kind === 'layouts')
-      return Math.max(METADATA_BYTES_MIN, this.totalBytes * this.#shares.metadata);
+    if (kind === 'metadata') return Math.max(METADATA_BYTES_MIN, this.totalBytes * this.#shares.metadata);
+    if (kind === 'layouts') {
+      const left = this.limitBytes('metadata') - this.#used.metadata;
+      const shareMax = Math.min(this.totalBytes * LAYOUTS_SHARE_MAX, left);
+      return Math.max(LAYOUTS_BYTES_MIN, this.totalBytes * LAYOUTS_SHARE_MIN, shareMax);
+    }
     if (kind === 'keys') return this.totalBytes * this.#shares.keys;
     if (kind === 'blocks') return Math.max(0, this.totalBytes - this.#usedBesideBlocks());
     return this.#used[kind];

@@ -15,6 +15,7 @@ export {
 export type { DiskIo } from './disk-io.ts';
 export type { DiskParts } from './disk-parts.ts';
 export type { DiskTier, DiskTierState } from './disk-tier.ts';
+export type { LearnedOwner } from './learned-clock.ts';
 export { NOTE_WORD } from './memory-entry.ts';
 export type { AdmittedBlock, BlockOwner } from './memory-owners.ts';
 export { MemoryQuota } from './memory-quota.ts';

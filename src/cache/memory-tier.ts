@@ -22,6 +22,7 @@
 
 import { assert, type BufferViews } from '../core/index.ts';
 import type { Budget } from './budget.ts';
+import { LearnedClock } from './learned-clock.ts';
 import {
   ENTRY_HEADER_BYTES,
   entryBytes,
@@ -64,6 +65,7 @@ const COPIED_A_TURN_BYTES = 4 * 2 ** 20;
 
 export class MemoryTier {
   readonly budget: Budget;
+  readonly learned: LearnedClock;
   readonly #slabs: MemorySlabs;
   readonly #probation: MemoryLog;
   readonly #main: MemoryLog;
@@ -88,6 +90,7 @@ export class MemoryTier {
 
   constructor(budget: Budget) {
     this.budget = budget;
+    this.learned = new LearnedClock(budget);
     const memoryBytes = Math.min(SLAB_MEMORY_BYTES_MAX, budget.limitBytes('blocks'));
     this.#slabs = new MemorySlabs(memoryBytes);
     this.#probation = new MemoryLog(this.#slabs);

@@ -6,7 +6,7 @@
  */
 
 import { availableParallelism } from 'node:os';
-import { Piscina } from 'piscina';
+import { move, Piscina, transferableSymbol, valueSymbol } from 'piscina';
 import { asServiceError, DurationHistogram, fromPlainError, ServiceError } from '../core/index.ts';
 import type { Fingerprints } from '../keyindex/index.ts';
 import { type DecodedPage, decodeCost } from '../parquet/index.ts';
@@ -20,6 +20,8 @@ const INLINE_COST_US_MAX = 300;
 const QUEUE_MAX = 4096;
 
 const THREAD_IDLE_MS = 30_000;
+/** A thread keeps no objects between pages; what its pages take lies outside of V8's heap. */
+const THREAD_YOUNG_MIB = 8;
 
 /** Keys that are hashed or sorted here within about as long as a page may be decoded. */
 const INLINE_KEYS_MAX = 2000;
@@ -111,7 +113,7 @@ export class DecodePool {
     if (this.#pool.queueSize >= QUEUE_MAX) {
       throw new ServiceError('overloaded', 'overloaded', 'too many pages wait to be decoded; try again shortly');
     }
-    return await this.#pool.run(task, signal === undefined ? {} : { signal });
+    return await this.#pool.run(ownOf(task), signal === undefined ? {} : { signal });
   }
 
   #start(): Piscina<PoolTask, TaskResult> {
@@ -121,8 +123,16 @@ export class DecodePool {
       maxThreads: this.#threads,
       maxQueue: QUEUE_MAX + 1,
       idleTimeout: THREAD_IDLE_MS,
+      resourceLimits: { maxYoungGenerationSizeMb: THREAD_YOUNG_MIB },
     });
   }
+}
+
+/** A page crosses alone: a view is sent with all the memory that it is of, which may be that of a whole merged GET. */
+function ownOf(task: PoolTask): PoolTask {
+  if (task.kind !== 'data' && task.kind !== 'dictionary') return task;
+  const page = Uint8Array.from(task.page);
+  return move({ [transferableSymbol]: [page.buffer], [valueSymbol]: { ...task, page } } as never) as never;
 }
 
 /** The one place that knows where worker entries lie: beside this file, in the form that this file has itself. */

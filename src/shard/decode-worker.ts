@@ -5,6 +5,8 @@ import { movedWith, type PoolTask, resultOf } from './decode-task.ts';
 
 export default function work(task: PoolTask): unknown {
   const result = resultOf(task);
+  // Given at once, not at a collection: the page came as this thread's own.
+  if ('page' in task) (task.page.buffer as ArrayBuffer).transfer(0);
   if (!result.ok) return result;
   return move({ [transferableSymbol]: movedWith(result.outcome), [valueSymbol]: result } as never);
 }

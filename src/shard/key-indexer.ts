@@ -8,7 +8,7 @@
  * lookups search it as before. Storage that fails ends the round; the next snapshot begins another.
  */
 
-import { asServiceError, assert, type ByteRange, rangeLength } from '../core/index.ts';
+import { asServiceError, type ByteRange, rangeLength } from '../core/index.ts';
 import { type Fingerprints, KeyRun, type RunFile } from '../keyindex/index.ts';
 import type { LeafColumn, PageLocations } from '../parquet/index.ts';
 import {
@@ -71,9 +71,13 @@ interface Unit {
 interface UnitColumn {
   readonly leaf: LeafColumn;
   readonly chunk: ChunkBlocks;
+  /** The unit's own, since the chunk may forget them meanwhile. */
+  readonly locations: PageLocations;
   readonly firstPage: number;
   readonly endPage: number;
 }
+
+type LocatedChunk = Pick<UnitColumn, 'chunk' | 'locations'>;
 
 export interface IndexWatch {
   /** Told whenever lookups may use more of the index. */
@@ -167,17 +171,22 @@ export class KeyIndexer {
         const chunks = (file.mapping.keys[index.key]?.positions ?? []).map((position) =>
           file.file.chunk(rowGroup, position),
         );
+        const located: LocatedChunk[] = [];
         try {
-          for (const chunk of chunks) {
-            if (chunk.layout === undefined) chunk.learn(await readLayout(file.file, chunk.chunk, { signal }));
-          }
+          for (const chunk of chunks) located.push({ chunk, locations: await this.#locationsOf(file, chunk, signal) });
         } catch (thrown) {
           this.#failUnlessStorage(file, thrown);
           break;
         }
-        yield* unitsOf(file, rowGroup, chunks, this.#options);
+        yield* unitsOf(file, rowGroup, located, this.#options);
       }
     }
+  }
+
+  async #locationsOf({ file }: SnapshotReadableFile, chunk: ChunkBlocks, signal: AbortSignal): Promise<PageLocations> {
+    const layout = chunk.layout ?? (await readLayout(file, chunk.chunk, { signal }));
+    chunk.learn(layout);
+    return layout.locations;
   }
 
   async #fingerprint(unit: Unit, signal: AbortSignal): Promise<Fingerprinted> {
@@ -192,8 +201,11 @@ export class KeyIndexer {
   }
 
   /** The pages by one GET, and the dictionary, which lies before them, by the same where it is near. */
-  async #pages({ file }: Unit, { chunk, firstPage, endPage }: UnitColumn, signal: AbortSignal): Promise<KeyPages> {
-    const locations = locationsOf(chunk);
+  async #pages(
+    { file }: Unit,
+    { chunk, locations, firstPage, endPage }: UnitColumn,
+    signal: AbortSignal,
+  ): Promise<KeyPages> {
     const ranges = Array.from({ length: endPage - firstPage }, (_, i) => locations.range(firstPage + i));
     const { store, object } = file.file;
     const get = (range: ByteRange) => store.getRange(object, range, { signal });
@@ -283,23 +295,24 @@ class RunBatch {
 function* unitsOf(
   file: SnapshotReadableFile,
   rowGroup: number,
-  chunks: readonly ChunkBlocks[],
+  chunks: readonly LocatedChunk[],
   { unitBytes, keysAtOnce }: KeyIndexerOptions,
 ): Generator<Unit, void> {
   const first = file.file.index.rowGroupFirstRow(rowGroup);
   const [only] = chunks;
   if (only === undefined) return;
-  const wholes = chunks.map((chunk) => ({
+  const wholes = chunks.map(({ chunk, locations }) => ({
     leaf: chunk.chunk.leaf,
     chunk,
+    locations,
     firstPage: 0,
-    endPage: locationsOf(chunk).pages,
+    endPage: locations.pages,
   }));
   if (chunks.length > 1) {
     yield { file, rowGroup, firstRow: first, rows: file.file.index.rowGroupRows(rowGroup), columns: wholes };
     return;
   }
-  const locations = locationsOf(only);
+  const { chunk, locations } = only;
   for (let page = 0; page < locations.pages; ) {
     const firstPage = page;
     const firstRow = locations.firstRow(page);
@@ -309,7 +322,7 @@ function* unitsOf(
       page += 1;
     } while (page < locations.pages && bytes < unitBytes && locations.rowEnd(page) - firstRow <= keysAtOnce);
     const rows = locations.rowEnd(page - 1) - firstRow;
-    const columns = [{ leaf: only.chunk.leaf, chunk: only, firstPage, endPage: page }];
+    const columns = [{ leaf: chunk.chunk.leaf, chunk, locations, firstPage, endPage: page }];
     yield { file, rowGroup, firstRow: first + firstRow, rows, columns };
   }
 }
@@ -320,9 +333,4 @@ function liveIds({ files }: Snapshot): ReadonlySet<string> {
 
 function rowsOf(locations: PageLocations, page: number): number {
   return locations.rowEnd(page) - locations.firstRow(page);
-}
-
-function locationsOf({ layout }: ChunkBlocks): PageLocations {
-  assert(layout !== undefined, 'a unit is made of chunks whose pages are known');
-  return layout.locations;
 }

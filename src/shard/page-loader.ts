@@ -9,7 +9,7 @@
 import { ByteGate, SingleFlight } from '../cache/index.ts';
 import { asServiceError, assert, type ByteRange, type ErrorContext, rangeLength, ServiceError } from '../core/index.ts';
 import { Block, type PageContext, type PageLocations } from '../parquet/index.ts';
-import type { ChunkBlocks, LoadedPage, Need, Pins, TableFile } from '../table/index.ts';
+import type { ChunkBlocks, ChunkLayout, LoadedPage, Need, Pins, TableFile } from '../table/index.ts';
 import { readBloomFilter, readLayout, snapshotChanging } from '../table/index.ts';
 import type { DecodePool } from './decode-pool.ts';
 import type { LookupTrace } from './lookup-trace.ts';
@@ -42,7 +42,7 @@ export class PageLoader {
   readonly #pool: DecodePool;
   readonly #options: PageLoaderOptions;
   readonly #inFlight: ByteGate;
-  readonly #layouts = new SingleFlight<ChunkBlocks, void>();
+  readonly #layouts = new SingleFlight<ChunkBlocks, ChunkLayout>();
   readonly #bloomFilters = new SingleFlight<ChunkBlocks, void>();
   readonly #dictionaries = new SingleFlight<ChunkBlocks, Block>();
   /** By chunk, since page numbers repeat; a chunk's flights are dropped with the chunk. */
@@ -105,21 +105,24 @@ export class PageLoader {
       if (need.kind === 'page') pin(pins, need, await this.page(file, chunk, need.page, signal, trace));
       else if (need.kind === 'layout') await this.layout(file, chunk, signal, trace);
       else await this.#bloomFilter(file, chunk, signal, trace);
+      chunk.holdLearned(pins);
       return undefined;
     } catch (thrown) {
       return faultOf(need, thrown, signal);
     }
   }
 
-  async layout(file: TableFile, chunk: ChunkBlocks, signal: AbortSignal, trace?: LookupTrace): Promise<void> {
-    if (chunk.layout !== undefined) return;
+  /** What it gives is whole, even where the chunk forgets it before the caller goes on. */
+  async layout(file: TableFile, chunk: ChunkBlocks, signal: AbortSignal, trace?: LookupTrace): Promise<ChunkLayout> {
+    if (chunk.layout !== undefined) return chunk.layout;
     const read = async (flight: AbortSignal) => {
       const options = { signal: flight, account: trace };
       const layout = await inContext(placeOf(file, chunk), () => readLayout(file, chunk.chunk, options));
       chunk.learn(layout);
       file.stored?.keepLayout(chunk, layout);
+      return layout;
     };
-    await inFlight(this.#layouts, chunk, read, signal, trace);
+    return inFlight(this.#layouts, chunk, read, signal, trace);
   }
 
   async #bloomFilter(
@@ -158,11 +161,11 @@ export class PageLoader {
     signal: AbortSignal,
     trace: LookupTrace | undefined,
   ): Promise<LoadedPage> {
-    await this.layout(file, chunk, signal, trace);
+    const { locations } = await this.layout(file, chunk, signal, trace);
     return this.#inFlight.run(
       pageMemory(chunk, page),
       signal,
-      () => this.#readPage(file, chunk, page, signal, trace),
+      () => this.#readPage(file, chunk, locations, page, signal, trace),
       file.store,
     );
   }
@@ -170,11 +173,11 @@ export class PageLoader {
   async #readPage(
     file: TableFile,
     chunk: ChunkBlocks,
+    locations: PageLocations,
     page: number,
     signal: AbortSignal,
     trace: LookupTrace | undefined,
   ): Promise<LoadedPage> {
-    const locations = locationsOf(chunk);
     const [dictionary, bytes] = await Promise.all([
       this.#dictionary(file, chunk, locations, signal, trace),
       file.store.getRange(file.object, locations.range(page), { signal, account: trace }),
@@ -183,13 +186,13 @@ export class PageLoader {
     const pause = trace?.beforeDecode();
     if (pause !== undefined) await pause;
     const firstRow = locations.firstRow(page);
-    const context = this.#context(chunk, dictionary, locations.rowEnd(page) - firstRow);
+    const context = this.#context(chunk, locations, dictionary, locations.rowEnd(page) - firstRow);
     return inContext(placeOf(file, chunk, page), async () => {
       const decoded = await this.#pool.decode({ kind: 'data', page: bytes, context }, signal);
       const blocks = decoded.blocks.map((buffer) => Block.open(buffer));
       for (const block of blocks) if (block.kind === 'CODES') block.dictionary = dictionary;
       const loaded: LoadedPage = { firstRow, rows: decoded.rows, shift: decoded.shift, blocks };
-      const admitting = chunk.admit(page, loaded);
+      const admitting = chunk.admit(page, loaded, locations);
       // A large page is admitted over several turns; whoever asks meanwhile joins this flight.
       if (admitting !== undefined) await admitting;
       file.stored?.keepPage(chunk, page, loaded);
@@ -206,13 +209,14 @@ export class PageLoader {
   ): Promise<Block | undefined> {
     const range = locations.dictionaryRange;
     if (range === undefined || chunk.dictionary !== undefined) return chunk.dictionary;
-    const read = (flight: AbortSignal) => this.#loadDictionary(file, chunk, range, flight, trace);
+    const read = (flight: AbortSignal) => this.#loadDictionary(file, chunk, locations, range, flight, trace);
     return inFlight(this.#dictionaries, chunk, read, signal, trace);
   }
 
   async #loadDictionary(
     file: TableFile,
     chunk: ChunkBlocks,
+    locations: PageLocations,
     range: ByteRange,
     signal: AbortSignal,
     trace: LookupTrace | undefined,
@@ -220,7 +224,7 @@ export class PageLoader {
     const page = await file.store.getRange(file.object, range, { signal, account: trace });
     trace?.pageCame();
     return inContext({ ...placeOf(file, chunk), page: 'dictionary' }, async () => {
-      const context = this.#context(chunk, undefined, undefined);
+      const context = this.#context(chunk, locations, undefined, undefined);
       const { blocks } = await this.#pool.decode({ kind: 'dictionary', page, context }, signal);
       const [buffer] = blocks;
       if (buffer === undefined) throw new ServiceError('internal', 'internal', 'a dictionary decoded to no block');
@@ -228,12 +232,17 @@ export class PageLoader {
     });
   }
 
-  #context(chunk: ChunkBlocks, dictionary: Block | undefined, expectedRows: number | undefined): PageContext {
+  #context(
+    chunk: ChunkBlocks,
+    locations: PageLocations,
+    dictionary: Block | undefined,
+    expectedRows: number | undefined,
+  ): PageContext {
     return {
       leaf: chunk.chunk.leaf,
       codec: chunk.chunk.codec,
       dictionaryRows: dictionary?.rows,
-      dictionary: dictionary && isOneUnit(chunk) ? bytesOf(dictionary) : undefined,
+      dictionary: dictionary && isOneUnit(chunk, locations) ? bytesOf(dictionary) : undefined,
       expectedRows,
       verifyCrc: this.#options.verifyCrc,
       blockBytes: this.#options.blockBytes,
@@ -279,19 +288,13 @@ export function pageMemory({ chunk, layout }: ChunkBlocks, page: number): number
 }
 
 /** Whether the chunk's data pages are decoded together, so that their encodings may differ. */
-function isOneUnit({ chunk, layout }: ChunkBlocks): boolean {
-  return chunk.leaf.maxRepetitionLevel > 0 && layout?.locations.pages === 1;
+function isOneUnit({ chunk }: ChunkBlocks, { pages }: PageLocations): boolean {
+  return chunk.leaf.maxRepetitionLevel > 0 && pages === 1;
 }
 
 /** A copy, since a thread would be sent the whole memory that a view is of. */
 function bytesOf({ buffer, byteOffset, byteLength }: Block): Uint8Array {
   return Uint8Array.from(new Uint8Array(buffer, byteOffset, byteLength));
-}
-
-function locationsOf(chunk: ChunkBlocks): PageLocations {
-  if (chunk.layout === undefined)
-    throw new ServiceError('internal', 'internal', 'a page was asked for before its layout');
-  return chunk.layout.locations;
 }
 
 function placeOf(file: TableFile, chunk: ChunkBlocks, page?: number): ErrorContext {

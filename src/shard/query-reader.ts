@@ -215,7 +215,10 @@ export class QueryReader {
     const needs: Need[] = [];
     for (const chunk of chunks) {
       const locations = chunk.layout?.locations;
-      if (locations === undefined) continue;
+      if (locations === undefined) {
+        needs.push({ kind: 'layout', file: file.file, chunk });
+        continue;
+      }
       const current = locations.pageOf(row);
       for (const page of pins.get(chunk)?.keys() ?? []) if (page < current) pins.get(chunk)?.delete(page);
       let bytes = 0;

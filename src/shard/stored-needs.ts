@@ -49,15 +49,28 @@ function meetOne(need: Need, pins: Pins): boolean | Promise<boolean> {
     const row = need.row ?? chunk.layout.locations.firstRow(need.page);
     const found = need.only === 'row' ? stored.row(chunk, need.page, row) : stored.block(chunk, need.page, row);
     return taken(found, ({ kind, page }) => {
+      chunk.holdLearned(pins);
       if (kind === 'block') chunk.admit(need.page, page);
       pin(pins, need, page);
     });
   }
   if (need.kind === 'layout') {
     const rows = file.index.rowGroupRows(chunk.rowGroup);
-    return chunk.layout !== undefined || taken(stored.layout(chunk, rows), (layout) => chunk.learn(layout));
+    return (
+      chunk.layout !== undefined ||
+      taken(stored.layout(chunk, rows), (layout) => {
+        chunk.learn(layout);
+        chunk.holdLearned(pins);
+      })
+    );
   }
-  return chunk.bloomFilter !== undefined || taken(stored.bloomFilter(chunk), (it) => chunk.learnBloomFilter(it));
+  return (
+    chunk.bloomFilter !== undefined ||
+    taken(stored.bloomFilter(chunk), (filter) => {
+      chunk.learnBloomFilter(filter);
+      chunk.holdLearned(pins);
+    })
+  );
 }
 
 export function pagesIn(needs: readonly Need[]): number {

@@ -10,6 +10,7 @@
 import {
   type AdmittedBlock,
   type BlockOwner,
+  type LearnedOwner,
   type MemoryQuota,
   type MemoryTier,
   NOTE_WORD,
@@ -43,10 +44,19 @@ export interface ChunkLayout {
   readonly bounds: PageBounds | undefined;
 }
 
+/** What was learned of a chunk: its layout, and its bloom filter, `none` where that cannot be used. */
+interface Learned {
+  readonly layout: ChunkLayout | undefined;
+  readonly bloomFilter: BloomFilter | 'none' | undefined;
+}
+
+/** What each lookup that waits holds of what was learned, for as long as its pins live. */
+const heldWith = new WeakMap<Pins, Map<ChunkBlocks, Learned>>();
+
 /** The file of a chunk, which answers for the bytes of what it learns. */
 export interface ChunkOwner {
   addLayout(bytes: number): void;
-  /** Whether so much more is within the share of what is learned. */
+  /** Whether so much is a small part of what may be learned. */
   fitsLayout(bytes: number): boolean;
   /** Of all chunks of the row group; undefined before `openPlaces`. */
   placesOf(rowGroup: number): BlockPlaces | undefined;
@@ -63,6 +73,7 @@ export interface ChunkOwner {
 interface BlockKeeper {
   keepBlock(chunk: ChunkBlocks, page: number, ordinal: number, shift: number, block: Block, wantedAgain: boolean): void;
   keepDictionary(chunk: ChunkBlocks, dictionary: Block, wantedAgain: boolean): void;
+  keepLayout(chunk: ChunkBlocks, layout: ChunkLayout): void;
 }
 
 /** What the memory tier gives back with a block: its page, and in the lowest bit whether it is of codes. */
@@ -72,16 +83,17 @@ const isOfCodes = (tag: number) => (tag & 1) === 1;
 /** The number of an owner that the memory tier does not know yet. */
 const UNREGISTERED = -1;
 
-export class ChunkBlocks implements BlockOwner {
+export class ChunkBlocks implements BlockOwner, LearnedOwner {
   readonly chunk: ColumnChunk;
   readonly rowGroup: number;
   /** The decoded dictionary, kept while any code block of this chunk is resident. */
   dictionary: Block | undefined = undefined;
-  /** Undefined until it was read; `none` where it cannot be used. */
-  #bloomFilter: BloomFilter | 'none' | undefined = undefined;
   readonly #file: ChunkOwner;
   readonly #tier: MemoryTier;
-  #layout: ChunkLayout | undefined = undefined;
+  #learned: Learned | undefined = undefined;
+  #isUsed = false;
+  /** What a lookup may still hold, though it was forgotten. */
+  #lent: WeakRef<Learned> | undefined = undefined;
   #codeBlocks = 0;
   #ownerId = UNREGISTERED;
   /** Resident blocks that are too large for a slab, by slot. */
@@ -94,36 +106,78 @@ export class ChunkBlocks implements BlockOwner {
     this.#tier = tier;
   }
 
-  /** Undefined until it was loaded. */
+  /** Undefined until it was loaded, and after it was forgotten: then it is loaded again. */
   get layout(): ChunkLayout | undefined {
-    return this.#layout;
+    return this.#known()?.layout;
   }
 
-  /** Keeps where the pages lie, for as long as the file is served. */
+  /** Keeps where the pages lie, for as long as there is room for it and the file is served. */
   learn(layout: ChunkLayout): void {
-    if (this.#layout !== undefined) return;
-    this.#layout = layout;
-    this.#file.addLayout(layout.locations.byteSize + (layout.bounds?.byteSize ?? 0));
+    const known = this.#known();
+    if (known?.layout === undefined) this.#replace({ layout, bloomFilter: known?.bloomFilter });
   }
 
   /** Keeps what the pages may hold, where the layout came without it and there is room. */
   learnBounds(bounds: PageBounds): void {
-    if (this.#layout === undefined || this.#layout.bounds !== undefined) return;
-    if (!this.#file.fitsLayout(bounds.byteSize)) return;
-    this.#layout = { locations: this.#layout.locations, bounds };
-    this.#file.addLayout(bounds.byteSize);
+    const known = this.#known();
+    if (known?.layout === undefined || known.layout.bounds !== undefined) return;
+    if (this.#file.fitsLayout(bounds.byteSize))
+      this.#replace({ ...known, layout: { locations: known.layout.locations, bounds } });
   }
 
   get bloomFilter(): BloomFilter | 'none' | undefined {
-    return this.#bloomFilter ?? (this.chunk.bloomFilterRange === undefined ? 'none' : undefined);
+    return this.#known()?.bloomFilter ?? (this.chunk.bloomFilterRange === undefined ? 'none' : undefined);
   }
 
   learnBloomFilter(filter: BloomFilter | 'none'): void {
-    if (this.#bloomFilter !== undefined) return;
+    const known = this.#known();
+    if (known?.bloomFilter !== undefined) return;
     // A filter only ever saves reading, so where there is no room for it there is none.
     const isKept = filter !== 'none' && this.#file.fitsLayout(filter.byteSize);
-    this.#bloomFilter = isKept ? filter : 'none';
-    if (isKept) this.#file.addLayout(filter.byteSize);
+    this.#replace({ layout: known?.layout, bloomFilter: isKept ? filter : 'none' });
+  }
+
+  /** What is known stays so for the lookup of these pins, whatever is forgotten meanwhile. */
+  holdLearned(pins: Pins): void {
+    const known = this.#known();
+    if (known === undefined) return;
+    let held = heldWith.get(pins);
+    if (held === undefined) {
+      held = new Map();
+      heldWith.set(pins, held);
+    }
+    held.set(this, known);
+    if (this.#lent?.deref() !== known) this.#lent = new WeakRef(known);
+  }
+
+  takeUsed(): boolean {
+    const isUsed = this.#isUsed;
+    this.#isUsed = false;
+    return isUsed;
+  }
+
+  /** The disk, where there is one, has it from then on, so that learning it again costs no request. */
+  forget(): void {
+    const { layout } = this.#learned ?? {};
+    if (layout !== undefined) this.#file.stored?.keepLayout(this, layout);
+    this.#file.addLayout(-bytesOf(this.#learned));
+    this.#learned = undefined;
+  }
+
+  #known(): Learned | undefined {
+    this.#isUsed = true;
+    if (this.#learned !== undefined) return this.#learned;
+    const lent = this.#lent?.deref();
+    if (lent !== undefined) this.#replace(lent);
+    return lent;
+  }
+
+  #replace(learned: Learned): void {
+    const before = bytesOf(this.#learned);
+    this.#learned = learned;
+    if (this.#file.isReleased) return;
+    this.#file.addLayout(bytesOf(learned) - before);
+    this.#tier.learned.add(this);
   }
 
   /**
@@ -131,8 +185,8 @@ export class ChunkBlocks implements BlockOwner {
    * has just loaded does not make a block wanted.
    */
   at(row: number, pins: Pins | undefined): BlockAt | undefined {
-    if (this.#layout === undefined) return undefined;
-    const { locations } = this.#layout;
+    const locations = this.#known()?.layout?.locations;
+    if (locations === undefined) return undefined;
     const page = locations.pageOf(row);
     const pinned = pins === undefined ? undefined : pinnedAt(pins.get(this)?.get(page), row);
     if (pinned !== undefined) return pinned;
@@ -147,8 +201,8 @@ export class ChunkBlocks implements BlockOwner {
   /** The same for a scan, which goes on to the next rows over waits: the block is pinned, and what lies before is let go. */
   hold(row: number, pins: Pins): BlockAt | undefined {
     const at = this.at(row, pins);
-    if (at === undefined || this.#layout === undefined) return undefined;
-    const { locations } = this.#layout;
+    const locations = this.#known()?.layout?.locations;
+    if (at === undefined || locations === undefined) return undefined;
     const page = locations.pageOf(row);
     if (pinnedAt(pins.get(this)?.get(page), row) !== undefined) return at;
     const firstRow = locations.firstRow(page);
@@ -168,7 +222,7 @@ export class ChunkBlocks implements BlockOwner {
 
   /** Whether every block of the page is resident. */
   isResident(page: number): boolean {
-    const locations = this.#layout?.locations;
+    const locations = this.#known()?.layout?.locations;
     if (locations === undefined || this.#places === undefined) return false;
     const rows = locations.rowEnd(page) - locations.firstRow(page);
     const step = 2 ** this.#places.shiftOf(this.#column, page);
@@ -181,13 +235,16 @@ export class ChunkBlocks implements BlockOwner {
    * that is resident in blocks of another length. A promise where that takes several turns of the event loop: until then
    * the page is not found here.
    */
-  admit(page: number, { rows, shift, blocks }: LoadedPage): Promise<void> | undefined {
-    if (this.#layout === undefined || this.#file.isReleased || rows === 0) return undefined;
+  admit(
+    page: number,
+    { rows, shift, blocks }: LoadedPage,
+    locations: PageLocations | undefined = this.layout?.locations,
+  ): Promise<void> | undefined {
+    if (locations === undefined || this.#file.isReleased || rows === 0) return undefined;
     if (this.#ownerId === UNREGISTERED) this.#ownerId = this.#tier.register(this, this.#file.quota);
     const isWhole = rows <= 2 ** shift;
     const places = this.#file.openPlaces(this.rowGroup);
     const before = places.byteSize;
-    const { locations } = this.#layout;
     const first = places.open(this.#column, locations, page, isWhole ? WHOLE_PAGE_SHIFT : shift);
     if (places.byteSize > before) this.#file.addLayout(places.byteSize - before);
     if (first === 0) return undefined;
@@ -203,6 +260,7 @@ export class ChunkBlocks implements BlockOwner {
 
   /** The file is served no more: its blocks leave memory when their turn comes. */
   release(): void {
+    this.#tier.learned.remove(this);
     if (this.#ownerId !== UNREGISTERED) this.#tier.release(this.#ownerId);
   }
 
@@ -277,6 +335,12 @@ export class ChunkBlocks implements BlockOwner {
       this.#tier.hold(block.dictionary.byteLength, this.#file.quota);
     }
   }
+}
+
+function bytesOf(learned: Learned | undefined): number {
+  const { layout, bloomFilter } = learned ?? {};
+  const ofFilter = bloomFilter === undefined || bloomFilter === 'none' ? 0 : bloomFilter.byteSize;
+  return (layout?.locations.byteSize ?? 0) + (layout?.bounds?.byteSize ?? 0) + ofFilter;
 }
 
 /** The row counted from the first of its block. */

@@ -391,7 +391,11 @@ export class KeySearch {
     const needs: Need[] = [];
     for (const chunk of chunks) {
       const locations = chunk.layout?.locations;
-      if (locations === undefined) continue;
+      if (locations === undefined) {
+        // It was forgotten since the plan; what is loaded now stays for this search.
+        needs.push({ kind: 'layout', file, chunk });
+        continue;
+      }
       const last = locations.pageOf(end - 1);
       const first = locations.pageOf(this.#row);
       for (let page = first; page <= last && page < first + this.#pagesAhead; page++) {

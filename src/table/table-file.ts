@@ -9,6 +9,8 @@ import { ChunkBlocks, type ChunkLayout, type ChunkOwner } from './chunk-blocks.t
 import type { StoredFile } from './stored-file.ts';
 
 let filesMade = 0;
+/** Of what may be learned of all files, what one bloom filter or one column's bounds may take. */
+const LEARNED_SHARE_MAX = 1 / 4;
 
 export class TableFile implements ChunkOwner {
   /** Its number among all files ever opened: never 0, and never given twice. */
@@ -63,16 +65,18 @@ export class TableFile implements ChunkOwner {
     return this.#footerBytes + this.#layoutBytes;
   }
 
-  /** Charges the node's budget, and makes room for it by evicting blocks. */
+  /** Charges the node's budget, and makes room for it by evicting blocks; fewer than 0 give it back. */
   addLayout(bytes: number): void {
     if (this.#released) return;
     this.#layoutBytes += bytes;
-    this.tier.budget.charge('layouts', bytes);
+    if (bytes < 0) this.tier.budget.release('layouts', -bytes);
+    else this.tier.budget.charge('layouts', bytes);
+    this.tier.learned.trim();
     this.tier.trim();
   }
 
   fitsLayout(bytes: number): boolean {
-    return this.tier.budget.fits('layouts', bytes);
+    return bytes <= this.tier.budget.limitBytes('layouts') * LEARNED_SHARE_MAX;
   }
 
   /** Called once no snapshot to come has this file; requests that still read it are few and short. */
