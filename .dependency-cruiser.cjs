@@ -11,6 +11,7 @@ const mayImport = {
   keyindex: ['parquet', 'core'],
   table: ['keyindex', 'cache', 'parquet', 'storage', 'core'],
   shard: ['table', 'keyindex', 'cache', 'parquet', 'storage', 'core'],
+  rewrite: ['shard', 'table', 'parquet', 'storage', 'core'],
   server: ['shard', 'table', 'core'],
   client: [],
 };

@@ -5,6 +5,7 @@ import { asServiceError } from '../core/index.ts';
 import { inspectCommand } from './inspect.ts';
 import { lookupCommand } from './lookup.ts';
 import { preloadCommand } from './preload.ts';
+import { rewriteCommand } from './rewrite.ts';
 import { scanCommand } from './scan.ts';
 import { serveCommand } from './serve.ts';
 import { UsageError } from './usage.ts';
@@ -22,7 +23,15 @@ async function main(argv: readonly string[]): Promise<void> {
     .option('--verbose', 'print the stack of an error')
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(oneLine(text)) });
-  for (const command of [serveCommand(), lookupCommand(), scanCommand(), inspectCommand(), preloadCommand()]) {
+  const commands = [
+    serveCommand(),
+    lookupCommand(),
+    scanCommand(),
+    inspectCommand(),
+    preloadCommand(),
+    rewriteCommand(),
+  ];
+  for (const command of commands) {
     program.addCommand(command.exitOverride().configureOutput({ outputError: (text, write) => write(oneLine(text)) }));
   }
   // A reader that has seen enough closes the pipe; that is no fault of ours.

@@ -13,7 +13,7 @@ export interface OneTable {
   readonly snapshot: Snapshot;
 }
 
-type OneTableOptions = Pick<NodeOptions, 'wrapStores'>;
+type OneTableOptions = Partial<Pick<NodeOptions, 'wrapStores' | 'cacheMemoryBytes'>>;
 
 /** Opens the source, hands it to `use`, and closes everything whatever happens. */
 export function withOneTable(
@@ -24,7 +24,7 @@ export function withOneTable(
 ): Promise<void> {
   const definition = asUsage(() => tableDefinition(tableNameOf(parseSourceUri(uri)), uri, key));
   const { s3, cacheMemoryBytes } = defaultConfig();
-  return withNode({ ...options, s3, cacheMemoryBytes, tables: [definition] }, use);
+  return withNode({ cacheMemoryBytes, ...options, s3, tables: [definition] }, use);
 }
 
 /**

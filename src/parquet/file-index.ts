@@ -136,7 +136,7 @@ export class FileIndex {
   }
 
   get schema(): FileSchema {
-    this.#schema ??= decodeSchema(new ThriftReader(this.#schemaBytes()));
+    this.#schema ??= decodeSchema(new ThriftReader(this.schemaBytes));
     return this.#schema;
   }
 
@@ -348,7 +348,8 @@ export class FileIndex {
     return new BoundsTable(layout, this.#bytes.buffer, this.#bytes.byteOffset + at);
   }
 
-  #schemaBytes(): Uint8Array {
+  /** The footer's `list<SchemaElement>`, as it is. */
+  get schemaBytes(): Uint8Array {
     const at = this.#directory[SLOT.SCHEMA]!;
     return this.#bytes.subarray(at, at + this.#directory[SLOT.SCHEMA_LENGTH]!);
   }
@@ -363,7 +364,7 @@ export class FileIndex {
   }
 
   #shareSchema(like: FileIndex | undefined): void {
-    if (like === undefined || Buffer.compare(like.#schemaBytes(), this.#schemaBytes()) !== 0) return;
+    if (like === undefined || Buffer.compare(like.schemaBytes, this.schemaBytes) !== 0) return;
     this.#schema = like.schema;
     this.#sharesSchema = true;
   }

@@ -4,7 +4,7 @@ export { Block, type BlockOrder, type NestedLevels } from './block.ts';
 export type { BlockKind } from './block-layout.ts';
 export type { DecodedPage } from './block-writer.ts';
 export { BloomFilter, type DecodedBloomFilter, decodeBloomFilter } from './bloom-filter.ts';
-export { type Bounds, canContain } from './bounds.ts';
+export { type Bounds, boundFormOf, canContain } from './bounds.ts';
 export { compareKeys, isUnsigned, type KeyClass, type KeyValue, keyClassOf } from './compare.ts';
 export type { BoundaryOrder, ColumnOrder, CompressionCodec, Encoding, PageType } from './file-format.ts';
 export { type ColumnChunk, FileIndex, type FileIndexOptions } from './file-index.ts';
@@ -40,4 +40,5 @@ export type {
   TimeUnit,
 } from './schema.ts';
 export { findRow } from './search.ts';
+export { ThriftReader } from './thrift.ts';
 export { valuelessBlock } from './valueless-block.ts';
