@@ -1,0 +1,150 @@
+/**
+ * Pointlake beside other ways to find a row by its key, in one run on the same rows: 24 columns, 20 of them doubles, three strings,
+ * one of about 200 characters.
+ *
+ *     npm run bench -- peers [--small] [--rows N]
+ *
+ * Servers are pinned to one core and asked from the other over 16 connections: HTTP by wrk, Redis by redis-benchmark. Libraries run
+ * in a process each, asked by one client, one key after another, and may use both cores. The Parquet files are
+ * sorted by key and shuffled, as DuckDB writes them and with pages of 16 KiB. Before anything is timed the answers of all
+ * are compared, exact doubles included. What cannot be had here is named as missing. The data and the copies that other
+ * stores keep are made once, under datasets/data/peers, and what a copy took to make is noted beside it.
+ */
+
+import { createHash } from 'node:crypto';
+import { availableParallelism, cpus } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { randomNumbers } from './harness/access-traces.ts';
+import { PEERS } from './peers/all-peers.ts';
+import { installPackages } from './peers/installed.ts';
+import type { Peer } from './peers/peer.ts';
+import type { RoundResult } from './peers/peer-process.ts';
+import { type RedisServer, startRedis } from './peers/redis.ts';
+import { printMissing, printTable } from './peers/report.ts';
+import { RunningPeer } from './peers/running-peer.ts';
+import { measureServers } from './peers/server-peers.ts';
+import { canonical, LAYOUTS, type Layout, makeTable, parquetPath, type Row } from './peers/table.ts';
+
+const isSmall = process.argv.includes('--small');
+const rowsFlag = process.argv.indexOf('--rows');
+const ROWS = rowsFlag > 0 ? Number(process.argv[rowsFlag + 1]) : isSmall ? 100_000 : 10_000_000;
+const ROUNDS = isSmall ? 1 : 5;
+const SECONDS = isSmall ? 0.3 : 2;
+const SERVER_SECONDS = isSmall ? 1 : 3;
+const COMPARED_KEYS = isSmall ? 100 : 1000;
+const COMPARED_WITHIN_MS = isSmall ? 6_000 : 60_000;
+/** What a peer is asked for that would take longer for all. */
+const FEW_KEYS = 3;
+const SEED = 2026;
+
+if (!Number.isSafeInteger(ROWS) || ROWS < 1000) throw new Error('--rows takes a whole number from 1000 on');
+if (availableParallelism() < 2) throw new Error('this bench needs two cores, one for a server and one for the load');
+
+const folder = fileURLToPath(new URL(`../datasets/data/peers/${ROWS}`, import.meta.url));
+const random = randomNumbers(SEED);
+const comparedIds = Array.from({ length: COMPARED_KEYS }, () => random() % ROWS);
+/** By how many keys it is of; the first to answer sets it, and all others are held against it. */
+const digests = new Map<number, { readonly digest: string; readonly of: string }>();
+const comparedByFew = new Set<string>();
+
+installPackages();
+await makeTable(folder, ROWS);
+console.log(
+  `${cpus()[0]?.model.trim()}, ${cpus().length} cores; Node ${process.versions.node}; ${ROWS} rows x 24 columns, uniform random keys`,
+);
+console.log(`medians of ${ROUNDS} interleaved rounds [min to max]`);
+await compareServers();
+await compareInProcess();
+console.log(`\nanswers to the same ${COMPARED_KEYS} keys are equal; digest ${digests.get(COMPARED_KEYS)?.digest}`);
+if (comparedByFew.size > 0) console.log(`of the first ${FEW_KEYS} only, being slow: ${[...comparedByFew].join(', ')}`);
+
+async function compareServers(): Promise<void> {
+  let redis: RedisServer | undefined;
+  try {
+    redis = await startRedis(parquetPath(folder, 'sorted'), 0);
+    await check('Redis', redis.row);
+  } catch (thrown) {
+    await redis?.stop();
+    redis = undefined;
+    printMissing('Redis', thrown);
+  }
+  try {
+    for (const layout of LAYOUTS) {
+      const run = { folder, layout, rows: ROWS, rounds: ROUNDS, seconds: SERVER_SECONDS, redis, check };
+      printTable(`servers, 16 connections; Parquet ${layout}`, await measureServers(run));
+    }
+  } finally {
+    await redis?.stop();
+  }
+}
+
+async function check(name: string, row: (id: number) => Promise<Row>): Promise<void> {
+  const hash = createHash('sha256');
+  for (const id of comparedIds) hash.update(canonical(await row(id)));
+  agree(name, comparedIds.length, hash.digest('hex').slice(0, 16));
+}
+
+function agree(name: string, keys: number, digest: string): void {
+  const known = digests.get(keys);
+  if (known === undefined) digests.set(keys, { digest, of: name });
+  else if (known.digest !== digest)
+    throw new Error(`of the same ${keys} keys, ${name} and ${known.of} answer differently`);
+}
+
+/** Copies do not depend on the layout, so that their processes stay for all layouts; the readers of a layout end with it. */
+async function compareInProcess(): Promise<void> {
+  const copies = PEERS.filter((peer) => peer.convert !== undefined);
+  const readers = PEERS.filter((peer) => peer.convert === undefined);
+  const kept = await startPeers(copies, LAYOUTS[0]);
+  try {
+    for (const layout of LAYOUTS) {
+      const running = await startPeers(readers, layout);
+      try {
+        await measureLayout(layout, [...running, ...kept]);
+      } finally {
+        for (const peer of running) await peer.stop();
+      }
+    }
+  } finally {
+    for (const peer of kept) await peer.stop();
+  }
+}
+
+/** Those that can be had here; the others are named with the reason. */
+async function startPeers(peers: readonly Peer[], layout: Layout): Promise<readonly RunningPeer[]> {
+  const running: RunningPeer[] = [];
+  for (const peer of peers) {
+    const own = join(folder, 'copies', peer.name.replaceAll(/\W+/g, '-'));
+    const files = { folder, layout, parquet: parquetPath(folder, layout), own, rows: ROWS };
+    const started = await RunningPeer.start(peer, files).catch((thrown) => printMissing(peer.name, thrown));
+    if (started === undefined) continue;
+    running.push(started);
+    await comparePeer(started);
+  }
+  return running;
+}
+
+async function measureLayout(layout: Layout, peers: readonly RunningPeer[]): Promise<void> {
+  const running = peers.map((peer) => ({ peer, rounds: [] as RoundResult[] }));
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const { peer, rounds } of round % 2 === 0 ? running : running.toReversed()) {
+      rounds.push(await peer.round(SECONDS, SEED + round));
+    }
+  }
+  const measured = running.map(({ peer, rounds }) => {
+    const { name, answers, loadMs, diskBytes } = peer;
+    return { name, answers, loadMs, diskBytes, residentBytes: peer.residentBytes(), rounds };
+  });
+  printTable(`in process, one client; Parquet ${layout}`, measured);
+}
+
+/** A first few keys, then as many as all others where the peer answers them in the time there is for it. */
+async function comparePeer(peer: RunningPeer): Promise<void> {
+  const few = comparedIds.slice(0, FEW_KEYS);
+  const started = performance.now();
+  agree(peer.name, few.length, await peer.digest(few));
+  const keyMs = (performance.now() - started) / few.length;
+  if (keyMs * comparedIds.length > COMPARED_WITHIN_MS) comparedByFew.add(peer.name);
+  else agree(peer.name, comparedIds.length, await peer.digest(comparedIds));
+}
