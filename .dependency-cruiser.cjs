@@ -14,6 +14,7 @@ const mayImport = {
   rewrite: ['shard', 'table', 'parquet', 'storage', 'core'],
   server: ['shard', 'table', 'core'],
   client: [],
+  bench: ['core'],
 };
 
 const directions = Object.entries(mayImport).map(([room, allowed]) => ({

@@ -2,6 +2,7 @@
 
 import { Command, CommanderError } from 'commander';
 import { asServiceError } from '../core/index.ts';
+import { benchCommand } from './bench.ts';
 import { inspectCommand } from './inspect.ts';
 import { lookupCommand } from './lookup.ts';
 import { preloadCommand } from './preload.ts';
@@ -30,6 +31,7 @@ async function main(argv: readonly string[]): Promise<void> {
     inspectCommand(),
     preloadCommand(),
     rewriteCommand(),
+    benchCommand(),
   ];
   for (const command of commands) {
     program.addCommand(command.exitOverride().configureOutput({ outputError: (text, write) => write(oneLine(text)) }));

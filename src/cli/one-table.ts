@@ -13,29 +13,25 @@ export interface OneTable {
   readonly snapshot: Snapshot;
 }
 
-type OneTableOptions = Partial<Pick<NodeOptions, 'wrapStores' | 'cacheMemoryBytes'>>;
+type OneTableOptions = Partial<Pick<NodeOptions, 'wrapStores' | 'cacheMemoryBytes' | 's3'>>;
 
 /** Opens the source, hands it to `use`, and closes everything whatever happens. */
-export function withOneTable(
+export function withOneTable<T>(
   uri: string,
   key: readonly string[],
-  use: (opened: OneTable) => Promise<void>,
+  use: (opened: OneTable) => Promise<T>,
   options: OneTableOptions = {},
-): Promise<void> {
+): Promise<T> {
   const definition = asUsage(() => tableDefinition(tableNameOf(parseSourceUri(uri)), uri, key));
   const { s3, cacheMemoryBytes } = defaultConfig();
-  return withNode({ cacheMemoryBytes, ...options, s3, tables: [definition] }, use);
+  return withNode({ cacheMemoryBytes, s3, ...options, tables: [definition] }, use);
 }
 
 /**
  * The same for a table of a configuration. A server's disk is its own, and no key index is built: that would take longer
  * than to search.
  */
-export function withConfiguredTable(
-  path: string,
-  name: string,
-  use: (opened: OneTable) => Promise<void>,
-): Promise<void> {
+export function withConfiguredTable<T>(path: string, name: string, use: (opened: OneTable) => Promise<T>): Promise<T> {
   const config = asUsage(() => readConfig(path, process.env));
   const definition = config.tables.find((table) => table.name === name);
   if (definition === undefined) {
@@ -46,12 +42,12 @@ export function withConfiguredTable(
   return withNode({ ...config, disk: undefined, tables: [{ ...definition, keys, index: 'none' }] }, use);
 }
 
-async function withNode(options: NodeOptions, use: (opened: OneTable) => Promise<void>): Promise<void> {
+async function withNode<T>(options: NodeOptions, use: (opened: OneTable) => Promise<T>): Promise<T> {
   const node = createNode(options);
   try {
     const [table] = node.catalog.tables();
     assert(table !== undefined, 'the node was made with a table');
-    await use({ node, table, snapshot: await table.refresh() });
+    return await use({ node, table, snapshot: await table.refresh() });
   } finally {
     await node.close();
   }

@@ -82,7 +82,7 @@ async function printStretch(
   return printed;
 }
 
-function rowText(
+export function rowText(
   stretch: Stretch,
   { fragments, columns, nested, closing, writers: ofFolders }: Projection,
   writers: readonly BlockWriter[],

@@ -42,7 +42,7 @@ function people(folder: string, name = 'people.parquet'): string {
 
 test("help of every command has an example; the version is the package's", () => {
   assert.match(run('--version').stdout, /^\d+\.\d+\.\d+\n$/);
-  for (const command of ['serve', 'lookup', 'scan', 'inspect', 'preload']) {
+  for (const command of ['serve', 'lookup', 'scan', 'inspect', 'preload', 'bench']) {
     const help = run(command, '--help');
     assert.equal(help.status, 0);
     assert.match(help.stdout, new RegExp(`Examples?:\\n +pointlake ${command} `));
