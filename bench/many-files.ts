@@ -12,7 +12,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createNode, type PointlakeNode } from '../src/main.ts';
-import { type Key, KeySearch, type Snapshot, tableDefinition } from '../src/table/index.ts';
+import { locatedRow } from '../src/shard/index.ts';
+import { type Key, type Snapshot, tableDefinition } from '../src/table/index.ts';
 import { IoTrace } from '../test/support/io-trace.ts';
 import { seeded } from '../test/support/latency-proxy.ts';
 import { cellAt, idOf, type ManyFilesS3, ROWS_A_FILE, startManyFilesS3 } from './harness/many-files-s3.ts';
@@ -101,9 +102,9 @@ function plans(snapshot: Snapshot): void {
   const absent = Array.from({ length: 2000 }, (): Key => [idOf(Math.floor(random() * files), ROWS_A_FILE + 5)]);
   const walked = absent.slice(0, 20);
   for (const key of walked) if (walk(snapshot, key) > 0) throw new Error('a key beyond every file has a candidate');
-  for (const key of absent) new KeySearch(snapshot, key, undefined).next();
+  for (const key of absent) locatedRow(snapshot, key);
   const plan = microseconds(absent, (key) => {
-    if (new KeySearch(snapshot, key, undefined).next() !== 'exhausted') throw new Error(`key ${key} is not absent`);
+    if (locatedRow(snapshot, key) !== null) throw new Error(`key ${key} is not absent`);
   });
   const plain = microseconds(walked, (key) => walk(snapshot, key));
   console.log(`planning: ${plan.toFixed(2)} us a key; a walk over the files' own bounds ${plain.toFixed(0)} us`);

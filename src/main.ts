@@ -9,6 +9,7 @@ import { type Clock, systemClock } from './core/index.ts';
 import {
   DecodePool,
   KeyIndexer,
+  keysAtOnceIn,
   LookupEngine,
   PageLoader,
   Preloader,
@@ -26,7 +27,7 @@ import {
   Stores,
   tableStores,
 } from './storage/index.ts';
-import { Catalog, StoredRuns, Table, type TableDefinition, TableSource } from './table/index.ts';
+import { Catalog, KeyMemory, StoredRuns, Table, type TableDefinition, TableSource } from './table/index.ts';
 
 /** Of the memory given to the node, what pages may take while they are fetched and decoded. */
 const IN_FLIGHT_SHARE = 1 / 8;
@@ -102,7 +103,11 @@ export function createNode(options: NodeOptions): PointlakeNode {
     inFlightBytesMax: inFlightBytes,
     verifyCrc: options.verifyCrc ?? true,
   });
-  const indexer = new KeyIndexer(pool, { verifyCrc: options.verifyCrc ?? true });
+  const keyMemory = new KeyMemory(tier);
+  const indexer = new KeyIndexer(pool, {
+    verifyCrc: options.verifyCrc ?? true,
+    keysAtOnce: keysAtOnceIn(keyMemory.limitBytes),
+  });
   const indexings = new Map<Table, readonly TableIndexing[]>();
   const makeTable = (definition: TableDefinition) => {
     const account = new StorageAccount(options.prices);
@@ -116,8 +121,8 @@ export function createNode(options: NodeOptions): PointlakeNode {
           key,
           mode,
           indexer,
-          tier,
-          stored: disk && new StoredRuns(disk.indexes, [...place, ...columns]),
+          memory: keyMemory,
+          stored: disk && new StoredRuns(disk.indexes, keyMemory, [...place, ...columns]),
           log: options.log ?? (() => undefined),
         }),
     );

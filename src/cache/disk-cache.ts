@@ -48,7 +48,7 @@ export class DiskCache {
     this.blocks = new DiskTier({ ...options, folder, sizeBytes: options.sizeBytes - filesBytes - indexesBytes });
     this.files = new DiskFiles(folder, 'files', filesBytes, onFault);
     this.snapshots = new DiskFiles(folder, 'snapshots', filesBytes, onFault);
-    this.indexes = new DiskFiles(folder, 'indexes', indexesBytes, onFault);
+    this.indexes = new DiskFiles(folder, 'indexes', indexesBytes, onFault, options.io, this.blocks.pace);
   }
 
   /** Undefined, and a line in the log, where the folder cannot be used: a node runs without a disk cache then. */

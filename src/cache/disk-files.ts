@@ -17,10 +17,10 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { readCheckedFile } from './checked-file.ts';
 import type { DiskFolder } from './disk-folder.ts';
+import { type DiskIo, systemDiskIo } from './disk-io.ts';
+import { ReadPace } from './disk-pace.ts';
+import { checksumIn, FILE_HEADER_BYTES, fileHeader, PagedFile } from './paged-file.ts';
 
-const FILE_MAGIC = 0x4d44_4c50;
-const FILE_VERSION = 1;
-const HEADER_BYTES = 16;
 /** Files written together; whoever writes more waits for its turn. */
 const WRITERS_MAX = 8;
 const NAME_FORM = /^[a-z0-9-]{1,128}$/;
@@ -30,6 +30,9 @@ export class DiskFiles {
   readonly #path: string;
   readonly #bytesMax: number;
   readonly #onFault: (what: string, thrown: unknown) => void;
+  readonly #io: DiskIo;
+  /** How long reads of pages may hold up the event loop. */
+  readonly #pace: ReadPace;
   /** Bytes by name of what is there. */
   readonly #sizes = new Map<string, number>();
   readonly #waiting: (() => void)[] = [];
@@ -44,7 +47,11 @@ export class DiskFiles {
     subfolder: string,
     bytesMax: number,
     onFault: (what: string, thrown: unknown) => void,
+    io: DiskIo = systemDiskIo,
+    pace: ReadPace = new ReadPace(),
   ) {
+    this.#io = io;
+    this.#pace = pace;
     const { path, names } = folder.subfolder(subfolder);
     this.#folder = folder;
     this.#path = path;
@@ -69,14 +76,13 @@ export class DiskFiles {
   read(name: string): Buffer | undefined {
     if (!this.#sizes.has(name)) return undefined;
     try {
-      const { bytes, checksum } = readCheckedFile(join(this.#path, name), HEADER_BYTES, HEADER_BYTES + this.#bytesMax);
-      const payload = bytes.subarray(HEADER_BYTES);
-      const isWhole =
-        bytes.length >= HEADER_BYTES &&
-        bytes.readUInt32LE(0) === FILE_MAGIC &&
-        bytes.readUInt32LE(4) === FILE_VERSION &&
-        bytes.readUInt32LE(12) === payload.length &&
-        bytes.readUInt32LE(8) === checksum;
+      const { bytes, checksum } = readCheckedFile(
+        join(this.#path, name),
+        FILE_HEADER_BYTES,
+        FILE_HEADER_BYTES + this.#bytesMax,
+      );
+      const payload = bytes.subarray(FILE_HEADER_BYTES);
+      const isWhole = checksumIn(bytes, payload.length) === checksum;
       if (isWhole) {
         this.#count(name, bytes.length);
         return payload;
@@ -102,6 +108,49 @@ export class DiskFiles {
     this.#waiting.shift()?.();
   }
 
+  /** Bytes that more files may take. */
+  get roomBytes(): number {
+    return this.#bytesMax - this.#bytes;
+  }
+
+  /** To be read by the page; undefined where there is none that can be. */
+  open(name: string): PagedFile | undefined {
+    if (!this.#sizes.has(name)) return undefined;
+    try {
+      const file = new PagedFile(join(this.#path, name), this.#io, this.#pace);
+      this.#count(name, FILE_HEADER_BYTES + file.byteLength);
+      return file;
+    } catch (thrown) {
+      this.fault(`${name} cannot be read`, thrown);
+      this.#count(name, undefined);
+      return undefined;
+    }
+  }
+
+  /** Where a thread may write a file, by `writeInPieces`, that is then adopted or discarded. Throws where nothing may be written. */
+  aside(): string {
+    this.#folder.check();
+    return join(this.#path, `.${this.#temporary++}`);
+  }
+
+  /** Gives the file its name. Rejects with what the system says. */
+  async adopt(aside: string, name: string): Promise<PagedFile> {
+    await rename(aside, join(this.#path, name));
+    this.#count(name, FILE_HEADER_BYTES);
+    const file = this.open(name);
+    if (file === undefined) throw new Error(`${name} cannot be read again`);
+    return file;
+  }
+
+  async discard(aside: string): Promise<void> {
+    await unlink(aside).catch(() => undefined);
+  }
+
+  /** Counts and logs what the system refused. */
+  fault(what: string, thrown: unknown): void {
+    this.#onFault(what, thrown);
+  }
+
   async remove(name: string): Promise<void> {
     if (!this.#sizes.has(name)) return;
     this.#count(name, undefined);
@@ -116,22 +165,19 @@ export class DiskFiles {
     if (this.#bytes + payload.length > this.#bytesMax) throw new Error('the files take more than their share');
     this.#folder.check();
     const aside = join(this.#path, `.${this.#temporary++}`);
-    const header = Buffer.alloc(HEADER_BYTES);
-    for (const [at, word] of [FILE_MAGIC, FILE_VERSION, crc32(payload), payload.length].entries()) {
-      header.writeUInt32LE(word, 4 * at);
-    }
+    const header = fileHeader(crc32(payload), payload.length);
     try {
       const file = await open(aside, 'wx');
       try {
         await file.writev([header, payload]);
         await file.sync();
         const { size } = await file.stat();
-        if (size !== HEADER_BYTES + payload.length) throw new Error(`only ${size} bytes were written`);
+        if (size !== FILE_HEADER_BYTES + payload.length) throw new Error(`only ${size} bytes were written`);
       } finally {
         await file.close();
       }
       await rename(aside, join(this.#path, name));
-      this.#count(name, HEADER_BYTES + payload.length);
+      this.#count(name, FILE_HEADER_BYTES + payload.length);
     } catch (thrown) {
       await unlink(aside).catch(() => undefined);
       throw thrown;

@@ -36,9 +36,14 @@ export class ReadPace {
     return false;
   }
 
+  /** Whether this turn of the event loop has read at once for as long as it may. */
+  get isTurnOver(): boolean {
+    return this.#turnMs >= TURN_MS_MAX;
+  }
+
   /** Undefined where reading may go on now; else resolves in a turn where it may. */
   turn(): Promise<void> | undefined {
-    if (this.#turnMs < TURN_MS_MAX || this.#aside > 0) return undefined;
+    if (!this.isTurnOver || this.#aside > 0) return undefined;
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 

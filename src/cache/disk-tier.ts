@@ -15,6 +15,7 @@ import type { DiskFolder } from './disk-folder.ts';
 import { Ghosts } from './disk-ghosts.ts';
 import { type BlockIdentity, highHash, lowHash } from './disk-identity.ts';
 import { type DiskIo, systemDiskIo } from './disk-io.ts';
+import type { ReadPace } from './disk-pace.ts';
 import type { DiskParts } from './disk-parts.ts';
 import { DiskReader, type ReadCounts } from './disk-reader.ts';
 import { DiskSlabs } from './disk-slabs.ts';
@@ -117,6 +118,11 @@ export class DiskTier {
   /** Remembers that a part of the block is wanted; true where that was so a while ago, and the block deserves memory. */
   touch(identity: BlockIdentity): boolean {
     return this.#touched.wasSeen(highHash(identity), lowHash(identity));
+  }
+
+  /** Reads of all that is on disk share what they may hold up. */
+  get pace(): ReadPace {
+    return this.#reader.pace;
   }
 
   /** Undefined where reading may go on in this turn of the event loop; else resolves in one where it may. */

@@ -21,5 +21,6 @@ export type { AdmittedBlock, BlockOwner } from './memory-owners.ts';
 export { MemoryQuota } from './memory-quota.ts';
 export type { MemoryTierStats } from './memory-stats.ts';
 export { MemoryTier } from './memory-tier.ts';
+export { type PagedFile, SequentialFile, writeInPieces } from './paged-file.ts';
 export { RowCache, type RowCacheStats, type RowOrigin } from './row-cache.ts';
 export { SingleFlight } from './single-flight.ts';

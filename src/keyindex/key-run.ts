@@ -1,11 +1,12 @@
 /**
  * One run of a key index, open for lookups: fingerprint in, positions of rows that may have the key out.
  *
- * The pages are in memory whole or are asked for one by one; the directory is always in memory. A probe touches one page,
- * rarely two, and allocates nothing.
+ * The directory is always in memory. The pages are too, all of them, or they lie on disk and are had one by one. A probe
+ * touches one page, rarely two, and of a run in memory allocates nothing.
  */
 
 import { assert, corrupt } from '../core/index.ts';
+import type { RunPage } from './page-cache.ts';
 import {
   decodeTail,
   HIGH_WORD,
@@ -17,7 +18,13 @@ import {
   POSITION_WORD,
   type RunDirectory,
   type RunFile,
+  TRAILER_BYTES,
+  tailBytesOf,
 } from './run-layout.ts';
+import { type PageKeeping, type RunReader, StoredPages } from './stored-pages.ts';
+
+/** `all` entries were given, there are `more`, or a page is `unread` and has to be waited for. */
+export type Probed = 'all' | 'more' | 'unread';
 
 export class KeyRun {
   readonly files: readonly RunFile[];
@@ -25,61 +32,110 @@ export class KeyRun {
   readonly pages: number;
   /** Position of the first row of each file, and one more for the end of the last. */
   readonly firstPositions: Float64Array;
-  /** The whole run, as it is written. */
-  readonly bytes: Uint8Array;
-  /** What the run keeps in memory. */
+  /** The run as it is written, where it is in memory whole. */
+  readonly bytes: Uint8Array | undefined;
+  /** Of the run as it is written, wherever it lies. */
+  readonly runBytes: number;
+  /** What the run keeps in memory, beside pages that are cached. */
   readonly byteLength: number;
   readonly #firsts: Uint32Array;
-  readonly #words: Uint32Array;
+  /** All pages, one after another. */
+  readonly #whole: RunPage | undefined;
+  readonly #stored: StoredPages | undefined;
 
-  private constructor({ files, entries, pages, firsts }: RunDirectory, run: Uint8Array) {
+  private constructor(directory: RunDirectory, tailBytes: number, source: Uint8Array | [RunReader, PageKeeping]) {
+    const { files, entries, pages, firsts } = directory;
     this.files = files;
     this.entries = entries;
     this.pages = pages;
     this.#firsts = firsts;
     this.firstPositions = new Float64Array(files.length + 1);
     for (const [at, { rows }] of files.entries()) this.firstPositions[at + 1] = this.firstPositions[at]! + rows;
-    this.bytes = run;
-    this.#words = new Uint32Array(run.buffer, run.byteOffset, pages * PAGE_WORDS);
-    this.byteLength = run.byteLength + firsts.byteLength + this.firstPositions.byteLength;
+    const own = firsts.byteLength + this.firstPositions.byteLength;
+    if (source instanceof Uint8Array) {
+      this.bytes = source;
+      this.runBytes = source.byteLength;
+      this.#whole = { bytes: source, words: new Uint32Array(source.buffer, source.byteOffset, pages * PAGE_WORDS) };
+      this.byteLength = own + source.byteLength;
+    } else {
+      const [reader, keeping] = source;
+      this.runBytes = reader.byteLength;
+      this.#stored = new StoredPages(reader, directory, this.#rows, keeping);
+      this.byteLength = own + tailBytes + this.#stored.byteLength;
+    }
   }
 
   /** A run whose bytes are all in memory, at a multiple of 4 of their buffer. Throws `corrupt` unless every byte is as it was written. */
   static open(run: Uint8Array): KeyRun {
     assert(run.byteOffset % 4 === 0, 'a run lies where words can be read');
-    const directory = decodeTail(run);
-    for (let page = 0; page < directory.pages; page += 1) {
+    const tailBytes = tailBytesOf(run, run.length);
+    const opened = new KeyRun(decodeTail(run.subarray(run.length - tailBytes)), tailBytes, run);
+    for (let page = 0; page < opened.pages; page += 1) {
       const at = page * PAGE_BYTES;
       if (!isPageSound(run.subarray(at, at + PAGE_BYTES), page))
         throw corrupt(`page ${page} of a key index is damaged`);
-    }
-    const opened = new KeyRun(directory, run);
-    const rows = opened.firstPositions.at(-1) ?? 0;
-    for (let entry = 0; entry < opened.entries; entry += 1) {
-      if (opened.positionOf(entry) >= rows) throw corrupt('a key index names rows that no file of it has');
+      if (!opened.#namesRowsOnly(page)) throw corrupt('a key index names rows that no file of it has');
     }
     return opened;
   }
 
-  /**
-   * Appends the positions of all entries of the fingerprint to `found`, in ascending order, but no more than `limit`.
-   * Returns whether those are all.
-   */
-  probe(high: number, low: number, found: number[], limit: number): boolean {
+  /** A run that stays where it lies. Only its directory is read now. Throws `corrupt`, and what reading throws. */
+  static openStored(reader: RunReader, keeping: PageKeeping): KeyRun {
+    const read = (bytes: number) => {
+      const part = new Uint8Array(bytes);
+      if (!reader.readSync(reader.byteLength - bytes, part))
+        throw corrupt('the directory of a key index cannot be read');
+      return part;
+    };
+    const tailBytes = tailBytesOf(read(Math.min(TRAILER_BYTES, reader.byteLength)), reader.byteLength);
+    return new KeyRun(decodeTail(read(tailBytes)), tailBytes, [reader, keeping]);
+  }
+
+  get isStored(): boolean {
+    return this.#stored !== undefined;
+  }
+
+  /** Appends the positions of all entries of the fingerprint to `found`, in ascending order, but no more than `limit`. */
+  probe(high: number, low: number, found: number[], limit: number): Probed {
+    const end = found.length + limit;
     const firsts = this.#firsts;
-    let left = limit;
     for (let page = this.#firstPage(high); page < this.pages && firsts[page]! <= high; page += 1) {
-      const words = page * PAGE_WORDS + HIGH_WORD;
-      const lows = page * PAGE_BYTES + LOW_BYTE;
-      const count = this.#entriesIn(page);
-      for (let at = this.#lowerBound(page, high, count); at < count && this.#words[words + at] === high; at += 1) {
-        if (this.bytes[lows + at] !== low) continue;
-        if (left === 0) return false;
-        left -= 1;
-        found.push(this.#words[words - HIGH_WORD + POSITION_WORD + at]!);
-      }
+      const held = this.#whole ?? this.#stored?.now(page);
+      if (held === undefined) return 'unread';
+      if (!this.#collect(held, page, high, low, found, end)) return 'more';
     }
-    return true;
+    return 'all';
+  }
+
+  /** The same, waiting for pages. Throws where one is damaged or cannot be read. */
+  async probeAside(high: number, low: number, found: number[], limit: number): Promise<Probed> {
+    const end = found.length + limit;
+    const firsts = this.#firsts;
+    for (let page = this.#firstPage(high); page < this.pages && firsts[page]! <= high; page += 1) {
+      const held = this.#whole ?? (await this.#stored?.read(page));
+      if (held !== undefined && !this.#collect(held, page, high, low, found, end)) return 'more';
+    }
+    return 'all';
+  }
+
+  /** A page alone, for going through all of them. Throws where it is not to be had at once. */
+  page(page: number): RunPage {
+    if (this.#whole !== undefined) {
+      const bytes = this.#whole.bytes.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
+      return { bytes, words: this.#whole.words.subarray(page * PAGE_WORDS, (page + 1) * PAGE_WORDS) };
+    }
+    const held = this.#stored?.now(page);
+    if (held === undefined) throw corrupt(`page ${page} of a key index is damaged`);
+    return held;
+  }
+
+  entriesIn(page: number): number {
+    return page < this.pages - 1 ? PAGE_ENTRIES : this.entries - page * PAGE_ENTRIES;
+  }
+
+  /** Lets go of the file of a run on disk; lookups that still know the run find nothing in it and search without it. */
+  close(): void {
+    this.#stored?.close();
   }
 
   /** Which file a position is in. */
@@ -99,21 +155,30 @@ export class KeyRun {
     return position - this.firstPositions[file]! + (this.files[file]?.firstRow ?? 0);
   }
 
-  /** The parts of an entry, by its place in the order of the run. */
-  highOf(entry: number): number {
-    return this.#words[wordOf(entry) + HIGH_WORD]!;
+  get #rows(): number {
+    return this.firstPositions.at(-1) ?? 0;
   }
 
-  lowOf(entry: number): number {
-    return this.bytes[Math.trunc(entry / PAGE_ENTRIES) * PAGE_BYTES + LOW_BYTE + (entry % PAGE_ENTRIES)]!;
+  #namesRowsOnly(page: number): boolean {
+    const words = this.#whole?.words ?? new Uint32Array();
+    const first = page * PAGE_WORDS + POSITION_WORD;
+    const rows = this.#rows;
+    for (let at = first; at < first + this.entriesIn(page); at += 1) if (words[at]! >= rows) return false;
+    return true;
   }
 
-  positionOf(entry: number): number {
-    return this.#words[wordOf(entry) + POSITION_WORD]!;
-  }
-
-  #entriesIn(page: number): number {
-    return page < this.pages - 1 ? PAGE_ENTRIES : this.entries - page * PAGE_ENTRIES;
+  /** False where there are more than may be found. */
+  #collect(held: RunPage, page: number, high: number, low: number, found: number[], end: number): boolean {
+    const base = this.#whole === undefined ? 0 : page;
+    const words = base * PAGE_WORDS + HIGH_WORD;
+    const lows = base * PAGE_BYTES + LOW_BYTE;
+    const count = this.entriesIn(page);
+    for (let at = lowerBound(held.words, words, high, count); at < count && held.words[words + at] === high; at += 1) {
+      if (held.bytes[lows + at] !== low) continue;
+      if (found.length === end) return false;
+      found.push(held.words[words - HIGH_WORD + POSITION_WORD + at]!);
+    }
+    return true;
   }
 
   /** The last page that begins below `high`, since its end may have it; the first page where there is none. */
@@ -140,20 +205,16 @@ export class KeyRun {
     }
     return page;
   }
-
-  #lowerBound(page: number, high: number, count: number): number {
-    const words = page * PAGE_WORDS + HIGH_WORD;
-    let first = 0;
-    let end = count;
-    while (first < end) {
-      const middle = (first + end) >>> 1;
-      if (this.#words[words + middle]! < high) first = middle + 1;
-      else end = middle;
-    }
-    return first;
-  }
 }
 
-function wordOf(entry: number): number {
-  return Math.trunc(entry / PAGE_ENTRIES) * PAGE_WORDS + (entry % PAGE_ENTRIES);
+/** Of the upper words of `count` entries from `first` on, the first that is not below `high`. */
+function lowerBound(words: Uint32Array, first: number, high: number, count: number): number {
+  let from = 0;
+  let end = count;
+  while (from < end) {
+    const middle = (from + end) >>> 1;
+    if (words[first + middle]! < high) from = middle + 1;
+    else end = middle;
+  }
+  return from;
 }

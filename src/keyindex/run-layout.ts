@@ -16,7 +16,7 @@
  *           1820  u32  position[454]: the row, counted through the files of the table one after another
  *           3636  u8   low[454]: the lower 8 bits
  *
- * The files come first and the trailer last, so that a run is written in one pass. Nine bytes a key; a directory entry
+ * The pages come first and the trailer last, so that a run is written in one pass. Nine bytes a key; a directory entry
  * stands for 454 of them. Since fingerprints are evenly spread, a page is found by interpolation.
  */
 
@@ -32,7 +32,7 @@ export const LOW_BYTE: number = 4 * (POSITION_WORD + PAGE_ENTRIES);
 /** Positions are 32 bits. */
 export const ROWS_MAX: number = 2 ** 32;
 
-const TRAILER_BYTES = 48;
+export const TRAILER_BYTES = 48;
 const TRAILER_CRC_AT = 44;
 const MAGIC = 0x314b4c50;
 const VERSION = 1;
@@ -64,23 +64,32 @@ export function encodeTail({ entries, pages, files, firsts }: RunDirectory): Uin
   return Buffer.concat([directory, table, trailer]);
 }
 
-/** Throws `corrupt` on anything that is not a run of this version, whole and as it was written. */
-export function decodeTail(run: Uint8Array): RunDirectory {
-  const fault = (what: string) => corrupt(`a run of a key index of ${run.length} bytes ${what}`);
-  if (run.length < TRAILER_BYTES) throw fault('has no trailer');
-  const trailer = Buffer.from(run.buffer, run.byteOffset + run.length - TRAILER_BYTES, TRAILER_BYTES);
-  const word = (at: number) => trailer.readUInt32LE(at);
+/** The bytes of what stands behind the pages of a run of `runBytes`, by its last `TRAILER_BYTES`. Throws `corrupt`. */
+export function tailBytesOf(trailer: Uint8Array, runBytes: number): number {
+  const fault = (what: string) => corrupt(`a run of a key index of ${runBytes} bytes ${what}`);
+  if (trailer.length < TRAILER_BYTES) throw fault('has no trailer');
+  const words = new DataView(trailer.buffer, trailer.byteOffset + trailer.length - TRAILER_BYTES, TRAILER_BYTES);
+  const word = (at: number) => words.getUint32(at, true);
   if (word(0) !== MAGIC || word(4) !== VERSION) throw fault('is none, or of another version');
-  if (word(TRAILER_CRC_AT) !== crc32(trailer.subarray(0, TRAILER_CRC_AT))) throw fault('has a damaged trailer');
+  if (word(TRAILER_CRC_AT) !== crc32(trailer.subarray(-TRAILER_BYTES, TRAILER_CRC_AT - TRAILER_BYTES)))
+    throw fault('has a damaged trailer');
   const [entries, pages, tableBytes] = [word(8), word(12), word(16)];
-  const directoryAt = pages * PAGE_BYTES;
-  const tableAt = directoryAt + 4 * pages;
-  if (tableAt + tableBytes + TRAILER_BYTES !== run.length || pages !== Math.ceil(entries / PAGE_ENTRIES)) {
+  const tailBytes = 4 * pages + tableBytes + TRAILER_BYTES;
+  if (pages * PAGE_BYTES + tailBytes !== runBytes || pages !== Math.ceil(entries / PAGE_ENTRIES)) {
     throw fault(`says that it has ${pages} pages and ${entries} entries`);
   }
-  const directory = run.slice(directoryAt, tableAt);
-  const table = run.subarray(tableAt, tableAt + tableBytes);
-  if (crc32(directory) !== word(20) || crc32(table) !== word(24)) throw fault('has a damaged directory');
+  return tailBytes;
+}
+
+/** Of what stands behind the pages. Throws `corrupt` unless it is of this version, whole and as it was written. */
+export function decodeTail(tail: Uint8Array): RunDirectory {
+  const words = new DataView(tail.buffer, tail.byteOffset + tail.length - TRAILER_BYTES, TRAILER_BYTES);
+  const word = (at: number) => words.getUint32(at, true);
+  const [entries, pages, tableBytes] = [word(8), word(12), word(16)];
+  const directory = tail.slice(0, 4 * pages);
+  const table = tail.subarray(4 * pages, 4 * pages + tableBytes);
+  if (crc32(directory) !== word(20) || crc32(table) !== word(24))
+    throw corrupt(`a run of a key index of ${entries} entries has a damaged directory`);
   const plain = JSON.parse(Buffer.from(table).toString()) as [string, number, number][];
   const files = plain.map(([id, firstRow, rows]) => ({ id, firstRow, rows }));
   return { entries, pages, files, firsts: new Uint32Array(directory.buffer, directory.byteOffset, pages) };

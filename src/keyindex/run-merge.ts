@@ -7,7 +7,8 @@
 
 import { assert } from '../core/index.ts';
 import type { KeyRun } from './key-run.ts';
-import { ROWS_MAX, type RunFile } from './run-layout.ts';
+import type { RunPage } from './page-cache.ts';
+import { HIGH_WORD, LOW_BYTE, POSITION_WORD, ROWS_MAX, type RunFile } from './run-layout.ts';
 import { type RunSink, RunWriter } from './run-writer.ts';
 
 /** `isLive` says whether a file of a source (by its ordinal there) stays. A file is in one source at most. */
@@ -49,7 +50,10 @@ class Cursor {
   readonly #run: KeyRun;
   /** By file: what its positions are moved by; NaN where it is gone. */
   readonly #shifts: Float64Array;
-  #entry = 0;
+  #ordinal = 0;
+  #page: RunPage | undefined = undefined;
+  #at = 0;
+  #count = 0;
 
   constructor(run: KeyRun, shifts: Float64Array) {
     this.#run = run;
@@ -58,18 +62,28 @@ class Cursor {
   }
 
   advance(): void {
-    const run = this.#run;
-    while (this.#entry < run.entries) {
-      const entry = this.#entry++;
-      const old = run.positionOf(entry);
-      const shift = this.#shifts[run.fileOf(old)]!;
+    for (;;) {
+      if (this.#at === this.#count && !this.#nextPage()) break;
+      const { words, bytes } = this.#page!;
+      const at = this.#at++;
+      const old = words[POSITION_WORD + at]!;
+      const shift = this.#shifts[this.#run.fileOf(old)]!;
       if (Number.isNaN(shift)) continue;
-      this.high = run.highOf(entry);
-      this.low = run.lowOf(entry);
+      this.high = words[HIGH_WORD + at]!;
+      this.low = bytes[LOW_BYTE + at]!;
       this.position = old + shift;
       return;
     }
     this.isDone = true;
+  }
+
+  #nextPage(): boolean {
+    if (this.#ordinal === this.#run.pages) return false;
+    this.#page = this.#run.page(this.#ordinal);
+    this.#count = this.#run.entriesIn(this.#ordinal);
+    this.#at = 0;
+    this.#ordinal += 1;
+    return true;
   }
 }
 

@@ -18,11 +18,7 @@ import { respond, respondError } from './respond.ts';
 const otherRequests = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 export function metricsHandler(context: ServerContext): (request: FastifyRequest, reply: FastifyReply) => void {
-  const families = [
-    ...context.metrics.families(),
-    ...nodeFamilies(context),
-    ...tableFamilies(context.catalog, context.clock),
-  ];
+  const families = [...context.metrics.families(), ...nodeFamilies(context), ...tableFamilies(context)];
   let ofProcess: Registry | undefined;
   let scrape: Promise<string> | undefined;
   const write = async () => {

@@ -177,13 +177,14 @@ function indexState(status: IndexStatus | undefined): object {
   if (status === undefined || status.state === 'none') {
     return { kind: 'none', ...(status === undefined ? {} : { reason: status.reason }) };
   }
-  const { state, reason, bytes, runs, files, filesIndexed, progress, error } = status;
+  const { state, reason, bytes, runs, runsOnDisk, bytesOnDisk, files, filesIndexed, progress, error } = status;
   return {
     kind: 'hash',
     state,
     reason,
     bytes,
     runs,
+    ...(runsOnDisk === 0 ? {} : { runs_on_disk: runsOnDisk, bytes_on_disk: bytesOnDisk }),
     files_indexed: filesIndexed,
     files,
     ...(progress === undefined ? {} : { progress: { rows: progress.rows, rows_done: progress.rowsDone } }),

@@ -53,7 +53,9 @@ export async function readAll<Row>(
 }
 
 function placesNow(snapshot: Snapshot, by: TableKey, key: Key, max: number): readonly RowPlace[] | undefined {
-  const search = new KeySearch(snapshot, key, undefined, undefined, searchScope(snapshot, by, key));
+  const scope = searchScope(snapshot, by, key);
+  if (scope === undefined) return undefined;
+  const search = new KeySearch(snapshot, key, undefined, scope);
   const places: RowPlace[] = [];
   while (places.length < max) {
     const step = search.next();

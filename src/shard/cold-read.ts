@@ -11,6 +11,8 @@ import {
   type Need,
   type Pins,
   positionsOf,
+  readScope,
+  type SearchScope,
   type Snapshot,
   searchScope,
   type TableColumn,
@@ -53,15 +55,15 @@ export class ColdRead {
   /** The match that the table's `duplicates` choose; `columns` are those that will be asked of it, which may be read ahead. */
   async chosen(snapshot: Snapshot, by: TableKey, key: Key, columns: readonly TableColumn[]): Promise<RowPlace | null> {
     const { search } = this.trace;
-    if (!answersFirst(snapshot, by)) return this.#latest(new LatestSearch(snapshot, by, key, this.pins, search));
-    const scope = searchScope(snapshot, by, key, search);
-    return this.#next(new KeySearch(snapshot, key, this.pins, search, scope), columns);
+    const scope = await this.#scope(snapshot, by, key);
+    if (!answersFirst(snapshot, by)) return this.#latest(new LatestSearch(snapshot, key, this.pins, scope, search));
+    return this.#next(new KeySearch(snapshot, key, this.pins, scope, search), columns);
   }
 
   /** Rows of the key, at most so many, in file order. */
   async places(snapshot: Snapshot, by: TableKey, key: Key, max: number): Promise<readonly RowPlace[]> {
-    const scope = searchScope(snapshot, by, key, this.trace.search);
-    const search = new KeySearch(snapshot, key, new Map(), this.trace.search, scope);
+    const scope = await this.#scope(snapshot, by, key);
+    const search = new KeySearch(snapshot, key, new Map(), scope, this.trace.search);
     const places: RowPlace[] = [];
     while (places.length < max) {
       const place = await this.#next(search, []);
@@ -128,6 +130,18 @@ export class ColdRead {
         if (at !== undefined) search.read(at, chunk, place.row, pins);
       }
     }
+  }
+
+  /** Where the key may be; a key index on disk may have to be waited for. */
+  async #scope(snapshot: Snapshot, by: TableKey, key: Key): Promise<SearchScope> {
+    const now = searchScope(snapshot, by, key, this.trace.search);
+    if (now !== undefined) return now;
+    const startedMs = performance.now();
+    const scope = await readScope(snapshot, by, key, this.trace.search);
+    this.trace.asked(performance.now() - startedMs, 1, 0);
+    this.#signal.throwIfAborted();
+    if (this.tier === 'memory') this.tier = 'disk';
+    return scope;
   }
 
   async #next(search: KeySearch, columns: readonly TableColumn[]): Promise<RowPlace | null> {

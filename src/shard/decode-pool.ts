@@ -79,10 +79,13 @@ export class DecodePool {
     return (await this.#inThread(task, signal)) as Fingerprints;
   }
 
-  async keyRun(task: KeyTask & { readonly kind: 'run' | 'merge' }, signal?: AbortSignal): Promise<Uint8Array> {
+  async keyRun(
+    task: KeyTask & { readonly kind: 'run' | 'merge' },
+    signal?: AbortSignal,
+  ): Promise<Uint8Array | undefined> {
     const keys = task.kind === 'run' ? task.parts.reduce((sum, part) => sum + part.fingerprints.count, 0) : undefined;
-    if (keys !== undefined && keys <= INLINE_KEYS_MAX) return runOf(task);
-    return (await this.#inThread(task, signal)) as Uint8Array;
+    if (keys !== undefined && keys <= INLINE_KEYS_MAX && task.to === undefined) return runOf(task);
+    return (await this.#inThread(task, signal)) as Uint8Array | undefined;
   }
 
   async close(): Promise<void> {

@@ -14,8 +14,8 @@ export interface DecodeTask {
 
 export type PoolTask = DecodeTask | KeyTask;
 
-/** By the kind of task: a page, the fingerprints of rows, the bytes of a run. */
-export type TaskOutcome = DecodedPage | Fingerprints | Uint8Array;
+/** By the kind of task: a page, the fingerprints of rows, the bytes of a run unless it was written to a file. */
+export type TaskOutcome = DecodedPage | Fingerprints | Uint8Array | undefined;
 
 export type TaskResult =
   | { readonly ok: true; readonly outcome: TaskOutcome }
@@ -39,6 +39,7 @@ export function resultOf(task: PoolTask): TaskResult {
 
 /** The memory that is moved to the asking thread and not copied. A run is in memory that both share. */
 export function movedWith(outcome: TaskOutcome): readonly ArrayBufferLike[] {
+  if (outcome === undefined) return [];
   if ('blocks' in outcome) return outcome.blocks;
   if ('high' in outcome) return [outcome.high.buffer, outcome.low.buffer, outcome.row.buffer];
   return [];

@@ -1,4 +1,5 @@
-/** The entry of a thread of the pool: pages in, blocks or fingerprints out, nothing kept between. No I/O happens here. */
+/** The entry of a thread of the pool: pages in, blocks or fingerprints out, nothing kept between. No I/O
+ * but that on runs of key indexes that are too large for memory. */
 
 import { move, transferableSymbol, valueSymbol } from 'piscina';
 import { movedWith, type PoolTask, resultOf } from './decode-task.ts';

@@ -7,7 +7,7 @@ export type { Batch, BatchRequest, LookupAnswer, LookupItem, LookupOptions, RowF
 export { DecodePool, type DecodePoolOptions } from './decode-pool.ts';
 export { encodeRow, type Tier, type ValueAnswer } from './encode-row.ts';
 export { exampleKeys } from './examples.ts';
-export { type IndexProgress, KeyIndexer, type KeyIndexerOptions, type RunKeeper } from './key-indexer.ts';
+export { type IndexProgress, KeyIndexer, type KeyIndexerOptions, keysAtOnceIn, type RunKeeper } from './key-indexer.ts';
 export { locatedRow } from './located-row.ts';
 export {
   LookupEngine,

@@ -137,7 +137,9 @@ function rowInFile({ file, rowGroup, row }: RowPlace): number {
 function lackKey(by: TableKey, key: Key, files: Uint32Array): boolean {
   if (files.length === 0) return true;
   const admitted = by.files.candidates(key);
-  const candidates = by.index?.find(key)?.over(admitted) ?? admitted;
+  const indexed = by.index?.find(key);
+  // An index that has to be waited for rules nothing out now.
+  const candidates = indexed === undefined || indexed === 'unread' ? admitted : indexed.over(admitted);
   let candidate = -1;
   for (const file of files) {
     if (candidate < file) candidate = candidates.next(file);

@@ -16,6 +16,7 @@ import {
   formOf,
   indexedFileId,
   type KeyIndex,
+  type RunPlace,
   readLayout,
   type Snapshot,
   type SnapshotReadableFile,
@@ -28,6 +29,11 @@ import type { KeyPages, RunPart } from './key-task.ts';
 export interface RunKeeper {
   keep(run: KeyRun): Promise<void>;
   drop(runs: readonly KeyRun[]): Promise<void>;
+  /** Where a run of so many bytes is to be written, in place of others; undefined where it is made in memory. */
+  begin(bytes: number, instead?: readonly KeyRun[]): RunPlace | undefined;
+  hasRoom(bytes: number): boolean;
+  /** Where a thread finds a run that is not in memory. */
+  pathOf(run: KeyRun): string | undefined;
 }
 
 export interface KeyIndexerOptions {
@@ -39,8 +45,18 @@ export interface KeyIndexerOptions {
   readonly verifyCrc: boolean;
 }
 
+/** What sorting takes of a key. */
+const BYTES_A_KEY_SORTED = 27;
+const KEYS_AT_ONCE_MIN = 64 * 1024;
+const KEYS_AT_ONCE_MAX = 8 * 2 ** 20;
+
+/** Keys of one run, so that making it takes no more memory than indexes may have. */
+export function keysAtOnceIn(bytes: number): number {
+  return Math.max(KEYS_AT_ONCE_MIN, Math.min(KEYS_AT_ONCE_MAX, Math.floor(bytes / BYTES_A_KEY_SORTED)));
+}
+
 const KEY_INDEXER_DEFAULTS: KeyIndexerOptions = {
-  keysAtOnce: 8 * 2 ** 20,
+  keysAtOnce: KEYS_AT_ONCE_MAX,
   unitBytes: 8 * 2 ** 20,
   pageBytesMax: 256 * 2 ** 20,
   verifyCrc: true,
@@ -48,6 +64,10 @@ const KEY_INDEXER_DEFAULTS: KeyIndexerOptions = {
 
 /** A probe goes through every run, so there may be few. */
 const RUNS_MAX = 4;
+/** Runs merged in one pass. */
+const MERGED_MAX = 16;
+/** Of a run as it is written, about. */
+const RUN_BYTES_A_KEY = 9.1;
 /** Units fetched or in a thread at once: one is decoded while the next comes. */
 const UNITS_AT_ONCE = 3;
 const BLOCK_BYTES = 2 ** 20;
@@ -132,7 +152,9 @@ export class KeyIndexer {
       const { parts, files: runFiles } = batch;
       batch = new RunBatch();
       if (parts.length === 0) return;
-      await this.#add(index, await this.#pool.keyRun({ kind: 'run', parts, files: runFiles }, signal), [], watch);
+      const keys = parts.reduce((sum, part) => sum + part.fingerprints.count, 0);
+      const make = (to: string | undefined) => this.#pool.keyRun({ kind: 'run', parts, files: runFiles, to }, signal);
+      await this.#add(index, keys * RUN_BYTES_A_KEY, make, [], watch);
     };
     const underWay: Promise<Fingerprinted>[] = [];
     const takeFirst = async () => {
@@ -229,8 +251,22 @@ export class KeyIndexer {
     this.#failed.add(file);
   }
 
-  async #add(index: KeyIndex, bytes: Uint8Array, merged: readonly KeyRun[], watch: IndexWatch): Promise<KeyRun> {
-    const run = KeyRun.open(bytes);
+  async #add(
+    index: KeyIndex,
+    bytes: number,
+    make: (to: string | undefined) => Promise<Uint8Array | undefined>,
+    merged: readonly KeyRun[],
+    watch: IndexWatch,
+  ): Promise<KeyRun> {
+    const place = watch.keeper?.begin(bytes, merged);
+    let run: KeyRun;
+    try {
+      const made = await make(place?.path);
+      run = made === undefined ? await finished(place) : KeyRun.open(made);
+    } catch (thrown) {
+      await place?.cancel();
+      throw thrown;
+    }
     index.add(run, merged);
     watch.onRun();
     await watch.keeper?.keep(run);
@@ -238,25 +274,45 @@ export class KeyIndexer {
     return run;
   }
 
-  /** Merges the smallest runs until few are left: a key then was in some log(runs) merges. */
+  /** Merges the smallest runs, several at a time, until few are left: a key then was in few merges. */
   async #mergeDown(index: KeyIndex, snapshot: Snapshot, watch: IndexWatch, signal: AbortSignal): Promise<void> {
-    const live = liveIds(snapshot);
+    const { keeper } = watch;
     for (const runs of index.runsByForm(snapshot.files)) {
       const sorted = [...runs].sort((a, b) => a.entries - b.entries);
       while (sorted.length > RUNS_MAX) {
-        const merged = sorted.splice(0, 2);
-        const bytes = await this.#pool.keyRun(
-          {
-            kind: 'merge',
-            runs: merged.map((run) => run.bytes),
-            live: merged.map(({ files }) => files.map(({ id }) => live.has(id))),
-          },
-          signal,
-        );
-        const run = await this.#add(index, bytes, merged, watch);
+        const merged = sorted.splice(0, Math.min(MERGED_MAX, sorted.length - RUNS_MAX + 1));
+        const bytes = merged.reduce((sum, run) => sum + run.runBytes, 0);
+        // Both are on disk for a while; where they cannot be, lookups go through more runs.
+        if (keeper?.hasRoom(bytes) === false) break;
+        const run = await this.#merge(index, snapshot, merged, bytes, watch, signal);
         sorted.push(run);
         sorted.sort((a, b) => a.entries - b.entries);
       }
+    }
+  }
+
+  async #merge(
+    index: KeyIndex,
+    snapshot: Snapshot,
+    merged: readonly KeyRun[],
+    bytes: number,
+    watch: IndexWatch,
+    signal: AbortSignal,
+  ): Promise<KeyRun> {
+    const ids = liveIds(snapshot);
+    const runs = merged.map((run) => run.bytes ?? watch.keeper?.pathOf(run) ?? '');
+    const live = merged.map(({ files }) => files.map(({ id }) => ids.has(id)));
+    try {
+      const make = (to: string | undefined) => this.#pool.keyRun({ kind: 'merge', runs, live, to }, signal);
+      return await this.#add(index, bytes, make, merged, watch);
+    } catch (thrown) {
+      // Which of them is damaged is not known: their keys are indexed anew.
+      if (asServiceError(thrown).kind === 'corrupt') {
+        index.remove(merged);
+        watch.onRun();
+        await watch.keeper?.drop(merged);
+      }
+      throw thrown;
     }
   }
 
@@ -266,6 +322,11 @@ export class KeyIndexer {
     index.remove(gone);
     await keeper?.drop(gone);
   }
+}
+
+function finished(place: RunPlace | undefined): Promise<KeyRun> {
+  assert(place !== undefined, 'a run that is not in memory has a place');
+  return place.finish();
 }
 
 interface Fingerprinted {

@@ -1,12 +1,15 @@
 /** The parts of building a key index that take long, each for a thread: rows to fingerprints, those to a run, runs to one. */
 
+import { SequentialFile, writeInPieces } from '../cache/index.ts';
 import {
   type Fingerprints,
   fingerprintRows,
   KeyRun,
   mergeRuns,
+  PageCache,
   RunBuilder,
   type RunFile,
+  type RunSink,
   runInMemory,
 } from '../keyindex/index.ts';
 import { Block, decodeDataPage, decodeDictionaryPage, type LeafColumn, type PageContext } from '../parquet/index.ts';
@@ -28,10 +31,18 @@ export interface RunPart {
 
 export type KeyTask =
   | { readonly kind: 'fingerprints'; readonly columns: readonly KeyPages[]; readonly rows: number }
-  | { readonly kind: 'run'; readonly parts: readonly RunPart[]; readonly files: readonly RunFile[] }
+  | {
+      readonly kind: 'run';
+      readonly parts: readonly RunPart[];
+      readonly files: readonly RunFile[];
+      readonly to: string | undefined;
+    }
   | {
       readonly kind: 'merge';
-      readonly runs: readonly Uint8Array[];
+      /** Those in memory as they lie there, the others by the paths of their files. */
+      readonly runs: readonly (Uint8Array | string)[];
+      /** The path of the file that the run is written to; undefined where it is made in memory. */
+      readonly to: string | undefined;
       /** By run, then by file of it: whether its rows stay. */
       readonly live: readonly (readonly boolean[])[];
     };
@@ -45,10 +56,34 @@ export function fingerprintsOf({ columns, rows }: KeyTask & { readonly kind: 'fi
   );
 }
 
-export function runOf(task: KeyTask & { readonly kind: 'run' | 'merge' }): Uint8Array {
-  if (task.kind === 'run') return builtRun(task.parts, task.files);
-  const runs = task.runs.map((run) => KeyRun.open(run));
-  return runInMemory((sink) => mergeRuns(runs, (run, file) => task.live[run]?.[file] === true, sink));
+/** The run in memory; undefined where it was written to a file. */
+export function runOf(task: KeyTask & { readonly kind: 'run' | 'merge' }): Uint8Array | undefined {
+  const write = (sink: RunSink) => (task.kind === 'run' ? buildRun(task, sink) : mergeInto(task, sink));
+  if (task.to === undefined) return runInMemory(write);
+  writeInPieces(task.to, write);
+  return undefined;
+}
+
+function mergeInto({ runs, live }: KeyTask & { readonly kind: 'merge' }, sink: RunSink): void {
+  const opened: KeyRun[] = [];
+  try {
+    for (const run of runs) opened.push(typeof run === 'string' ? openInOrder(run) : KeyRun.open(run));
+    mergeRuns(opened, (run, file) => live[run]?.[file] === true, sink);
+  } finally {
+    for (const run of opened) run.close();
+  }
+}
+
+/** A run that is gone through page by page, of which nothing is kept. */
+function openInOrder(path: string): KeyRun {
+  const cache = new PageCache({ bytesMax: () => 0, onBytes: () => undefined });
+  const file = new SequentialFile(path);
+  try {
+    return KeyRun.openStored(file, { cache, onDamage: () => undefined });
+  } catch (thrown) {
+    file.close();
+    throw thrown;
+  }
 }
 
 function blocksOf({ dictionary: page, pages, context }: KeyPages): readonly Block[] {
@@ -64,11 +99,11 @@ function blocksOf({ dictionary: page, pages, context }: KeyPages): readonly Bloc
   });
 }
 
-function builtRun(parts: readonly RunPart[], files: readonly RunFile[]): Uint8Array {
+function buildRun({ parts, files }: KeyTask & { readonly kind: 'run' }, sink: RunSink): void {
   const builder = new RunBuilder(parts.reduce((keys, { fingerprints }) => keys + fingerprints.count, 0));
   for (const { fingerprints, firstPosition } of parts) {
     const { count, high, low, row } = fingerprints;
     for (let at = 0; at < count; at++) builder.add(high[at] ?? 0, low[at] ?? 0, firstPosition + (row[at] ?? 0));
   }
-  return runInMemory((sink) => builder.finish(files, sink));
+  builder.finish(files, sink);
 }

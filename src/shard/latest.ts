@@ -24,7 +24,6 @@ import {
   type SearchStep,
   type SearchTrace,
   type Snapshot,
-  searchScope,
   type TableColumn,
   type TableKey,
   tableValueAt,
@@ -84,12 +83,12 @@ export class LatestSearch {
   #best: (Match & { readonly values: LatestValues }) | undefined = undefined;
 
   /** `pins` hold the pages that values are read from; undefined for a search that may not wait. */
-  constructor(snapshot: Snapshot, by: TableKey, key: Key, pins: Pins | undefined, trace?: SearchTrace) {
+  constructor(snapshot: Snapshot, key: Key, pins: Pins | undefined, scope: SearchScope, trace?: SearchTrace) {
     this.#snapshot = snapshot;
     this.#key = key;
     this.#pins = pins;
     this.#trace = trace;
-    this.#scope = searchScope(snapshot, by, key, trace);
+    this.#scope = scope;
     this.#files = snapshot.latest?.inOrder(this.#scope.candidates) ?? inFileOrder(snapshot, this.#scope);
     this.#waveFiles = snapshot.latest === undefined ? FILES_AT_ONCE_MAX : 1;
   }
@@ -203,7 +202,7 @@ export class LatestSearch {
       if (wave.length >= this.#waveFiles && latest?.mayMeet(file, first) !== true) break;
       const pins = this.#pins && new Map();
       const scope = withinFile(this.#scope, file);
-      wave.push({ search: new KeySearch(this.#snapshot, this.#key, pins, this.#trace, scope), file });
+      wave.push({ search: new KeySearch(this.#snapshot, this.#key, pins, scope, this.#trace), file });
       this.#at += 1;
     }
     this.#searches = wave;

@@ -11,9 +11,11 @@ export function locatedRow(
   key: Key,
   by: TableKey = snapshot.primaryKey,
 ): RowPlace | null | undefined {
+  const scope = searchScope(snapshot, by, key);
+  if (scope === undefined) return undefined;
   const search = answersFirst(snapshot, by)
-    ? new KeySearch(snapshot, key, undefined, undefined, searchScope(snapshot, by, key))
-    : new LatestSearch(snapshot, by, key, undefined);
+    ? new KeySearch(snapshot, key, undefined, scope)
+    : new LatestSearch(snapshot, key, undefined, scope);
   const step = search.next();
   if (step === 'needs' || step === 'paused') return undefined;
   return step === 'found' ? search.match : absence(search);

@@ -3,27 +3,31 @@
  * served. While it is built, and wherever it cannot be, lookups search as they do without one.
  */
 
-import type { MemoryTier } from '../cache/index.ts';
 import { asServiceError, assert, type ServiceError } from '../core/index.ts';
-import type { KeyRun } from '../keyindex/index.ts';
-import { chooseIndex, type IndexChoice, type IndexMode, KeyIndex, type Snapshot } from '../table/index.ts';
-import type { IndexProgress, KeyIndexer, RunKeeper } from './key-indexer.ts';
+import type { KeyRun, RunFile } from '../keyindex/index.ts';
+import {
+  chooseIndex,
+  type IndexChoice,
+  type IndexMode,
+  KeyIndex,
+  type KeyMemory,
+  type Snapshot,
+  type StoredRuns,
+} from '../table/index.ts';
+import type { IndexProgress, KeyIndexer } from './key-indexer.ts';
 
 /** Bytes a key of a run, for telling beforehand whether the index will fit. */
 const BYTES_A_KEY = 9.1;
-
-export interface StoredIndex extends RunKeeper {
-  load(): readonly KeyRun[];
-  named(): readonly string[];
-}
+/** Of a run on disk, what finding its pages keeps in memory: two words for each page of 4 KiB. */
+const DIRECTORY_SHARE = 8 / 4096;
 
 export interface TableIndexingOptions {
   /** Which key of the table, as `TableKey` counts them. */
   readonly key: number;
   readonly mode: IndexMode;
   readonly indexer: KeyIndexer;
-  readonly tier: MemoryTier;
-  readonly stored: StoredIndex | undefined;
+  readonly memory: KeyMemory;
+  readonly stored: StoredRuns | undefined;
   readonly log: (line: string) => void;
 }
 
@@ -32,6 +36,9 @@ export interface IndexStatus {
   readonly reason: string;
   readonly bytes: number;
   readonly runs: number;
+  /** Of the runs, those that are read from disk page by page, and their bytes there. */
+  readonly runsOnDisk: number;
+  readonly bytesOnDisk: number;
   /** Of the snapshot's files, those that lookups need not search. */
   readonly filesIndexed: number;
   readonly files: number;
@@ -49,6 +56,8 @@ export class TableIndexing {
   #snapshot: Snapshot | undefined = undefined;
   #progress: IndexProgress | undefined = undefined;
   #isTooLarge = false;
+  /** Of a run that was dropped since the last snapshot came. */
+  #damage: ServiceError | undefined = undefined;
   #error: ServiceError | undefined = undefined;
   #chargedBytes = 0;
   #running: Promise<void> | undefined = undefined;
@@ -58,21 +67,26 @@ export class TableIndexing {
     this.#table = table;
     this.#options = options;
     this.#index = new KeyIndex(options.key);
+    if (options.stored !== undefined) options.stored.onDamage = (run, thrown) => this.#dropDamaged(run, thrown);
   }
 
   /** To be called with each snapshot before it serves: it gets what there is of the index, and the rest is then built. */
   attach(snapshot: Snapshot): void {
-    if (snapshot === this.#snapshot && this.#error === undefined) return;
+    if (snapshot === this.#snapshot && this.#error === undefined && this.#damage === undefined) return;
     this.#snapshot = snapshot;
     this.#choice = this.#chosen(snapshot);
     const wanted = snapshot.rows * BYTES_A_KEY;
-    const { budget } = this.#options.tier;
-    this.#isTooLarge = this.#choice.isWanted && !budget.fits('keys', wanted - this.#chargedBytes);
+    const { memory, stored } = this.#options;
+    const fitsInMemory = memory.fits(wanted - this.#chargedBytes);
+    const fitsOnDisk = stored?.fits(wanted) === true && memory.fits(wanted * DIRECTORY_SHARE - this.#chargedBytes);
+    this.#isTooLarge = this.#choice.isWanted && !fitsInMemory && !fitsOnDisk;
     if (!this.#choice.isWanted || this.#isTooLarge) return;
+    stored?.expect(fitsInMemory);
     if (!this.#isLoaded) {
       this.#isLoaded = true;
-      for (const run of this.#options.stored?.load() ?? []) this.#index.add(run);
+      this.#load();
     }
+    this.#damage = undefined;
     this.#renew();
     this.#running ??= this.#build().finally(() => {
       this.#running = undefined;
@@ -81,18 +95,22 @@ export class TableIndexing {
 
   get status(): IndexStatus {
     const snapshot = this.#snapshot;
+    const onDisk = this.#index.runs.filter((run) => run.isStored);
+    const error = this.#error ?? this.#damage;
     const base = {
       bytes: this.#index.byteLength,
       runs: this.#index.runs.length,
+      runsOnDisk: onDisk.length,
+      bytesOnDisk: onDisk.reduce((bytes, run) => bytes + run.runBytes, 0),
       filesIndexed: snapshot?.keys[this.#options.key]?.index?.coveredFiles ?? 0,
       files: snapshot?.files.length ?? 0,
       progress: this.#progress,
-      error: this.#error,
+      error,
     };
     if (this.#isTooLarge) return { ...base, state: 'too_large', reason: this.#tooLarge() };
     if (!this.#choice.isWanted) return { ...base, state: 'none', reason: this.#choice.reason };
     if (this.#running !== undefined) return { ...base, state: 'building', reason: this.#choice.reason };
-    return { ...base, state: this.#error === undefined ? 'ready' : 'failed', reason: this.#choice.reason };
+    return { ...base, state: error === undefined ? 'ready' : 'failed', reason: this.#choice.reason };
   }
 
   /** Names of files on disk that are its own. */
@@ -108,8 +126,39 @@ export class TableIndexing {
   async close(): Promise<void> {
     this.#closing.abort(new Error(`table ${this.#table} is closed`));
     await this.idle();
-    this.#options.tier.budget.release('keys', this.#chargedBytes);
+    this.#options.stored?.close();
+    this.#options.memory.charge(0, this.#chargedBytes);
     this.#chargedBytes = 0;
+  }
+
+  /**
+   * The runs on disk, the largest first. A process that ended between writing a merged run and removing its sources left
+   * both: what covers rows again is removed.
+   */
+  #load(): void {
+    const { stored } = this.#options;
+    const covered = new Map<string, RunFile[]>();
+    const again: KeyRun[] = [];
+    const loaded = [...(stored?.load() ?? [])].sort((a, b) => rowsOf(b) - rowsOf(a));
+    for (const run of loaded) {
+      if (run.files.some((file) => covered.get(file.id)?.some((other) => overlap(file, other)) === true)) {
+        again.push(run);
+        continue;
+      }
+      for (const file of run.files) covered.set(file.id, [...(covered.get(file.id) ?? []), file]);
+      this.#index.add(run);
+    }
+    void stored?.drop(again);
+  }
+
+  /** Lookups search the files of the run until the next refresh has them indexed anew. */
+  #dropDamaged(run: KeyRun, thrown: unknown): void {
+    if (!this.#index.runs.includes(run)) return;
+    this.#damage = asServiceError(thrown);
+    this.#options.log(`table ${this.#table}: a run of its key index is dropped: ${this.#damage.message}`);
+    this.#index.remove([run]);
+    this.#renew();
+    void this.#options.stored?.drop([run]);
   }
 
   /** Until the newest snapshot is indexed. Never rejects: an index is a help, and its lack no failure. */
@@ -141,12 +190,9 @@ export class TableIndexing {
 
   /** Gives the snapshot a view of what the index has now. */
   #renew(): void {
-    const { budget } = this.#options.tier;
     const bytes = this.#index.byteLength;
-    budget.charge('keys', bytes);
-    budget.release('keys', this.#chargedBytes);
+    this.#options.memory.charge(bytes, this.#chargedBytes);
     this.#chargedBytes = bytes;
-    this.#options.tier.trim();
     const snapshot = this.#snapshot;
     const key = snapshot?.keys[this.#options.key];
     if (snapshot === undefined || key === undefined) return;
@@ -160,10 +206,20 @@ export class TableIndexing {
   }
 
   #tooLarge(): string {
-    const limit = Math.floor(this.#options.tier.budget.limitBytes('keys'));
+    const { memory, stored } = this.#options;
     const needed = Math.ceil((this.#snapshot?.rows ?? 0) * BYTES_A_KEY);
-    return `an index of ${needed} bytes does not fit in what cache.memory leaves for key indexes, ${limit} bytes`;
+    const inMemory = `does not fit in what cache.memory leaves for key indexes, ${memory.limitBytes} bytes`;
+    const onDisk = stored === undefined ? '' : `, nor on disk, where an eighth of cache.disk.size is theirs`;
+    return `an index of ${needed} bytes ${inMemory}${onDisk}`;
   }
+}
+
+function rowsOf({ firstPositions }: KeyRun): number {
+  return firstPositions.at(-1) ?? 0;
+}
+
+function overlap(a: RunFile, b: RunFile): boolean {
+  return a.firstRow < b.firstRow + b.rows && b.firstRow < a.firstRow + a.rows;
 }
 
 function openRows(index: KeyIndex, snapshot: Snapshot): number {

@@ -40,11 +40,13 @@ export {
 export { type KeyDepth, keyDepth } from './key-depth.ts';
 export { formOf, indexedFileId, KeyIndex } from './key-index.ts';
 export { chooseIndex, type IndexChoice } from './key-index-choice.ts';
+export { KeyMemory } from './key-memory.ts';
 export {
   type CandidateRows,
   type Key,
   KeySearch,
   type Need,
+  readScope,
   type SearchScope,
   type SearchStep,
   searchScope,
@@ -79,7 +81,7 @@ export { type HeldTable, type SettlingPartition, snapshotChanging } from './sett
 export { Snapshot } from './snapshot.ts';
 export type { SnapshotChange } from './snapshot-change.ts';
 export type { SnapshotBrokenFile, SnapshotFile, SnapshotReadableFile } from './snapshot-file.ts';
-export { StoredRuns } from './stored-runs.ts';
+export { type RunPlace, StoredRuns } from './stored-runs.ts';
 export { type DiskPlace, type RefreshOptions, type RefreshOutcome, Table, type TableHooks } from './table.ts';
 export { type BrokenFile, TableFile } from './table-file.ts';
 export { TableKey } from './table-key.ts';

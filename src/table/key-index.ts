@@ -126,26 +126,61 @@ export class KeyIndexView {
     return this.#open;
   }
 
-  /** The rows that may have the key; undefined where there are so many that the index is of no use for it. */
-  find(key: readonly KeyValue[]): IndexedRows | undefined {
+  /**
+   * The rows that may have the key; undefined where there are so many that the index is of no use for it, and `unread`
+   * where a page of a run on disk has to be waited for.
+   */
+  find(key: readonly KeyValue[]): IndexedRows | undefined | 'unread' {
     const files: number[] = [];
     const rows: number[] = [];
-    for (const { run, ordinals, mapped, leaves } of this.#runs) {
-      const own = keyInFile(mapped, key);
-      if (own === undefined) continue;
-      fingerprintKey(this.#hash, leaves, own);
+    for (const view of this.#runs) {
+      if (!this.#hashOf(view, key)) continue;
       this.#found.length = 0;
       const { high, low } = this.#hash;
-      if (!run.probe(high, low, this.#found, ROWS_A_KEY_MAX)) return undefined;
-      for (const position of this.#found) {
-        const at = run.fileOf(position);
-        const ordinal = ordinals[at] ?? -1;
-        if (ordinal < 0) continue;
-        files.push(ordinal);
-        rows.push(run.rowAt(at, position));
-      }
+      const probed = view.run.probe(high, low, this.#found, ROWS_A_KEY_MAX);
+      if (probed !== 'all') return probed === 'unread' ? 'unread' : undefined;
+      takeRows(view, this.#found, files, rows);
     }
     return new IndexedRows(files, rows, this.#open, this.#files);
+  }
+
+  /**
+   * The same, waiting for pages. Where one cannot be had, damaged or of a run that was dropped meanwhile, the index is of
+   * no use for this key, which is then searched for as if there were none.
+   */
+  async read(key: readonly KeyValue[]): Promise<IndexedRows | undefined> {
+    const files: number[] = [];
+    const rows: number[] = [];
+    for (const view of this.#runs) {
+      if (!this.#hashOf(view, key)) continue;
+      const found: number[] = [];
+      const { high, low } = this.#hash;
+      try {
+        if ((await view.run.probeAside(high, low, found, ROWS_A_KEY_MAX)) === 'more') return undefined;
+      } catch {
+        // Whoever owns the run was told.
+        return undefined;
+      }
+      takeRows(view, found, files, rows);
+    }
+    return new IndexedRows(files, rows, this.#open, this.#files);
+  }
+
+  /** False where the key is provably no value of the run's files; else its fingerprint there is in `#hash`. */
+  #hashOf({ mapped, leaves }: RunView, key: readonly KeyValue[]): boolean {
+    const own = keyInFile(mapped, key);
+    if (own !== undefined) fingerprintKey(this.#hash, leaves, own);
+    return own !== undefined;
+  }
+}
+
+function takeRows({ run, ordinals }: RunView, positions: readonly number[], files: number[], rows: number[]): void {
+  for (const position of positions) {
+    const at = run.fileOf(position);
+    const ordinal = ordinals[at] ?? -1;
+    if (ordinal < 0) continue;
+    files.push(ordinal);
+    rows.push(run.rowAt(at, position));
   }
 }
 

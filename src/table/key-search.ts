@@ -18,7 +18,7 @@ import { findRow, type KeyValue } from '../parquet/index.ts';
 import type { ChunkBlocks, Pins } from './chunk-blocks.ts';
 import { keyInFile, type MappedKey } from './file-mapping.ts';
 import type { CandidateFiles } from './key-files.ts';
-import type { IndexedRows } from './key-index.ts';
+import type { IndexedRows, KeyIndexView } from './key-index.ts';
 import { candidateRanges, intersect } from './row-ranges.ts';
 import type { SearchTrace } from './search-trace.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -67,9 +67,28 @@ export interface SearchScope {
   readonly candidates: CandidateFiles;
 }
 
-export function searchScope({ files }: Snapshot, by: TableKey, key: Key, trace?: SearchTrace): SearchScope {
-  // Leading parts of a key have no fingerprint of their own.
-  const indexed = key.length < by.columns.length ? undefined : by.index?.find(key);
+/** Undefined where the key index has to be waited for: then `readScope`. */
+export function searchScope(snapshot: Snapshot, by: TableKey, key: Key, trace?: SearchTrace): SearchScope | undefined {
+  const indexed = indexOf(by, key)?.find(key);
+  return indexed === 'unread' ? undefined : scopeOf(snapshot, by, key, indexed, trace);
+}
+
+export async function readScope(snapshot: Snapshot, by: TableKey, key: Key, trace?: SearchTrace): Promise<SearchScope> {
+  return scopeOf(snapshot, by, key, await indexOf(by, key)?.read(key), trace);
+}
+
+/** Leading parts of a key have no fingerprint of their own. */
+function indexOf({ columns, index }: TableKey, key: Key): KeyIndexView | undefined {
+  return key.length < columns.length ? undefined : index;
+}
+
+function scopeOf(
+  { files }: Snapshot,
+  by: TableKey,
+  key: Key,
+  indexed: IndexedRows | undefined,
+  trace: SearchTrace | undefined,
+): SearchScope {
   const admitted = by.files.candidates(key);
   const candidates = indexed?.over(admitted) ?? admitted;
   if (trace === undefined) return { by, indexed, candidates };
@@ -120,8 +139,8 @@ export class KeySearch {
     snapshot: Snapshot,
     key: Key,
     pins: Pins | undefined,
+    { by, indexed, candidates }: SearchScope,
     trace?: SearchTrace,
-    { by, indexed, candidates }: SearchScope = searchScope(snapshot, snapshot.primaryKey, key, trace),
   ) {
     this.snapshot = snapshot;
     this.by = by;

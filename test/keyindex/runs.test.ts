@@ -26,7 +26,7 @@ function runBytes(entries: readonly Entry[], files: readonly RunFile[]): Uint8Ar
 
 function probed(run: KeyRun, high: number, low: number): readonly number[] {
   const found: number[] = [];
-  assert.equal(run.probe(high, low, found, Number.POSITIVE_INFINITY), true);
+  assert.equal(run.probe(high, low, found, Number.POSITIVE_INFINITY), 'all');
   return found;
 }
 
@@ -66,9 +66,9 @@ test('a probe says when there are more entries than it may give', () => {
   const entries = Array.from({ length: 3 * PAGE_ENTRIES }, (_, position) => ({ high: 7, low: 1, position }));
   const run = KeyRun.open(runBytes(entries, [{ id: 'a', firstRow: 0, rows: entries.length }]));
   const found: number[] = [];
-  assert.equal(run.probe(7, 1, found, 5), false);
+  assert.equal(run.probe(7, 1, found, 5), 'more');
   assert.deepEqual(found, [0, 1, 2, 3, 4]);
-  assert.equal(run.probe(7, 2, found, 0), true);
+  assert.equal(run.probe(7, 2, found, 0), 'all');
 });
 
 test('merged runs answer as their sources do for the files that stay', () => {
