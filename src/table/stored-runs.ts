@@ -133,7 +133,7 @@ export class StoredRuns {
   checkRoom(bytes: number): void {
     if (this.hasRoom(bytes)) return;
     const message = `a run of a key index of ${bytes} bytes does not fit in what cache.disk leaves for key indexes, ${this.#files.roomBytes} bytes`;
-    throw new ServiceError('unavailable', 'disk_full', message);
+    throw new ServiceError('unavailable', 'unavailable', message);
   }
 
   #newName(): string {
