@@ -8,7 +8,7 @@
  * lookups search it as before. Storage that fails ends the round; the next snapshot begins another.
  */
 
-import { asServiceError, type ByteRange, rangeLength } from '../core/index.ts';
+import { asServiceError, assert, type ByteRange, rangeLength } from '../core/index.ts';
 import { type Fingerprints, KeyRun, type RunFile } from '../keyindex/index.ts';
 import type { LeafColumn, PageLocations } from '../parquet/index.ts';
 import {
