@@ -237,7 +237,12 @@ async function startServer({ endpoint, credentials }: Storage, served: readonly 
     ].join('\n'),
   );
   // What bin/memory-settings.js sets; set here, since the probe's descriptor would not outlive the process's replacement.
-  const settings = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '131072', MALLOC_TRIM_THRESHOLD_: '1048576' };
+  const settings = {
+    MALLOC_ARENA_MAX: '2',
+    MALLOC_MMAP_THRESHOLD_: '131072',
+    MALLOC_TRIM_THRESHOLD_: '1048576',
+    GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1',
+  };
   const args = [
     '--max-semi-space-size=16',
     '--no-allocation-site-pretenuring',

@@ -9,6 +9,7 @@ import { createHash } from 'node:crypto';
 import type { JsonOptions, Projection, Snapshot, TableColumn, TableKey, ValueWriter } from '../table/index.ts';
 import { NestedWriter, readableLeaf, valueWriter } from '../table/index.ts';
 import { columnsAsked, jsonOptions, parseQuery } from './query.ts';
+import { ReplyHeaders } from './reply-headers.ts';
 import { JSON_TYPE } from './respond.ts';
 
 const ENCODERS_MAX = 256;
@@ -20,8 +21,8 @@ export type CacheTier = 'memory' | 'disk' | 'origin';
 export interface Encoder {
   /** Snapshot and encoder, no hash of the body: the same URL with the same tag has the same bytes. */
   readonly etag: string;
-  /** All headers but the lengths and ages, by the slowest tier touched. */
-  readonly headers: Readonly<Record<CacheTier, readonly string[]>>;
+  /** By the slowest tier touched. */
+  readonly headers: Readonly<Record<CacheTier, ReplyHeaders>>;
 }
 
 export interface RowEncoder extends Encoder {
@@ -110,9 +111,9 @@ function encoderOf(snapshot: Snapshot, encoderId: string, headers: readonly stri
   return {
     etag,
     headers: {
-      memory: [...common, 'pointlake-cache', 'memory'],
-      disk: [...common, 'pointlake-cache', 'disk'],
-      origin: [...common, 'pointlake-cache', 'origin'],
+      memory: new ReplyHeaders([...common, 'pointlake-cache', 'memory']),
+      disk: new ReplyHeaders([...common, 'pointlake-cache', 'disk']),
+      origin: new ReplyHeaders([...common, 'pointlake-cache', 'origin']),
     },
   };
 }

@@ -160,17 +160,28 @@ export function measured(route: RouteMetrics, handler: Handler): Handler {
   return (request, reply) => {
     const startedMs = performance.now();
     const { raw } = reply;
-    const count = (status: number) => {
-      const { table } = request.params as { readonly table?: string };
-      route.answered(table, status, reply.tier, performance.now() - startedMs);
-    };
     try {
       handler(request, reply);
     } finally {
-      if (raw.writableEnded) count(raw.statusCode);
-      else raw.once('close', () => count(raw.writableFinished ? raw.statusCode : 0));
+      if (raw.writableEnded) countAnswer(route, request, reply, raw.statusCode, startedMs);
+      else {
+        raw.once('close', () => {
+          countAnswer(route, request, reply, raw.writableFinished ? raw.statusCode : 0, startedMs);
+        });
+      }
     }
   };
+}
+
+function countAnswer(
+  route: RouteMetrics,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  status: number,
+  startedMs: number,
+): void {
+  const { table } = request.params as { readonly table?: string };
+  route.answered(table, status, reply.tier, performance.now() - startedMs);
 }
 
 function noCounts(): TableCounts {

@@ -9,6 +9,7 @@
 import type { FastifyReply } from 'fastify';
 import { asServiceError } from '../core/index.ts';
 import { PROBLEM_TYPE, type Problem, problemJson, problemOf } from './problem.ts';
+import type { ReplyHeaders } from './reply-headers.ts';
 
 export const JSON_TYPE = 'application/json; charset=utf-8';
 
@@ -22,8 +23,21 @@ export function respond(
   reply.hijack();
   const length = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength;
   reply.raw.writeHead(status, [...headers, 'content-length', `${length}`]);
-  // A text of as many bytes as characters is ASCII, which Node writes faster where it need not look for more.
-  if (typeof body === 'string' && length === body.length) reply.raw.end(body, 'latin1');
+  if (typeof body === 'string') endText(reply, body, length);
+  else reply.raw.end(body);
+}
+
+/** `respond` with 200 for what is asked for most. */
+export function respondText(reply: FastifyReply, headers: ReplyHeaders, ageSeconds: number, body: string): void {
+  reply.hijack();
+  const length = Buffer.byteLength(body);
+  reply.raw.writeHead(200, headers.withLength(ageSeconds, length));
+  endText(reply, body, length);
+}
+
+/** A text of as many bytes as characters is ASCII, which Node writes faster where it need not look for more. */
+function endText(reply: FastifyReply, body: string, length: number): void {
+  if (length === body.length) reply.raw.end(body, 'latin1');
   else reply.raw.end(body);
 }
 

@@ -20,7 +20,7 @@ import { COPIED_BYTES_MAX } from './large-replies.ts';
 import { withValueUrl } from './large-value.ts';
 import { onSnapshot, snapshotNow } from './pinned.ts';
 import { problemOf } from './problem.ts';
-import { respond, respondEmpty, respondError, respondProblem } from './respond.ts';
+import { respond, respondEmpty, respondError, respondProblem, respondText } from './respond.ts';
 import { decodePart, readTarget, type Target } from './target.ts';
 
 /** `/v1/tables/{table}/rows/`, and with `by` or `values` in its place, are four parts. */
@@ -72,7 +72,7 @@ function handlerOf(context: ServerContext, path: KeyPath): Handler {
     if (isEmpty(snapshot)) return sendAbsent(context, reply, snapshot, parts, 'memory');
     const encoder = encoders.row(snapshot, by, target.query);
     const key = keyFromPath(snapshot, by, parts);
-    const json = rowNow(engine, snapshot, key, encoder, path.valuePath(parts));
+    const json = rowNow(engine, snapshot, key, encoder, path, parts);
     if (json === undefined) return void sendColdRow(context, request, reply, table, snapshot, path, target, timeoutMs);
     if (json === null) return sendAbsent(context, reply, snapshot, parts, 'memory');
     sendFound(context, request, reply, snapshot, encoder, 'memory', json);
@@ -85,12 +85,13 @@ function rowNow(
   snapshot: Snapshot,
   key: Key,
   { projection }: RowEncoder,
-  valuePath: string | undefined,
+  path: KeyPath,
+  parts: readonly string[],
 ): string | null | undefined {
   try {
     return engine.tryRow(snapshot, key, projection);
   } catch (thrown) {
-    throw withValueUrl(thrown, snapshot.definition.name, valuePath);
+    throw withValueUrl(thrown, snapshot.definition.name, path.valuePath(parts));
   }
 }
 
@@ -205,7 +206,7 @@ function sendValue(
     sendAbsent(context, reply, snapshot, parts, tier);
     return;
   }
-  const headers = [...encoder.headers[tier], ...ageHeader(context, snapshot)];
+  const headers = encoder.headers[tier].list(ageSeconds(context, snapshot));
   if (answer.kind === 'value') checkAccepts(request.raw.headers, answer.value.contentType);
   if (isNotModified(request.raw.headers['if-none-match'], encoder.etag)) respondEmpty(reply, 304, headers);
   else if (answer.kind === 'value') {
@@ -226,9 +227,10 @@ function sendFound(
   json: string,
 ): void {
   reply.tier = tier;
-  const headers = [...encoder.headers[tier], ...ageHeader(context, snapshot)];
-  if (isNotModified(request.raw.headers['if-none-match'], encoder.etag)) respondEmpty(reply, 304, headers);
-  else respond(reply, 200, headers, json);
+  const headers = encoder.headers[tier];
+  const age = ageSeconds(context, snapshot);
+  if (isNotModified(request.raw.headers['if-none-match'], encoder.etag)) respondEmpty(reply, 304, headers.list(age));
+  else respondText(reply, headers, age, json);
 }
 
 /** 404 only ever says that the key is provably in no file of the snapshot. */
@@ -252,10 +254,13 @@ function shorten(part: string): string {
   return part.length > 100 ? `${part.slice(0, 100).toWellFormed()}…` : part;
 }
 
-/** Seconds since a listing last confirmed the snapshot. */
 export function ageHeader(context: ServerContext, snapshot: Snapshot): readonly string[] {
-  const seconds = Math.max(0, Math.floor((context.clock.nowMs() - snapshot.confirmedAtMs) / 1000));
-  return ['pointlake-snapshot-age', `${seconds}`];
+  return ['pointlake-snapshot-age', `${ageSeconds(context, snapshot)}`];
+}
+
+/** Since a listing last confirmed the snapshot. */
+function ageSeconds(context: ServerContext, snapshot: Snapshot): number {
+  return Math.max(0, Math.floor((context.clock.nowMs() - snapshot.confirmedAtMs) / 1000));
 }
 
 /** A table without a file has no schema to read a key by, and no row either. */

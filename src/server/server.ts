@@ -21,6 +21,7 @@ import {
   type StoresState,
 } from './context.ts';
 import { Encoders } from './encoders.ts';
+import { keepTick } from './kept-tick.ts';
 import { LargeReplies } from './large-replies.ts';
 import { receiveBody } from './lookup-body.ts';
 import { lookupHandler } from './lookup-route.ts';
@@ -101,6 +102,7 @@ export class PointlakeServer {
       onInternalError: parts.onInternalError ?? (() => undefined),
       isDraining: () => this.#draining,
     };
+    keepTick();
     this.fastify = makeFastify(this.#context);
     addRoutes(this.fastify, this.#context);
   }

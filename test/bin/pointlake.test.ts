@@ -76,11 +76,28 @@ test('Node 22.18 is new enough', () => {
 });
 
 test('a server takes its memory as the settings say, once, and leaves what an operator has set', () => {
-  put('dist/cli/main.js', "console.log(process.pid, process.execArgv.join(' '), process.env.MALLOC_ARENA_MAX);\n", 100);
-  const serve = (...flags: string[]) =>
-    spawnSync(process.execPath, [...flags, join(root, 'bin/pointlake.js'), 'serve'], { encoding: 'utf8' });
-  const plain = serve();
-  assert.equal(plain.stdout, `${plain.pid} --max-semi-space-size=16 --no-allocation-site-pretenuring 2\n`);
-  const set = serve('--max_semi_space_size=8', '--allocation-site-pretenuring');
-  assert.equal(set.stdout, `${set.pid} --max_semi_space_size=8 --allocation-site-pretenuring 2\n`);
+  put(
+    'dist/cli/main.js',
+    "console.log(process.pid, process.execArgv.join(' '), process.env.MALLOC_ARENA_MAX, process.env.GLIBC_TUNABLES);\n",
+    100,
+  );
+  const serve = (env: Record<string, string>, ...flags: string[]) =>
+    spawnSync(process.execPath, [...flags, join(root, 'bin/pointlake.js'), 'serve'], {
+      encoding: 'utf8',
+      env: { PATH: process.env.PATH, ...env },
+    });
+  const plain = serve({});
+  assert.equal(
+    plain.stdout,
+    `${plain.pid} --max-semi-space-size=16 --no-allocation-site-pretenuring 2 glibc.malloc.hugetlb=1\n`,
+  );
+  const set = serve(
+    { GLIBC_TUNABLES: 'glibc.malloc.hugetlb=0' },
+    '--max_semi_space_size=8',
+    '--allocation-site-pretenuring',
+  );
+  assert.equal(
+    set.stdout,
+    `${set.pid} --max_semi_space_size=8 --allocation-site-pretenuring 2 glibc.malloc.hugetlb=0\n`,
+  );
 });
