@@ -13,6 +13,7 @@ import {
   LookupEngine,
   PageLoader,
   Preloader,
+  type QueryBounds,
   TableIndexing,
   warmReplaced,
 } from './shard/index.ts';
@@ -51,6 +52,8 @@ export interface NodeOptions {
   readonly tables: readonly TableDefinition[];
   /** Whether page checksums, where a file has them, are compared; true by default. */
   readonly verifyCrc?: boolean;
+  /** What finding a key may take of storage; whatever it takes by default. */
+  readonly lookupBounds?: QueryBounds | undefined;
   readonly clock?: Clock;
   /** Where blocks, file metadata and snapshots outlive the process; nowhere by default. */
   readonly disk?: { readonly path: string; readonly sizeBytes: number } | undefined;
@@ -144,7 +147,7 @@ export function createNode(options: NodeOptions): PointlakeNode {
     for (const indexing of indexings.get(table) ?? []) void indexing.close();
     indexings.delete(table);
   };
-  const engine = new LookupEngine(loader, rows);
+  const engine = new LookupEngine(loader, rows, { bounds: options.lookupBounds });
   const blockBytes = options.cacheMemoryBytes - inFlightBytes - heldBytes - rows.stats.capacityBytes;
   const preloader = new Preloader({
     loader,

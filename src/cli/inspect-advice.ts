@@ -2,6 +2,7 @@
 
 import { formatBytes, rangeLength } from '../core/index.ts';
 import { positionsOf, type Snapshot, type TableColumn } from '../table/index.ts';
+import { defaultConfig } from './config.ts';
 import type { LookupFigures } from './inspect-lookups.ts';
 
 export interface Advice {
@@ -28,6 +29,7 @@ const COLUMNS_NAMED_MAX = 5;
 export function adviceFor(snapshot: Snapshot, figures: LookupFigures): readonly Advice[] {
   return [
     ...aboutIndexes(snapshot, figures),
+    ...aboutCeiling(figures),
     ...aboutOrder(snapshot, figures),
     ...aboutPages(snapshot),
     ...aboutFiles(snapshot, figures),
@@ -102,6 +104,24 @@ function aboutOrder(snapshot: Snapshot, { key, depth, index }: LookupFigures): r
     });
   }
   return advice;
+}
+
+/** What a server with the limits it has by default would refuse. */
+function aboutCeiling({ key, search, index }: LookupFigures): readonly Advice[] {
+  const { gets, bytes } = defaultConfig().limits;
+  if (search === undefined || (search.gets.max <= gets && search.bytes.max <= bytes)) return [];
+  const problem = `finding a key by ${key.join(', ')} may take ${search.gets.p50} GETs of ${formatBytes(search.bytes.p50)}, up to ${search.gets.max} of ${formatBytes(search.bytes.max)}: above limits.gets (${gets}) or limits.bytes (${formatBytes(bytes)})`;
+  const gain = 'lookups are answered, in place of 422 plan_too_expensive';
+  const raise = { problem, advice: 'raise limits.gets and limits.bytes', gain: `${gain}, however long they take` };
+  if (!index.auto) return [raise];
+  return [
+    {
+      problem,
+      advice: 'let the server index it (`index: auto` or `hash`)',
+      gain: `${gain}; 503 indexing until it is built`,
+    },
+    raise,
+  ];
 }
 
 /** The columns whose pages are largest, the largest first. */

@@ -8,7 +8,7 @@
 import { rangeLength } from '../core/index.ts';
 import { decodePageHeader } from '../parquet/index.ts';
 import { type ColdCost, type PageLoader, Rehearsals, type SampledRow, sampledRows } from '../shard/index.ts';
-import { chooseIndex, keyDepth, positionsOf, type Snapshot, type TableColumn } from '../table/index.ts';
+import { chooseIndex, coldSearchCost, keyDepth, positionsOf, type Snapshot, type TableColumn } from '../table/index.ts';
 
 const REHEARSALS_MAX = 24;
 /** Bytes of a page in which its header is looked for. */
@@ -36,6 +36,8 @@ export interface LookupFigures {
     readonly allColumns: ColdReport | undefined;
     readonly keyOnly: ColdReport | undefined;
   };
+  /** What finding a key may take without a key index, which is what one takes that is not there. */
+  readonly search: Readonly<Record<'gets' | 'bytes', Spread>> | undefined;
   readonly index: { readonly auto: boolean; readonly reason: string; readonly bytes: number };
   /** Of the pages whose header was looked at, how many have a CRC. */
   readonly checksums: { readonly pages: number; readonly withCrc: number };
@@ -74,6 +76,10 @@ export async function inspectLookups(
     sampledKeys: rows.length,
     depth: spreads(depths, ['files', 'rowGroups', 'pages', 'bytes']),
     cold,
+    search: spreads(
+      rows.map(({ key }) => coldSearchCost(snapshot, by, key)),
+      ['gets', 'bytes'],
+    ),
     index: { auto: choice.isWanted, reason: choice.reason, bytes: Math.round(snapshot.rows * INDEX_BYTES_A_KEY) },
     checksums: await checksumsOf(snapshot, by.columns, signal),
     metadataBytes: snapshot.files.reduce(

@@ -4,7 +4,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { type ServiceError, systemClock } from '../core/index.ts';
 import { createNode, type PointlakeNode } from '../main.ts';
 import { isLoopbackHost, type PointlakeServer, startServer } from '../server/index.ts';
-import { exampleKeys } from '../shard/index.ts';
+import { exampleKeys, REQUEST_SHARE } from '../shard/index.ts';
 import { parseSourceUri, tableNameOf } from '../storage/index.ts';
 import { keyPath, type Table, type TableDefinition, tableDefinition } from '../table/index.ts';
 import { defaultConfig, type NodeConfig, readConfig } from './config.ts';
@@ -21,9 +21,6 @@ const GRACE_MS = 10_000;
 const EXAMPLE_MS_MAX = 2_000;
 
 const LARGE_REPLY_BYTES_MIN = 64 * 2 ** 20;
-
-/** A query may take so many times what the limits allow a key. */
-const REQUEST_SHARE = 100;
 
 interface ServeOptions {
   readonly config?: string;
@@ -60,7 +57,8 @@ async function runServe(uris: readonly string[], options: ServeOptions): Promise
       'there is nothing to serve: name a file or folder, or give --config; see pointlake serve --help',
     );
   }
-  const node = createNode({ ...config, log });
+  const { gets: getsMax, bytes: bytesMax } = config.limits;
+  const node = createNode({ ...config, log, lookupBounds: { getsMax, bytesMax } });
   const server = await startServer(
     {
       catalog: node.catalog,
@@ -82,8 +80,8 @@ async function runServe(uris: readonly string[], options: ServeOptions): Promise
       keysMax: config.limits.keys,
       bodyBytesMax: config.limits.body,
       valueInRowBytes: config.limits.valueInRow,
-      queryGetsMax: config.limits.gets * REQUEST_SHARE,
-      queryBytesMax: config.limits.bytes * REQUEST_SHARE,
+      queryGetsMax: getsMax * REQUEST_SHARE,
+      queryBytesMax: bytesMax * REQUEST_SHARE,
       largeReplyBytesMax: largeReplyBytes(config.cacheMemoryBytes),
     },
   );

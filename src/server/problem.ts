@@ -77,6 +77,7 @@ const TITLE_OF_STATUS: Readonly<Record<number, string>> = {
 /** Seconds after which trying again may help. A source with nothing in it seldom fills within one. */
 const RETRY_AFTER_OF_CODE: Readonly<Record<string, number>> = {
   no_files: 30,
+  indexing: 5,
   snapshot_changing: 30,
   table_format_unsupported: 300,
 };

@@ -6,6 +6,7 @@
 
 import { assert, ServiceError } from '../core/index.ts';
 import {
+  type CostQuestion,
   type Key,
   KeySearch,
   type Need,
@@ -20,6 +21,7 @@ import {
 } from '../table/index.ts';
 import { missingPages, type RowPlace, type Tier } from './encode-row.ts';
 import { answersFirst, LatestSearch, type Waiting } from './latest.ts';
+import type { LookupCeiling } from './lookup-ceiling.ts';
 import type { LookupTrace } from './lookup-trace.ts';
 import type { FailedNeed } from './page-loader.ts';
 import { READ_AHEAD_BYTES_MAX, readAhead } from './read-ahead.ts';
@@ -44,25 +46,30 @@ export class ColdRead {
   readonly trace: LookupTrace;
   readonly #loader: PageSource;
   readonly #signal: AbortSignal;
+  readonly #ceiling: LookupCeiling | undefined;
+  /** What is still to be held to the ceiling. */
+  #unadmitted: CostQuestion | undefined = undefined;
   #aheadBytesLeft = READ_AHEAD_BYTES_MAX;
 
-  constructor(loader: PageSource, signal: AbortSignal, trace: LookupTrace) {
+  constructor(loader: PageSource, signal: AbortSignal, trace: LookupTrace, ceiling?: LookupCeiling) {
     this.trace = trace;
     this.#loader = loader;
     this.#signal = signal;
+    this.#ceiling = ceiling;
   }
 
   /** The match that the table's `duplicates` choose; `columns` are those that will be asked of it, which may be read ahead. */
   async chosen(snapshot: Snapshot, by: TableKey, key: Key, columns: readonly TableColumn[]): Promise<RowPlace | null> {
     const { search } = this.trace;
-    const scope = await this.#scope(snapshot, by, key);
-    if (!answersFirst(snapshot, by)) return this.#latest(new LatestSearch(snapshot, key, this.pins, scope, search));
+    const isFirst = answersFirst(snapshot, by);
+    const scope = await this.#scope(snapshot, by, key, isFirst ? 1 : Number.POSITIVE_INFINITY);
+    if (!isFirst) return this.#latest(new LatestSearch(snapshot, key, this.pins, scope, search));
     return this.#next(new KeySearch(snapshot, key, this.pins, scope, search), columns);
   }
 
   /** Rows of the key, at most so many, in file order. */
   async places(snapshot: Snapshot, by: TableKey, key: Key, max: number): Promise<readonly RowPlace[]> {
-    const scope = await this.#scope(snapshot, by, key);
+    const scope = await this.#scope(snapshot, by, key, max);
     const search = new KeySearch(snapshot, key, new Map(), scope, this.trace.search);
     const places: RowPlace[] = [];
     while (places.length < max) {
@@ -133,15 +140,31 @@ export class ColdRead {
   }
 
   /** Where the key may be; a key index on disk may have to be waited for. */
-  async #scope(snapshot: Snapshot, by: TableKey, key: Key): Promise<SearchScope> {
-    const now = searchScope(snapshot, by, key, this.trace.search);
-    if (now !== undefined) return now;
+  async #scope(snapshot: Snapshot, by: TableKey, key: Key, rowsWanted: number): Promise<SearchScope> {
+    const scope = searchScope(snapshot, by, key, this.trace.search) ?? (await this.#readScope(snapshot, by, key));
+    if (this.#ceiling !== undefined) {
+      this.#unadmitted = { snapshot, by, key, indexed: scope.indexed, rowsWanted };
+    }
+    return scope;
+  }
+
+  async #readScope(snapshot: Snapshot, by: TableKey, key: Key): Promise<SearchScope> {
     const startedMs = performance.now();
     const scope = await readScope(snapshot, by, key, this.trace.search);
     this.trace.asked(performance.now() - startedMs, 1, 0);
     this.#signal.throwIfAborted();
     if (this.tier === 'memory') this.tier = 'disk';
     return scope;
+  }
+
+  /** Before the first fetch of a search. */
+  async #admit(): Promise<void> {
+    const question = this.#unadmitted;
+    if (question === undefined) return;
+    const cost = await this.#ceiling?.admit(question, this.#signal);
+    if (cost === undefined) return;
+    this.#unadmitted = undefined;
+    this.trace.estimate = cost;
   }
 
   async #next(search: KeySearch, columns: readonly TableColumn[]): Promise<RowPlace | null> {
@@ -156,6 +179,7 @@ export class ColdRead {
       }
       const needs = await this.#fromDisk(search.needs, search.pins ?? this.pins);
       if (needs.length === 0) continue;
+      await this.#admit();
       this.tier = 'origin';
       const [failed] = await this.trace.loading(() =>
         Promise.all([
@@ -187,6 +211,7 @@ export class ColdRead {
       if (needs.length > 0) left.push({ part, needs, pins });
     }
     if (left.length === 0) return;
+    await this.#admit();
     this.tier = 'origin';
     const outcomes = await this.trace.loading(() =>
       Promise.all(left.map(({ needs, pins }) => this.#loader.load(needs, pins, this.#signal, this.trace))),

@@ -7,7 +7,7 @@ export type { Batch, BatchRequest, LookupAnswer, LookupItem, LookupOptions, RowF
 export { DecodePool, type DecodePoolOptions } from './decode-pool.ts';
 export { encodeRow, type Tier, type ValueAnswer } from './encode-row.ts';
 export { exampleKeys } from './examples.ts';
-export { type IndexProgress, KeyIndexer, type KeyIndexerOptions, keysAtOnceIn, type RunKeeper } from './key-indexer.ts';
+export { KeyIndexer, type KeyIndexerOptions, keysAtOnceIn, type RunKeeper } from './key-indexer.ts';
 export { locatedRow } from './located-row.ts';
 export {
   LookupEngine,
@@ -15,6 +15,7 @@ export {
   type RowAnswer,
   withFreshSnapshot,
 } from './lookup.ts';
+export { REQUEST_SHARE } from './lookup-ceiling.ts';
 export { type LookupTrace, STAGES, type Stage, type StageTimes } from './lookup-trace.ts';
 export { MatchOrder, type OrderBy } from './match-order.ts';
 export { PageLoader, type PageLoaderOptions } from './page-loader.ts';
@@ -23,6 +24,7 @@ export { type Preload, Preloader } from './preloader.ts';
 export {
   type OrderColumn,
   type Query,
+  type QueryBounds,
   type QueryPlace,
   type QueryPosition,
   QueryTrace,

@@ -14,6 +14,7 @@ import type { LeafColumn, PageLocations } from '../parquet/index.ts';
 import {
   type ChunkBlocks,
   formOf,
+  type IndexProgress,
   indexedFileId,
   type KeyIndex,
   type RunPlace,
@@ -71,12 +72,6 @@ const RUN_BYTES_A_KEY = 9.1;
 /** Units fetched or in a thread at once: one is decoded while the next comes. */
 const UNITS_AT_ONCE = 3;
 const BLOCK_BYTES = 2 ** 20;
-
-export interface IndexProgress {
-  /** Of the snapshot that is being indexed. */
-  readonly rows: number;
-  rowsDone: number;
-}
 
 /** Rows of one row group whose key pages are fetched together. */
 interface Unit {

@@ -15,7 +15,7 @@
 
 import { DurationHistogram } from '../core/index.ts';
 import type { RequestAccount } from '../storage/index.ts';
-import type { SearchTrace } from '../table/index.ts';
+import type { SearchTrace, StorageCost } from '../table/index.ts';
 
 export const STAGES = ['queue', 'locate', 'disk', 'fetch', 'decode', 'encode'] as const;
 
@@ -40,6 +40,8 @@ export class LookupTrace implements RequestAccount {
   pagesFromDisk = 0;
   /** Pages that came from storage for this lookup, read by it or by another. */
   pagesFromOrigin = 0;
+  /** What finding the key was to take at most, where it had to be read. */
+  estimate: StorageCost | undefined = undefined;
   /** Where what is searched is to be explained. */
   readonly search: SearchTrace | undefined;
   #bytesCameMs = 0;

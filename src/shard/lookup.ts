@@ -30,8 +30,10 @@ import { ColdRead } from './cold-read.ts';
 import { encodeRow, encodeValue, missingPages, type Tier, type ValueAnswer } from './encode-row.ts';
 import { KeptRows } from './kept-rows.ts';
 import { locatedRow } from './located-row.ts';
+import { LookupCeiling } from './lookup-ceiling.ts';
 import { LookupTrace, StageTimes } from './lookup-trace.ts';
 import type { PageLoader } from './page-loader.ts';
+import type { QueryBounds } from './query.ts';
 import type { Receipt } from './receipt.ts';
 
 export interface RowAnswer {
@@ -44,15 +46,18 @@ export interface RowAnswer {
 export interface LookupEngineOptions {
   /** Lookups that may wait for storage at once, those of one table alone half of them; four times as many may queue. */
   readonly coldLookupsMax: number;
+  /** What finding a key may take of storage; a request of many keys may take `REQUEST_SHARE` times that. None: whatever it takes. */
+  readonly bounds: QueryBounds | undefined;
 }
 
-const LOOKUP_ENGINE_DEFAULTS: LookupEngineOptions = { coldLookupsMax: 512 };
+const LOOKUP_ENGINE_DEFAULTS: LookupEngineOptions = { coldLookupsMax: 512, bounds: undefined };
 
 export class LookupEngine {
   readonly #loader: PageLoader;
   readonly #kept: KeptRows;
   readonly #cold: Gate;
   readonly #batches: Batches;
+  readonly #bounds: QueryBounds | undefined;
   readonly #json: RowForm<string> = {
     tryRow: (snapshot, key, projection) => this.tryRow(snapshot, key, projection),
     kept: (snapshot, key, projection) => this.#kept.get(snapshot, key, projection),
@@ -61,13 +66,15 @@ export class LookupEngine {
   /** Of the lookups that waited. */
   readonly stages: StageTimes = new StageTimes();
 
-  constructor(loader: PageLoader, rows: RowCache, options: LookupEngineOptions = LOOKUP_ENGINE_DEFAULTS) {
+  constructor(loader: PageLoader, rows: RowCache, options: Partial<LookupEngineOptions> = {}) {
+    const { coldLookupsMax, bounds } = { ...LOOKUP_ENGINE_DEFAULTS, ...options };
     this.#loader = loader;
+    this.#bounds = bounds;
     this.#batches = new Batches(loader, this.#keyLookup());
     this.#kept = new KeptRows(rows);
     this.#cold = new Gate({
-      maxConcurrent: options.coldLookupsMax,
-      maxQueued: options.coldLookupsMax * 4,
+      maxConcurrent: coldLookupsMax,
+      maxQueued: coldLookupsMax * 4,
       name: 'lookups that read storage',
       code: 'overloaded',
     });
@@ -187,7 +194,8 @@ export class LookupEngine {
         return this.#cold.run(
           () => {
             const queueMs = performance.now() - queuedMs;
-            return work((receipt, pages) => this.#readOfKey(receipt, pages, signal, queueMs));
+            const ceiling = this.#ceiling();
+            return work((receipt, pages) => this.#readOfKey(receipt, pages, signal, queueMs, ceiling));
           },
           signal,
           snapshot.definition.name,
@@ -196,7 +204,17 @@ export class LookupEngine {
     };
   }
 
-  #readOfKey(receipt: Receipt | undefined, pages: BatchPages, signal: AbortSignal, queueMs: number): ReadOfKey {
+  #ceiling(): LookupCeiling | undefined {
+    return this.#bounds && new LookupCeiling(this.#bounds);
+  }
+
+  #readOfKey(
+    receipt: Receipt | undefined,
+    pages: BatchPages,
+    signal: AbortSignal,
+    queueMs: number,
+    ceiling: LookupCeiling | undefined,
+  ): ReadOfKey {
     const trace = new LookupTrace(receipt?.search);
     receipt?.add(trace);
     trace.stages.queue = queueMs;
@@ -204,7 +222,7 @@ export class LookupEngine {
       pages.release(trace);
       this.stages.record(trace);
     };
-    return { read: new ColdRead(pages, signal, trace), done };
+    return { read: new ColdRead(pages, signal, trace, ceiling), done };
   }
 
   /** One lookup that may wait, when its turn has come. */
@@ -221,7 +239,7 @@ export class LookupEngine {
       async () => {
         trace.stages.queue = performance.now() - queuedMs;
         try {
-          return await work(new ColdRead(this.#loader, signal, trace));
+          return await work(new ColdRead(this.#loader, signal, trace, this.#ceiling()));
         } finally {
           this.stages.record(trace);
         }

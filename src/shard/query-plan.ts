@@ -100,7 +100,7 @@ function checkCost(units: readonly QueryUnit[], query: Query, bounds: QueryBound
     bytes += fetches.reduce((sum, range) => sum + rangeLength(range), 0);
     if (isAll) rowsLeft -= rows;
   }
-  trace.estimate = { getsMax: gets, bytesMax: bytes };
+  trace.estimate = { gets, bytes };
   if (gets > bounds.getsMax || bytes > bounds.bytesMax) throw tooExpensive('may take', gets, bytes, bounds);
 }
 

@@ -9,7 +9,7 @@
 
 import { ServiceError } from '../core/index.ts';
 import type { KeyValue } from '../parquet/index.ts';
-import type { Pins, Predicate, Snapshot, SnapshotReadableFile, TableColumn } from '../table/index.ts';
+import type { Pins, Predicate, Snapshot, SnapshotReadableFile, StorageCost, TableColumn } from '../table/index.ts';
 import { LookupTrace, STAGES } from './lookup-trace.ts';
 import type { ReceiptPrice } from './receipt.ts';
 
@@ -43,7 +43,7 @@ export interface Query {
   readonly after: QueryPosition | undefined;
 }
 
-/** What a query may ask of storage, by its plan and in truth. */
+/** What a query, or finding a key, may ask of storage: by its plan, and of a query in truth too. */
 export interface QueryBounds {
   readonly getsMax: number;
   readonly bytesMax: number;
@@ -70,7 +70,7 @@ export class QueryTrace extends LookupTrace {
   pagesByBounds = 0;
   rowsJudged = 0;
   rowsMatched = 0;
-  estimate: QueryBounds = { getsMax: 0, bytesMax: 0 };
+  override estimate: StorageCost = { gets: 0, bytes: 0 };
   readonly #startedMs = performance.now();
 
   /** As JSON shows it. */
@@ -87,7 +87,7 @@ export class QueryTrace extends LookupTrace {
       },
       pages: { considered: this.pages, by_bounds: this.pagesByBounds, read: this.pagesRead },
       rows: { judged: this.rowsJudged, matched: this.rowsMatched },
-      estimate: { gets: this.estimate.getsMax, bytes: this.estimate.bytesMax },
+      estimate: { gets: this.estimate.gets, bytes: this.estimate.bytes },
       blocks: { disk: this.pagesFromDisk, origin: this.pagesFromOrigin },
       storage: {
         reads: this.readsBegun,

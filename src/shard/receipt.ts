@@ -80,6 +80,7 @@ export class Receipt {
         shared: sum((trace) => trace.shared),
         pages_decoded: sum((trace) => trace.pagesRead),
       },
+      ...this.#estimate(),
       us: { ...this.#stages(toUs), total: toUs(performance.now() - this.#startedMs) },
     };
   }
@@ -89,6 +90,14 @@ export class Receipt {
     const total = performance.now() - this.#startedMs;
     const stages = Object.entries(this.#stages((ms) => ms)).filter(([, ms]) => ms > 0);
     return [...stages, ['total', total] as const].map(([stage, ms]) => `${stage};dur=${ms.toFixed(3)}`).join(', ');
+  }
+
+  /** Only where a key had to be looked for in storage. */
+  #estimate(): object {
+    const estimates = this.#traces.flatMap(({ estimate }) => estimate ?? []);
+    if (estimates.length === 0) return {};
+    const sum = (of: 'gets' | 'bytes') => estimates.reduce((all, estimate) => all + estimate[of], 0);
+    return { estimate: { gets: sum('gets'), bytes: sum('bytes') } };
   }
 
   #stages(unit: (ms: number) => number): Readonly<Record<Stage, number>> {

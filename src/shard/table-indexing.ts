@@ -9,12 +9,13 @@ import {
   chooseIndex,
   type IndexChoice,
   type IndexMode,
+  type IndexProgress,
   KeyIndex,
   type KeyMemory,
   type Snapshot,
   type StoredRuns,
 } from '../table/index.ts';
-import type { IndexProgress, KeyIndexer } from './key-indexer.ts';
+import type { KeyIndexer } from './key-indexer.ts';
 
 /** Bytes a key of a run, for telling beforehand whether the index will fit. */
 const BYTES_A_KEY = 9.1;
@@ -73,6 +74,7 @@ export class TableIndexing {
   /** To be called with each snapshot before it serves: it gets what there is of the index, and the rest is then built. */
   attach(snapshot: Snapshot): void {
     if (snapshot === this.#snapshot && this.#error === undefined && this.#damage === undefined) return;
+    this.#show(undefined);
     this.#snapshot = snapshot;
     this.#choice = this.#chosen(snapshot);
     const wanted = snapshot.rows * BYTES_A_KEY;
@@ -88,9 +90,16 @@ export class TableIndexing {
     }
     this.#damage = undefined;
     this.#renew();
+    this.#show(this.#progress);
     this.#running ??= this.#build().finally(() => {
       this.#running = undefined;
     });
+  }
+
+  /** Lookups that would cost too much without the index learn that it is worth coming back. */
+  #show(progress: IndexProgress | undefined): void {
+    const key = this.#snapshot?.keys[this.#options.key];
+    if (key !== undefined) key.building = progress;
   }
 
   get status(): IndexStatus {
@@ -168,6 +177,7 @@ export class TableIndexing {
       if (snapshot === undefined) return;
       const startedBytes = this.#index.byteLength;
       this.#progress = { rows: openRows(this.#index, snapshot), rowsDone: 0 };
+      this.#show(this.#progress);
       try {
         const watch = { onRun: () => this.#renew(), keeper: this.#options.stored, progress: this.#progress };
         await this.#options.indexer.index(this.#index, snapshot, watch, this.#closing.signal);
@@ -185,6 +195,8 @@ export class TableIndexing {
       this.#renew();
       done = snapshot;
     }
+    // What failed is tried again, and so is still worth waiting for.
+    if (this.#error === undefined) this.#show(undefined);
     this.#progress = undefined;
   }
 

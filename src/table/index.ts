@@ -76,6 +76,14 @@ export { type BlockWriter, Projection } from './projection.ts';
 export { keepFresh, type RefreshEvents } from './refresher.ts';
 export { blocksOfRow } from './row-blocks.ts';
 export { readableLeaf, type TableColumn, type TableSchema, typeName } from './schema.ts';
+export {
+  type CostQuestion,
+  type CountedPages,
+  coldSearchCost,
+  type SearchCost,
+  type StorageCost,
+  searchCost,
+} from './search-cost.ts';
 export { SearchTrace } from './search-trace.ts';
 export { type HeldTable, type SettlingPartition, snapshotChanging } from './settling.ts';
 export { Snapshot } from './snapshot.ts';
@@ -84,6 +92,6 @@ export type { SnapshotBrokenFile, SnapshotFile, SnapshotReadableFile } from './s
 export { type RunPlace, StoredRuns } from './stored-runs.ts';
 export { type DiskPlace, type RefreshOptions, type RefreshOutcome, Table, type TableHooks } from './table.ts';
 export { type BrokenFile, TableFile } from './table-file.ts';
-export { TableKey } from './table-key.ts';
+export { type IndexProgress, TableKey } from './table-key.ts';
 export { TableSource } from './table-source.ts';
 export { valueTooLarge } from './value-size.ts';

@@ -13,13 +13,13 @@
  * both as a miss and waits for nothing.
  */
 
-import { rangeLength, type ServiceError } from '../core/index.ts';
+import type { ServiceError } from '../core/index.ts';
 import { findRow, type KeyValue } from '../parquet/index.ts';
 import type { ChunkBlocks, Pins } from './chunk-blocks.ts';
 import { keyInFile, type MappedKey } from './file-mapping.ts';
 import type { CandidateFiles } from './key-files.ts';
 import type { IndexedRows, KeyIndexView } from './key-index.ts';
-import { candidateRanges, intersect } from './row-ranges.ts';
+import { candidateRanges, intersect, savesReading } from './row-ranges.ts';
 import type { SearchTrace } from './search-trace.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { SnapshotFile, SnapshotReadableFile } from './snapshot-file.ts';
@@ -57,7 +57,7 @@ export type SearchStep = 'found' | 'needs' | 'paused' | 'exhausted';
 const BLOCKS_A_STEP_MAX = 256;
 
 /** Pages asked for at once when a key may be in many: enough to hide a round trip, few enough to waste little. */
-const PAGES_AHEAD_MAX = 64;
+export const PAGES_AHEAD_MAX = 64;
 
 /** Where a key may be, as far as no file has to be looked at. */
 export interface SearchScope {
@@ -434,19 +434,4 @@ export class KeySearch {
   #keyChunks(file: TableFile, positions: readonly number[]): ChunkBlocks[] {
     return positions.map((position) => file.chunk(this.#rowGroup, position));
   }
-}
-
-/** Whether the chunk's bloom filter is smaller than the candidate pages that are not in memory. */
-function savesReading(chunk: ChunkBlocks, ranges: readonly number[]): boolean {
-  const filter = chunk.chunk.bloomFilterRange;
-  const locations = chunk.layout?.locations;
-  if (filter === undefined || locations === undefined) return false;
-  let saved = -rangeLength(filter);
-  for (let range = 0; range < ranges.length && saved <= 0; range += 2) {
-    const last = locations.pageOf((ranges[range + 1] ?? 1) - 1);
-    for (let page = locations.pageOf(ranges[range] ?? 0); page <= last && saved <= 0; page++) {
-      if (!chunk.isResident(page)) saved += rangeLength(locations.range(page));
-    }
-  }
-  return saved > 0;
 }

@@ -3,8 +3,9 @@
  * touching the next.
  */
 
+import { rangeLength } from '../core/index.ts';
 import type { KeyValue } from '../parquet/index.ts';
-import type { ChunkLayout } from './chunk-blocks.ts';
+import type { ChunkBlocks, ChunkLayout } from './chunk-blocks.ts';
 
 /** The rows of the pages that may hold the value, neighbouring pages joined. */
 export function candidateRanges(layout: ChunkLayout, value: KeyValue): readonly number[] {
@@ -32,4 +33,19 @@ export function intersect(a: readonly number[], b: readonly number[]): readonly 
     else j += 2;
   }
   return both;
+}
+
+/** Whether the chunk's bloom filter is smaller than the candidate pages that are not in memory. */
+export function savesReading(chunk: ChunkBlocks, ranges: readonly number[]): boolean {
+  const filter = chunk.chunk.bloomFilterRange;
+  const locations = chunk.layout?.locations;
+  if (filter === undefined || locations === undefined) return false;
+  let saved = -rangeLength(filter);
+  for (let range = 0; range < ranges.length && saved <= 0; range += 2) {
+    const last = locations.pageOf((ranges[range + 1] ?? 1) - 1);
+    for (let page = locations.pageOf(ranges[range] ?? 0); page <= last && saved <= 0; page++) {
+      if (!chunk.isResident(page)) saved += rangeLength(locations.range(page));
+    }
+  }
+  return saved > 0;
 }

@@ -72,6 +72,18 @@ export class StoredFile {
     });
   }
 
+  /** Whether every block of the page is on disk, as far as is known without reading. */
+  hasPage(chunk: ChunkBlocks, page: number): boolean {
+    const locations = chunk.layout?.locations;
+    if (locations === undefined) return false;
+    for (let row = locations.firstRow(page); row < locations.rowEnd(page); ) {
+      const found = this.#find(chunk, page, row);
+      if (found === undefined) return false;
+      row += found.blockRows;
+    }
+    return true;
+  }
+
   /** Offers all blocks of a page that was decoded. */
   keepPage(chunk: ChunkBlocks, page: number, { rows, shift, blocks }: LoadedPage): void {
     for (const [ordinal, block] of blocks.entries()) {

@@ -12,6 +12,13 @@ import type { KeyIndexView } from './key-index.ts';
 import { readableLeaf, type TableColumn } from './schema.ts';
 import type { SnapshotFile } from './snapshot-file.ts';
 
+/** Of an index that is being built. */
+export interface IndexProgress {
+  /** Of the snapshot that is being indexed. */
+  readonly rows: number;
+  rowsDone: number;
+}
+
 export class TableKey {
   /** Undefined for the table's own key. */
   readonly name: string | undefined;
@@ -25,6 +32,8 @@ export class TableKey {
   readonly files: KeyFiles;
   /** Which rows may have a key; grows while the index is built, and says the same of what it had before. */
   index: KeyIndexView | undefined = undefined;
+  /** While its index is built. */
+  building: IndexProgress | undefined = undefined;
 
   constructor(
     name: string | undefined,
