@@ -9,4 +9,4 @@ export { runInMemory } from './run-bytes.ts';
 export type { RunFile } from './run-layout.ts';
 export { mergeRuns } from './run-merge.ts';
 export type { RunSink } from './run-writer.ts';
-export type { PageKeeping, RunReader } from './stored-pages.ts';
+export type { PageCounts, PageKeeping, RunReader } from './stored-pages.ts';

@@ -21,7 +21,7 @@ import {
   TRAILER_BYTES,
   tailBytesOf,
 } from './run-layout.ts';
-import { type PageKeeping, type RunReader, StoredPages } from './stored-pages.ts';
+import { type PageCounts, type PageKeeping, type RunReader, StoredPages } from './stored-pages.ts';
 
 /** `all` entries were given, there are `more`, or a page is `unread` and has to be waited for. */
 export type Probed = 'all' | 'more' | 'unread';
@@ -108,11 +108,17 @@ export class KeyRun {
   }
 
   /** The same, waiting for pages. Throws where one is damaged or cannot be read. */
-  async probeAside(high: number, low: number, found: number[], limit: number): Promise<Probed> {
+  async probeAside(
+    high: number,
+    low: number,
+    found: number[],
+    limit: number,
+    waited?: Pick<PageCounts, 'reads'>,
+  ): Promise<Probed> {
     const end = found.length + limit;
     const firsts = this.#firsts;
     for (let page = this.#firstPage(high); page < this.pages && firsts[page]! <= high; page += 1) {
-      const held = this.#whole ?? (await this.#stored?.read(page));
+      const held = this.#whole ?? (await this.#stored?.read(page, waited));
       if (held !== undefined && !this.#collect(held, page, high, low, found, end)) return 'more';
     }
     return 'all';

@@ -35,7 +35,6 @@ export class PageCache {
   readonly #free: number[] = [];
   #held = 0;
   #hand = 0;
-  hits = 0;
 
   constructor(room: PageRoom) {
     this.#room = room;
@@ -48,7 +47,6 @@ export class PageCache {
   get(slots: PageSlots, page: number): RunPage | undefined {
     const slot = slots[page] ?? -1;
     if (slot < 0) return undefined;
-    this.hits += 1;
     this.#isUsed[slot] = true;
     return this.#pages[slot];
   }

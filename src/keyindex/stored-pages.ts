@@ -20,10 +20,17 @@ export interface RunReader {
   close(): void;
 }
 
+/** Pages of runs on disk that were asked for: those that were read, and those that memory had. */
+export interface PageCounts {
+  reads: number;
+  hits: number;
+}
+
 export interface PageKeeping {
   readonly cache: PageCache;
   /** Told when a page is damaged or cannot be read. */
   readonly onDamage: (thrown: unknown) => void;
+  readonly counts: PageCounts;
 }
 
 export class StoredPages {
@@ -50,17 +57,19 @@ export class StoredPages {
 
   /** Undefined where it has to be waited for. */
   now(page: number): RunPage | undefined {
-    const held = this.#keeping.cache.get(this.#slots, page);
+    const held = this.#held(page);
     if (held !== undefined || this.#isClosed) return held;
     const bytes = new Uint8Array(PAGE_BYTES);
     if (!this.#reader.readNow(page * PAGE_BYTES, bytes)) return undefined;
+    this.#keeping.counts.reads += 1;
     return this.#isSound(bytes, page) ? this.#keep(bytes, page) : undefined;
   }
 
-  /** Throws where it is damaged or cannot be read, or the run is closed. */
-  async read(page: number): Promise<RunPage> {
-    const held = this.#keeping.cache.get(this.#slots, page);
+  /** Throws where it is damaged or cannot be read, or the run is closed. What the caller had to wait for stands in `waited`. */
+  async read(page: number, waited?: Pick<PageCounts, 'reads'>): Promise<RunPage> {
+    const held = this.#held(page);
     if (held !== undefined) return held;
+    if (waited !== undefined) waited.reads += 1;
     let flight = this.#flights.get(page);
     if (flight === undefined) {
       flight = this.#read(page).finally(() => this.#flights.delete(page));
@@ -77,11 +86,18 @@ export class StoredPages {
     this.#reader.close();
   }
 
+  #held(page: number): RunPage | undefined {
+    const held = this.#keeping.cache.get(this.#slots, page);
+    if (held !== undefined) this.#keeping.counts.hits += 1;
+    return held;
+  }
+
   async #read(page: number): Promise<RunPage> {
     if (this.#isClosed) throw corrupt('a run of a key index was read after it was dropped');
     const bytes = new Uint8Array(PAGE_BYTES);
     try {
       await this.#reader.read(page * PAGE_BYTES, bytes);
+      this.#keeping.counts.reads += 1;
       if (!this.#isSound(bytes, page)) throw corrupt(`page ${page} of a key index is damaged`);
     } catch (thrown) {
       // What was dropped meanwhile is nobody's loss.

@@ -1,8 +1,8 @@
 /** What tables count: their snapshots, their refreshes, and what their storage was asked for and costs. */
 
-import type { TableIndexing } from '../shard/index.ts';
 import type { Snapshot, Table } from '../table/index.ts';
 import type { ServerContext } from './context.ts';
+import { indexFamilies } from './metrics-indexes.ts';
 import { labels, type MetricFamily, type Samples } from './metrics-text.ts';
 
 type AddOf = (samples: Samples, labelText: string, table: Table) => void;
@@ -79,15 +79,7 @@ export function tableFamilies({ catalog, clock, indexings }: ServerContext): rea
         if (quota.isLimited) samples.add(labelText, quota.limitBytes);
       },
     ),
-    family(
-      'pointlake_key_index_runs',
-      'gauge',
-      'Runs of key indexes, by where their pages are.',
-      (samples, text, table) => {
-        for (const [place, runs] of Object.entries(runsOf(indexings(table))))
-          samples.add(`${text},place="${place}"`, runs);
-      },
-    ),
+    ...indexFamilies(indexings, family),
     counter('pointlake_storage_reads_total', 'Reads begun, files included, neighbouring ranges joined.', (table) => {
       return table.source.account.totals().reads;
     }),
@@ -114,16 +106,6 @@ export function tableFamilies({ catalog, clock, indexings }: ServerContext): rea
       },
     ),
   ];
-}
-
-/** Of all keys of a table. */
-function runsOf(indexings: readonly TableIndexing[]): { readonly memory: number; readonly disk: number } {
-  let [memory, disk] = [0, 0];
-  for (const { status } of indexings) {
-    memory += status.runs - status.runsOnDisk;
-    disk += status.runsOnDisk;
-  }
-  return { memory, disk };
 }
 
 /** By what a request is charged as: `get` is GETs and HEADs, `free` goes to servers that charge nothing. */

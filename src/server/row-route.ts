@@ -72,10 +72,13 @@ function handlerOf(context: ServerContext, path: KeyPath): Handler {
     if (isEmpty(snapshot)) return sendAbsent(context, reply, snapshot, parts, 'memory');
     const encoder = encoders.row(snapshot, by, target.query);
     const key = keyFromPath(snapshot, by, parts);
+    const pagesRead = by.indexPagesRead;
     const json = rowNow(engine, snapshot, key, encoder, path, parts);
     if (json === undefined) return void sendColdRow(context, request, reply, table, snapshot, path, target, timeoutMs);
-    if (json === null) return sendAbsent(context, reply, snapshot, parts, 'memory');
-    sendFound(context, request, reply, snapshot, encoder, 'memory', json);
+    // Nothing else that is on disk is read in this stretch.
+    const tier = by.indexPagesRead === pagesRead ? 'memory' : 'disk';
+    if (json === null) return sendAbsent(context, reply, snapshot, parts, tier);
+    sendFound(context, request, reply, snapshot, encoder, tier, json);
   };
 }
 

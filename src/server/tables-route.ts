@@ -177,14 +177,31 @@ function indexState(status: IndexStatus | undefined): object {
   if (status === undefined || status.state === 'none') {
     return { kind: 'none', ...(status === undefined ? {} : { reason: status.reason }) };
   }
-  const { state, reason, bytes, runs, runsOnDisk, bytesOnDisk, files, filesIndexed, progress, error } = status;
+  const {
+    state,
+    reason,
+    bytes,
+    runs,
+    runsOnDisk,
+    bytesOnDisk,
+    entries,
+    pagesRead,
+    pagesHit,
+    files,
+    filesIndexed,
+    progress,
+    error,
+  } = status;
   return {
     kind: 'hash',
     state,
     reason,
     bytes,
+    keys: entries,
     runs,
-    ...(runsOnDisk === 0 ? {} : { runs_on_disk: runsOnDisk, bytes_on_disk: bytesOnDisk }),
+    ...(runsOnDisk === 0
+      ? {}
+      : { runs_on_disk: runsOnDisk, bytes_on_disk: bytesOnDisk, pages_read: pagesRead, pages_in_memory: pagesHit }),
     files_indexed: filesIndexed,
     files,
     ...(progress === undefined ? {} : { progress: { rows: progress.rows, rows_done: progress.rowsDone } }),

@@ -153,7 +153,8 @@ export class Batch<Row = string> {
 
   /** One stretch of keys that are in memory. */
   #advance(): void {
-    const { keys } = this.#request;
+    const { keys, projection } = this.#request;
+    const pagesRead = projection.key.indexPagesRead;
     const startedMs = performance.now();
     for (; this.#next < keys.length; this.#next++) {
       if (this.#next % KEYS_A_LOOK === KEYS_A_LOOK - 1 && this.#turns.isOver(startedMs)) break;
@@ -161,6 +162,7 @@ export class Batch<Row = string> {
       this.#items[this.#next] = item;
       if (item === undefined) this.#open.push(this.#next);
     }
+    if (projection.key.indexPagesRead > pagesRead) this.#tier = slowerTier(this.#tier, 'disk');
     this.#turns.spent(startedMs);
   }
 

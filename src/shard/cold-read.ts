@@ -141,7 +141,10 @@ export class ColdRead {
 
   /** Where the key may be; a key index on disk may have to be waited for. */
   async #scope(snapshot: Snapshot, by: TableKey, key: Key, rowsWanted: number): Promise<SearchScope> {
-    const scope = searchScope(snapshot, by, key, this.trace.search) ?? (await this.#readScope(snapshot, by, key));
+    const before = by.indexPagesRead;
+    const now = searchScope(snapshot, by, key, this.trace.search);
+    this.#readIndex(by.indexPagesRead - before);
+    const scope = now ?? (await this.#readScope(snapshot, by, key));
     if (this.#ceiling !== undefined) {
       this.#unadmitted = { snapshot, by, key, indexed: scope.indexed, rowsWanted };
     }
@@ -150,11 +153,18 @@ export class ColdRead {
 
   async #readScope(snapshot: Snapshot, by: TableKey, key: Key): Promise<SearchScope> {
     const startedMs = performance.now();
-    const scope = await readScope(snapshot, by, key, this.trace.search);
+    const waited = { reads: 0 };
+    const scope = await readScope(snapshot, by, key, this.trace.search, waited);
     this.trace.asked(performance.now() - startedMs, 1, 0);
+    this.#readIndex(waited.reads);
     this.#signal.throwIfAborted();
-    if (this.tier === 'memory') this.tier = 'disk';
     return scope;
+  }
+
+  #readIndex(pages: number): void {
+    if (pages === 0) return;
+    this.trace.indexPages += pages;
+    if (this.tier === 'memory') this.tier = 'disk';
   }
 
   /** Before the first fetch of a search. */

@@ -92,6 +92,11 @@ interface UnitColumn {
   readonly endPage: number;
 }
 
+/** By version of a file, the rows that runs have. */
+type IndexedStretches = ReturnType<KeyIndex['stretches']>;
+/** Whether runs have those rows of a file. */
+type IsIndexed = (firstRow: number, endRow: number) => boolean;
+
 type LocatedChunk = Pick<UnitColumn, 'chunk' | 'locations'>;
 
 export interface IndexWatch {
@@ -115,8 +120,10 @@ export class KeyIndexer {
   /** Brings the index up to the snapshot. Throws what storage threw, and the signal's reason. */
   async index(index: KeyIndex, snapshot: Snapshot, watch: IndexWatch, signal: AbortSignal): Promise<void> {
     await this.#forgetGone(index, snapshot, watch);
+    // What was cut off, or lost a run, goes on with the rows that are missing.
+    const indexed = index.stretches();
     for (const files of this.#openFilesByForm(index, snapshot)) {
-      await this.#indexFiles(index, files, watch, signal);
+      await this.#indexFiles(index, files, indexed, watch, signal);
       await this.#mergeDown(index, snapshot, watch, signal);
     }
   }
@@ -139,6 +146,7 @@ export class KeyIndexer {
   async #indexFiles(
     index: KeyIndex,
     files: readonly SnapshotReadableFile[],
+    indexed: IndexedStretches,
     watch: IndexWatch,
     signal: AbortSignal,
   ): Promise<void> {
@@ -163,7 +171,7 @@ export class KeyIndexer {
       if (watch.progress !== undefined) watch.progress.rowsDone += done.unit.rows;
     };
     try {
-      for await (const unit of this.#units(index, files, signal)) {
+      for await (const unit of this.#units(index, files, indexed, signal)) {
         underWay.push(this.#fingerprint(unit, signal));
         if (underWay.length >= UNITS_AT_ONCE) await takeFirst();
       }
@@ -179,12 +187,18 @@ export class KeyIndexer {
   async *#units(
     index: KeyIndex,
     files: readonly SnapshotReadableFile[],
+    indexed: IndexedStretches,
     signal: AbortSignal,
   ): AsyncGenerator<Unit, void> {
     for (const file of files) {
       const { rowGroups } = file.file.index;
+      const stretches = indexed.get(indexedFileId(file.file.object)) ?? [];
+      const isIndexed: IsIndexed = (firstRow, endRow) =>
+        stretches.some((stretch) => stretch.firstRow <= firstRow && endRow <= stretch.firstRow + stretch.rows);
       for (let rowGroup = 0; rowGroup < rowGroups && !this.#failed.has(file.file); rowGroup++) {
         signal.throwIfAborted();
+        const firstRow = file.file.index.rowGroupFirstRow(rowGroup);
+        if (isIndexed(firstRow, firstRow + file.file.index.rowGroupRows(rowGroup))) continue;
         const chunks = (file.mapping.keys[index.key]?.positions ?? []).map((position) =>
           file.file.chunk(rowGroup, position),
         );
@@ -195,7 +209,7 @@ export class KeyIndexer {
           this.#failUnlessStorage(file, thrown);
           break;
         }
-        yield* unitsOf(file, rowGroup, located, this.#options);
+        yield* unitsOf(file, rowGroup, located, isIndexed, this.#options);
       }
     }
   }
@@ -352,6 +366,7 @@ function* unitsOf(
   file: SnapshotReadableFile,
   rowGroup: number,
   chunks: readonly LocatedChunk[],
+  isIndexed: IsIndexed,
   { unitBytes, keysAtOnce }: KeyIndexerOptions,
 ): Generator<Unit, void> {
   const first = file.file.index.rowGroupFirstRow(rowGroup);
@@ -369,14 +384,25 @@ function* unitsOf(
     return;
   }
   const { chunk, locations } = only;
+  // Stretches that are indexed end where pages do.
+  const isPageIndexed = (page: number) => isIndexed(first + locations.firstRow(page), first + locations.rowEnd(page));
   for (let page = 0; page < locations.pages; ) {
+    if (isPageIndexed(page)) {
+      page += 1;
+      continue;
+    }
     const firstPage = page;
     const firstRow = locations.firstRow(page);
     let bytes = 0;
     do {
       bytes += rangeLength(locations.range(page));
       page += 1;
-    } while (page < locations.pages && bytes < unitBytes && locations.rowEnd(page) - firstRow <= keysAtOnce);
+    } while (
+      page < locations.pages &&
+      bytes < unitBytes &&
+      locations.rowEnd(page) - firstRow <= keysAtOnce &&
+      !isPageIndexed(page)
+    );
     const rows = locations.rowEnd(page - 1) - firstRow;
     const columns = [{ leaf: chunk.chunk.leaf, chunk, locations, firstPage, endPage: page }];
     yield { file, rowGroup, firstRow: first + firstRow, rows, columns };

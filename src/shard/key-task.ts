@@ -79,7 +79,7 @@ function openInOrder(path: string): KeyRun {
   const cache = new PageCache({ bytesMax: () => 0, onBytes: () => undefined });
   const file = new SequentialFile(path);
   try {
-    return KeyRun.openStored(file, { cache, onDamage: () => undefined });
+    return KeyRun.openStored(file, { cache, onDamage: () => undefined, counts: { reads: 0, hits: 0 } });
   } catch (thrown) {
     file.close();
     throw thrown;

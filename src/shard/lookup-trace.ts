@@ -38,6 +38,8 @@ export class LookupTrace implements RequestAccount {
   pagesRead = 0;
   /** Pages of which the disk tier had the block that was needed. */
   pagesFromDisk = 0;
+  /** Pages of key indexes that were read from disk. */
+  indexPages = 0;
   /** Pages that came from storage for this lookup, read by it or by another. */
   pagesFromOrigin = 0;
   /** What finding the key was to take at most, where it had to be read. */

@@ -105,10 +105,12 @@ export class LookupEngine {
     column: TableColumn,
     writer: ValueWriter | NestedWriter,
   ): ValueAnswer | undefined {
+    const pagesRead = snapshot.primaryKey.indexPagesRead;
     const place = locatedRow(snapshot, key);
     if (place === undefined) return undefined;
-    if (place === null) return { kind: 'absent', tier: 'memory', snapshot };
-    return encodeValue(place, column, writer, undefined, 'memory', snapshot);
+    const tier = snapshot.primaryKey.indexPagesRead === pagesRead ? 'memory' : 'disk';
+    if (place === null) return { kind: 'absent', tier, snapshot };
+    return encodeValue(place, column, writer, undefined, tier, snapshot);
   }
 
   /** With a receipt also a row that is in memory is answered here, and its receipt says so. */

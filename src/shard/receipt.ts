@@ -44,6 +44,7 @@ export class Receipt {
   toObject(price: ReceiptPrice): object {
     const { search } = this;
     const sum = (of: (trace: LookupTrace) => number) => this.#traces.reduce((all, trace) => all + of(trace), 0);
+    const indexPages = sum((trace) => trace.indexPages);
     const receivedBytes = sum((trace) => trace.receivedBytes);
     return {
       snapshot: this.#snapshots.at(-1)?.id ?? null,
@@ -62,6 +63,7 @@ export class Receipt {
       },
       key_pages: { by_bounds: search.keyPages - search.keyPagesLeft, left: search.keyPagesLeft },
       ...(search.rowsByIndex > 0 ? { rows_by_index: search.rowsByIndex } : {}),
+      ...(indexPages > 0 ? { index_pages: { disk: indexPages } } : {}),
       blocks: {
         row_cache: this.rowCacheHits,
         memory: search.memoryBlocks,

@@ -22,6 +22,9 @@ const BYTES_A_KEY = 9.1;
 /** Of a run on disk, what finding its pages keeps in memory: two words for each page of 4 KiB. */
 const DIRECTORY_SHARE = 8 / 4096;
 
+/** Rounds begun for damage between two snapshots. */
+const REPAIRS_MAX = 8;
+
 export interface TableIndexingOptions {
   /** Which key of the table, as `TableKey` counts them. */
   readonly key: number;
@@ -40,6 +43,11 @@ export interface IndexStatus {
   /** Of the runs, those that are read from disk page by page, and their bytes there. */
   readonly runsOnDisk: number;
   readonly bytesOnDisk: number;
+  /** Entries of the runs: rows with a key, those of files that are gone too until a merge leaves them out. */
+  readonly entries: number;
+  /** Of runs on disk the pages that lookups asked for: read, and found in memory. */
+  readonly pagesRead: number;
+  readonly pagesHit: number;
   /** Of the snapshot's files, those that lookups need not search. */
   readonly filesIndexed: number;
   readonly files: number;
@@ -57,7 +65,11 @@ export class TableIndexing {
   #snapshot: Snapshot | undefined = undefined;
   #progress: IndexProgress | undefined = undefined;
   #isTooLarge = false;
-  /** Of a run that was dropped since the last snapshot came. */
+  /** Runs were dropped since the last round began. */
+  #isBehind = false;
+  /** Rounds begun for damage since the last snapshot came. */
+  #repairs = 0;
+  /** Of a run that was dropped since the last round began. */
   #damage: ServiceError | undefined = undefined;
   #error: ServiceError | undefined = undefined;
   #chargedBytes = 0;
@@ -67,7 +79,7 @@ export class TableIndexing {
   constructor(table: string, options: TableIndexingOptions) {
     this.#table = table;
     this.#options = options;
-    this.#index = new KeyIndex(options.key);
+    this.#index = new KeyIndex(options.key, options.stored?.counts);
     if (options.stored !== undefined) options.stored.onDamage = (run, thrown) => this.#dropDamaged(run, thrown);
   }
 
@@ -88,12 +100,11 @@ export class TableIndexing {
       this.#isLoaded = true;
       this.#load();
     }
-    this.#damage = undefined;
+    this.#isBehind = this.#damage !== undefined;
+    this.#repairs = 0;
     this.#renew();
     this.#show(this.#progress);
-    this.#running ??= this.#build().finally(() => {
-      this.#running = undefined;
-    });
+    this.#start();
   }
 
   /** Lookups that would cost too much without the index learn that it is worth coming back. */
@@ -111,6 +122,9 @@ export class TableIndexing {
       runs: this.#index.runs.length,
       runsOnDisk: onDisk.length,
       bytesOnDisk: onDisk.reduce((bytes, run) => bytes + run.runBytes, 0),
+      entries: this.#index.runs.reduce((entries, run) => entries + run.entries, 0),
+      pagesRead: this.#index.counts.reads,
+      pagesHit: this.#index.counts.hits,
       filesIndexed: snapshot?.keys[this.#options.key]?.index?.coveredFiles ?? 0,
       files: snapshot?.files.length ?? 0,
       progress: this.#progress,
@@ -160,7 +174,7 @@ export class TableIndexing {
     void stored?.drop(again);
   }
 
-  /** Lookups search the files of the run until the next refresh has them indexed anew. */
+  /** Lookups search the files of the run until they are indexed anew, which begins at once. */
   #dropDamaged(run: KeyRun, thrown: unknown): void {
     if (!this.#index.runs.includes(run)) return;
     this.#damage = asServiceError(thrown);
@@ -168,15 +182,32 @@ export class TableIndexing {
     this.#index.remove([run]);
     this.#renew();
     void this.#options.stored?.drop([run]);
+    if (this.#mayRepair()) this.#start();
+  }
+
+  /** A disk that spoils whatever is written to it is not to have all keys read again and again. */
+  #mayRepair(): boolean {
+    if (this.#closing.signal.aborted || this.#repairs >= REPAIRS_MAX) return false;
+    this.#repairs += 1;
+    this.#isBehind = true;
+    return true;
+  }
+
+  #start(): void {
+    this.#running ??= this.#build().finally(() => {
+      this.#running = undefined;
+    });
   }
 
   /** Until the newest snapshot is indexed. Never rejects: an index is a help, and its lack no failure. */
   async #build(): Promise<void> {
-    for (let done: Snapshot | undefined; done !== this.#snapshot; ) {
+    for (let done: Snapshot | undefined; done !== this.#snapshot || this.#isBehind; ) {
       const snapshot = this.#snapshot;
       if (snapshot === undefined) return;
+      this.#isBehind = false;
+      this.#damage = undefined;
       const startedBytes = this.#index.byteLength;
-      this.#progress = { rows: openRows(this.#index, snapshot), rowsDone: 0 };
+      this.#progress = { rows: this.#index.view(snapshot.files).openRows, rowsDone: 0 };
       this.#show(this.#progress);
       try {
         const watch = { onRun: () => this.#renew(), keeper: this.#options.stored, progress: this.#progress };
@@ -190,7 +221,10 @@ export class TableIndexing {
       } catch (thrown) {
         if (this.#closing.signal.aborted) return;
         this.#error = asServiceError(thrown);
-        this.#options.log(`table ${this.#table}: its key index waits for the next refresh: ${this.#error.message}`);
+        // A merge has found damage, and its sources are dropped.
+        const isRepaired = this.#error.kind === 'corrupt' && this.#mayRepair();
+        const next = isRepaired ? 'is mended' : 'waits for the next refresh';
+        this.#options.log(`table ${this.#table}: its key index ${next}: ${this.#error.message}`);
       }
       this.#renew();
       done = snapshot;
@@ -232,13 +266,4 @@ function rowsOf({ firstPositions }: KeyRun): number {
 
 function overlap(a: RunFile, b: RunFile): boolean {
   return a.firstRow < b.firstRow + b.rows && b.firstRow < a.firstRow + a.rows;
-}
-
-function openRows(index: KeyIndex, snapshot: Snapshot): number {
-  let rows = 0;
-  for (const ordinal of index.view(snapshot.files).openFiles) {
-    const file = snapshot.files[ordinal];
-    if (file?.kind === 'readable') rows += file.file.index.rows;
-  }
-  return rows;
 }

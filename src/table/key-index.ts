@@ -7,7 +7,7 @@
  * searched the slow way until a run has it, one that left is masked. A view joins the runs to the files of one snapshot.
  */
 
-import { fingerprintKey, KeyHash, type KeyRun } from '../keyindex/index.ts';
+import { fingerprintKey, KeyHash, type KeyRun, type PageCounts, type RunFile } from '../keyindex/index.ts';
 import type { KeyValue, LeafColumn } from '../parquet/index.ts';
 import type { ObjectMeta } from '../storage/index.ts';
 import { typeText } from './column-type.ts';
@@ -32,10 +32,13 @@ function keyLeavesOf({ file, mapping }: SnapshotReadableFile, key: number): read
 export class KeyIndex {
   /** Which key of the table it is of, as `TableKey` counts them. */
   readonly key: number;
+  /** Of pages of runs that lie on disk. */
+  readonly counts: PageCounts;
   #runs: readonly KeyRun[] = [];
 
-  constructor(key = 0) {
+  constructor(key = 0, counts: PageCounts = { reads: 0, hits: 0 }) {
     this.key = key;
+    this.counts = counts;
   }
 
   get runs(): readonly KeyRun[] {
@@ -44,6 +47,15 @@ export class KeyIndex {
 
   get byteLength(): number {
     return this.#runs.reduce((bytes, run) => bytes + run.byteLength, 0);
+  }
+
+  /** By version of a file: the rows of it that runs have, as stretches that neither touch nor overlap, ascending. */
+  stretches(): ReadonlyMap<string, readonly RunFile[]> {
+    const byId = Map.groupBy(
+      this.#runs.flatMap(({ files }) => files),
+      ({ id }) => id,
+    );
+    return new Map(byId.entries().map(([id, stretches]) => [id, joined(stretches)]));
   }
 
   /** Takes a run in, instead of those that it was merged of. */
@@ -72,8 +84,19 @@ export class KeyIndex {
   }
 
   view(files: readonly SnapshotFile[]): KeyIndexView {
-    return new KeyIndexView(this.#runs, files, this.key);
+    return new KeyIndexView(this, files);
   }
+}
+
+function joined(stretches: readonly RunFile[]): readonly RunFile[] {
+  const all: RunFile[] = [];
+  for (const stretch of stretches.toSorted((a, b) => a.firstRow - b.firstRow)) {
+    const last = all.at(-1);
+    if (last !== undefined && last.firstRow + last.rows === stretch.firstRow) {
+      all[all.length - 1] = { ...last, rows: last.rows + stretch.rows };
+    } else all.push(stretch);
+  }
+  return all;
 }
 
 /** A run beside the files of a snapshot. */
@@ -86,14 +109,18 @@ interface RunView {
 }
 
 export class KeyIndexView {
+  readonly #counts: PageCounts;
   readonly #runs: readonly RunView[];
   readonly #files: number;
   /** Files that no run covers, or not whole, in ascending order: they are searched. */
   readonly #open: Uint32Array;
+  /** Rows of these that no run has. */
+  readonly openRows: number;
   readonly #hash = new KeyHash();
   readonly #found: number[] = [];
 
-  constructor(runs: readonly KeyRun[], files: readonly SnapshotFile[], key: number) {
+  constructor({ runs, key, counts }: KeyIndex, files: readonly SnapshotFile[]) {
+    this.#counts = counts;
     this.#files = files.length;
     const ordinalOf = new Map<string, number>();
     for (const [ordinal, file] of files.entries()) {
@@ -110,6 +137,7 @@ export class KeyIndexView {
       }
     }
     this.#open = Uint32Array.from([...rowsLeft.keys()].filter((ordinal) => rowsLeft[ordinal] !== 0));
+    this.openRows = rowsLeft.reduce((sum, rows) => sum + Math.max(0, rows), 0);
     const isOpen = new Set(this.#open);
     // What a run has of a file that is searched anyway would be found twice.
     for (const { ordinals } of views)
@@ -119,6 +147,11 @@ export class KeyIndexView {
 
   get coveredFiles(): number {
     return this.#files - this.#open.length;
+  }
+
+  /** Pages that were read from disk so far, for whichever key: more of them after a synchronous look-up, and it read some. */
+  get pagesRead(): number {
+    return this.#counts.reads;
   }
 
   /** Ordinals of the files that no run covers. */
@@ -148,7 +181,7 @@ export class KeyIndexView {
    * The same, waiting for pages. Where one cannot be had, damaged or of a run that was dropped meanwhile, the index is of
    * no use for this key, which is then searched for as if there were none.
    */
-  async read(key: readonly KeyValue[]): Promise<IndexedRows | undefined> {
+  async read(key: readonly KeyValue[], waited?: Pick<PageCounts, 'reads'>): Promise<IndexedRows | undefined> {
     const files: number[] = [];
     const rows: number[] = [];
     for (const view of this.#runs) {
@@ -156,7 +189,7 @@ export class KeyIndexView {
       const found: number[] = [];
       const { high, low } = this.#hash;
       try {
-        if ((await view.run.probeAside(high, low, found, ROWS_A_KEY_MAX)) === 'more') return undefined;
+        if ((await view.run.probeAside(high, low, found, ROWS_A_KEY_MAX, waited)) === 'more') return undefined;
       } catch {
         // Whoever owns the run was told.
         return undefined;

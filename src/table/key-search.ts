@@ -73,8 +73,15 @@ export function searchScope(snapshot: Snapshot, by: TableKey, key: Key, trace?: 
   return indexed === 'unread' ? undefined : scopeOf(snapshot, by, key, indexed, trace);
 }
 
-export async function readScope(snapshot: Snapshot, by: TableKey, key: Key, trace?: SearchTrace): Promise<SearchScope> {
-  return scopeOf(snapshot, by, key, await indexOf(by, key)?.read(key), trace);
+/** `waited`: pages of the key index that were waited for. */
+export async function readScope(
+  snapshot: Snapshot,
+  by: TableKey,
+  key: Key,
+  trace?: SearchTrace,
+  waited?: { reads: number },
+): Promise<SearchScope> {
+  return scopeOf(snapshot, by, key, await indexOf(by, key)?.read(key, waited), trace);
 }
 
 /** Leading parts of a key have no fingerprint of their own. */

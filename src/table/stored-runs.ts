@@ -11,7 +11,7 @@
 import { createHash } from 'node:crypto';
 import type { DiskFiles, PagedFile } from '../cache/index.ts';
 import { ServiceError } from '../core/index.ts';
-import { KeyRun, runInMemory } from '../keyindex/index.ts';
+import { KeyRun, type PageCounts, runInMemory } from '../keyindex/index.ts';
 import type { KeyMemory } from './key-memory.ts';
 
 /** Of what key indexes may hold, the part that runs leave to pages, where an index does not fit whole. */
@@ -29,6 +29,8 @@ export interface RunPlace {
 export class StoredRuns {
   /** Told of a run that cannot be read as it was written. */
   onDamage: (run: KeyRun, thrown: unknown) => void = () => undefined;
+  /** Of pages that lookups asked for. */
+  readonly counts: PageCounts = { reads: 0, hits: 0 };
   readonly #files: DiskFiles;
   readonly #memory: KeyMemory;
   readonly #prefix: string;
@@ -155,7 +157,7 @@ export class StoredRuns {
       this.#files.fault('a page of a key index cannot be read', thrown);
       this.onDamage(run, thrown);
     };
-    const run = KeyRun.openStored(file, { cache: this.#memory.pages, onDamage });
+    const run = KeyRun.openStored(file, { cache: this.#memory.pages, onDamage, counts: this.counts });
     this.#opened.set(run, file);
     return run;
   }

@@ -50,6 +50,11 @@ export class TableKey {
     this.files = new KeyFiles(files, columns);
   }
 
+  /** Pages of its index that were read from disk so far. */
+  get indexPagesRead(): number {
+    return this.index?.pagesRead ?? 0;
+  }
+
   /** How files of that schema hold it. */
   in({ keys }: FileMapping): MappedKey {
     return keys[this.ordinal] as MappedKey;

@@ -75,7 +75,11 @@ test('a run on disk answers as it does in memory, at once or by waiting, and hol
     const reader = readerOf(bytes);
     const held = cacheOf(Math.floor(random() * 4));
     const damaged: unknown[] = [];
-    const run = KeyRun.openStored(reader, { cache: held.cache, onDamage: (thrown) => damaged.push(thrown) });
+    const run = KeyRun.openStored(reader, {
+      cache: held.cache,
+      onDamage: (thrown) => damaged.push(thrown),
+      counts: { reads: 0, hits: 0 },
+    });
     for (let probe = 0; probe < 200; probe += 1) {
       reader.isSlow = random() < 0.3;
       const page = whole.page(Math.floor(random() * whole.pages));
@@ -109,7 +113,8 @@ test('a probe costs one read at most, or as many as the fingerprint has pages, a
   const parts: Uint8Array[] = [];
   builder.finish([{ id: 'a', firstRow: 0, rows: count }], (bytes) => parts.push(bytes));
   const reader = readerOf(Uint8Array.from(Buffer.concat(parts)));
-  const run = KeyRun.openStored(reader, { cache: cacheOf(20).cache, onDamage: () => assert.fail() });
+  const counts = { reads: 0, hits: 0 };
+  const run = KeyRun.openStored(reader, { cache: cacheOf(20).cache, onDamage: () => assert.fail(), counts });
   assert.ok(run.byteLength < run.runBytes / 100, `${run.byteLength} bytes in memory of ${run.runBytes}`);
   const probeAll = () => {
     for (let row = 0; row < count; row += 7) {
@@ -119,9 +124,11 @@ test('a probe costs one read at most, or as many as the fingerprint has pages, a
     }
   };
   probeAll();
-  assert.equal(reader.reads, 20);
+  assert.deepEqual([reader.reads, counts.reads], [20, 20]);
+  const { hits } = counts;
   probeAll();
-  assert.equal(reader.reads, 20);
+  assert.deepEqual([reader.reads, counts.reads], [20, 20]);
+  assert.ok(counts.hits >= hits + count / 7);
 });
 
 test('any bit of a page that changes on disk is found, told once, and never taken for an absent key', async () => {
@@ -137,6 +144,7 @@ test('any bit of a page that changes on disk is found, told once, and never take
     const run = KeyRun.openStored(readerOf(bytes), {
       cache: cacheOf(8).cache,
       onDamage: (thrown) => damaged.push(thrown),
+      counts: { reads: 0, hits: 0 },
     });
     bytes[at] = (bytes[at] ?? 0) ^ (1 << Math.floor(random() * 8));
     const { words, bytes: lows } = whole.page(damagedPage);
@@ -151,7 +159,7 @@ test('a run that was cut short, or whose directory changed, is not opened', () =
   const seed = seedOf('damaged directory');
   const random = randomOf(seed);
   const good = randomRun(random, 3 * PAGE_ENTRIES);
-  const keeping = { cache: cacheOf(8).cache, onDamage: () => undefined };
+  const keeping = { cache: cacheOf(8).cache, onDamage: () => undefined, counts: { reads: 0, hits: 0 } };
   for (let round = 0; round < 300; round += 1) {
     const cut = Math.floor(random() * good.length);
     assert.throws(() => KeyRun.openStored(readerOf(good.subarray(0, cut)), keeping), `seed ${seed}: cut at ${cut}`);

@@ -146,6 +146,39 @@ for (const kinds of [
   });
 }
 
+for (const kinds of [['int64'], ['string', 'int64']]) {
+  test(`by ${kinds.join(', ')}: what was cut off, or lost a run, goes on with the missing rows`, async (context) => {
+    const random = randomFrom(FUZZ_SEED);
+    const folder = scratchFolder(context);
+    const files = [0, 1].map((ordinal) => writeFile(folder, ordinal, kinds, 3000, random));
+    const node = nodeOf(context, [{ name: 't', source: `${folder}/`, key: kinds.map((_, i) => `k${i}`) }]);
+    const snapshot = await node.catalog.get('t').refresh();
+    const indexer = new KeyIndexer(node.pool, { keysAtOnce: 300, unitBytes: 512 });
+    const index = new KeyIndex();
+    const rowsIndexed = () => index.runs.flatMap((run) => run.files).reduce((sum, { rows }) => sum + rows, 0);
+    for (let round = 0; round < 6; round++) {
+      const closing = new AbortController();
+      let runs = 0;
+      const cut = 1 + Math.floor(random() * 6);
+      const watch = {
+        onRun: () => {
+          runs += 1;
+          if (runs === cut) closing.abort(new Error('cut off'));
+        },
+      };
+      await indexer.index(index, snapshot, watch, closing.signal).catch(() => undefined);
+      const { openRows } = index.view(snapshot.files);
+      assert.equal(rowsIndexed() + openRows, snapshot.rows, 'no row is in two runs');
+      await compare(node, snapshot, index, keysOf(files, kinds, random));
+      const lost = index.runs[Math.floor(random() * index.runs.length)];
+      if (lost !== undefined && round % 2 === 1) index.remove([lost]);
+    }
+    await indexer.index(index, snapshot, { onRun }, noDeadline);
+    assert.deepEqual([rowsIndexed(), index.view(snapshot.files).openFiles.length], [snapshot.rows, 0]);
+    assert.ok((await compare(node, snapshot, index, keysOf(files, kinds, random))) > 50);
+  });
+}
+
 test('a key in an indexed file is found by its row alone: no other key page is read', async (context) => {
   const folder = scratchFolder(context);
   const random = randomFrom(FUZZ_SEED);
