@@ -8,7 +8,7 @@
 
 import type { FastifyReply } from 'fastify';
 import { type Clock, ServiceError } from '../core/index.ts';
-import { drained } from './drained.ts';
+import { drained, ended } from './drained.ts';
 import { respond } from './respond.ts';
 
 /**
@@ -84,6 +84,6 @@ export class LargeReplies {
       const isTaken = raw.write(bytes.subarray(at, at + SLICE_BYTES));
       if (!isTaken && !(await drained(raw, this.#clock, this.#options.stallMs))) return;
     }
-    raw.end();
+    if (!raw.destroyed) await ended(raw, this.#clock, this.#options.stallMs);
   }
 }

@@ -35,7 +35,6 @@ interface Asked {
   readonly table: Table;
   readonly request: QueryRequest;
   readonly json: (snapshot: Snapshot) => JsonOptions;
-  readonly trace: QueryTrace;
 }
 
 /** The same on a snapshot. */
@@ -43,6 +42,8 @@ interface Planned extends Asked {
   readonly snapshot: Snapshot;
   readonly projection: Projection;
   readonly query: Query;
+  /** Of this snapshot alone. */
+  readonly trace: QueryTrace;
 }
 
 export function queryHandler(context: ServerContext): (request: FastifyRequest, reply: FastifyReply) => void {
@@ -55,7 +56,7 @@ export function queryHandler(context: ServerContext): (request: FastifyRequest, 
     if (!Buffer.isBuffer(request.body)) throw missingBody();
     const parsed = parseQueryBody(request.body, format !== 'json');
     const json = (on: Snapshot) => jsonOptions(parameters, on.definition.json, context.options.valueInRowBytes);
-    void answer(context, request, reply, format, { table, request: parsed, json, trace: new QueryTrace() });
+    void answer(context, request, reply, format, { table, request: parsed, json });
   };
 }
 
@@ -70,12 +71,13 @@ async function answer(
     const timeoutMs = timeoutOf(request.raw.headers, context.options.deadlineMs);
     const headers = pinnedHeaders(request.raw.headers, asked.request);
     const pinned = snapshotNow(asked.table, headers, context.clock);
+    let tries = 0;
     const settle = format === 'json' ? 'at deadline' : 'with work';
     await underDeadline(reply, context.clock, timeoutMs, settle, (signal) =>
       context.queries.admit(
         () =>
           onSnapshot(asked.table, pinned, { headers, clock: context.clock, timeoutMs, signal }, (snapshot) =>
-            send(context, reply, format, plan(snapshot, asked), signal),
+            send(context, reply, format, plan(snapshot, asked, new QueryTrace(tries++ > 0)), signal),
           ),
         signal,
       ),
@@ -97,13 +99,13 @@ function pinnedHeaders(headers: FastifyRequest['raw']['headers'], { cursor }: Qu
   return { ...others, 'pointlake-as-of': cursor.snapshot };
 }
 
-function plan(snapshot: Snapshot, asked: Asked): Planned {
+function plan(snapshot: Snapshot, asked: Asked, trace: QueryTrace): Planned {
   const { request } = asked;
   // A table without a file has no columns to be wrong about, and no rows.
   if (isEmpty(snapshot)) {
     const projection = snapshot.projection([], asked.json(snapshot));
     const query = { where: undefined, columns: [], limit: request.limit, order: [], after: undefined };
-    return { ...asked, snapshot, projection, query };
+    return { ...asked, snapshot, projection, query, trace };
   }
   const projection = snapshot.projection(request.columns, asked.json(snapshot));
   const order = orderOf(snapshot, request.orderBy);
@@ -114,7 +116,7 @@ function plan(snapshot: Snapshot, asked: Asked): Planned {
     order,
     after: request.cursor && positionOf(snapshot, order, request.cursor),
   };
-  return { ...asked, snapshot, projection, query };
+  return { ...asked, snapshot, projection, query, trace };
 }
 
 function send(

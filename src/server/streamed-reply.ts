@@ -6,7 +6,7 @@
 import type { FastifyReply } from 'fastify';
 import type { Clock } from '../core/index.ts';
 import { ServiceError } from '../core/index.ts';
-import { drained } from './drained.ts';
+import { drained, ended } from './drained.ts';
 
 export class StreamedReply {
   readonly #reply: FastifyReply;
@@ -34,13 +34,13 @@ export class StreamedReply {
     if (!(await drained(raw, this.#clock, this.#stallMs))) throw gone();
   }
 
-  /** The last bytes. */
+  /** The last bytes. Whoever made them need not wait until the client has taken them. */
   async end(bytes: string | Uint8Array): Promise<void> {
     this.#begin();
     const { raw } = this.#reply;
     if (raw.destroyed) return;
     if (bytes.length > 0) raw.write(bytes);
-    raw.end();
+    void ended(raw, this.#clock, this.#stallMs);
   }
 
   /** Ends the connection, so that the client cannot take what it has for the whole. */

@@ -71,13 +71,21 @@ export class QueryTrace extends LookupTrace {
   rowsJudged = 0;
   rowsMatched = 0;
   override estimate: StorageCost = { gets: 0, bytes: 0 };
+  readonly #isRestarted: boolean;
   readonly #startedMs = performance.now();
+
+  /** `isRestarted`: an object changed while the query was read before, of which this tells nothing. */
+  constructor(isRestarted = false) {
+    super();
+    this.#isRestarted = isRestarted;
+  }
 
   /** As JSON shows it. */
   toObject(snapshot: Snapshot, price: ReceiptPrice): object {
     const us = (ms: number) => Math.round(ms * 1000);
     return {
       snapshot: snapshot.id,
+      ...(this.#isRestarted ? { restarted: true } : {}),
       files: { considered: this.files, by_partition: this.filesByPartition, by_bounds: this.filesByBounds },
       row_groups: {
         considered: this.rowGroups,

@@ -247,6 +247,25 @@ test('a client that stops reading is cut off, and its place is free', async (con
   }
 });
 
+test('explain tells of the last run alone, where an object changed during the first', async (context) => {
+  const { s3, ask } = await start(context);
+  const explained = async () => {
+    const answer = (await (await ask({ explain: true })).json()) as Answer & {
+      explain: { restarted?: boolean; files: object; rows: { matched: number }; estimate: object };
+    };
+    return answer;
+  };
+  // Replaced before it was read: the first run finds out in the middle, after the first file.
+  s3.put('lake', SECOND, bytesOf(2, ROWS));
+  const second = await explained();
+  assert.equal(second.rows.length, 2 * ROWS);
+  assert.equal(second.explain.restarted, true);
+  const plain = await explained();
+  assert.equal(plain.explain.restarted, undefined);
+  assert.deepEqual(second.explain.files, plain.explain.files);
+  assert.deepEqual(second.explain.rows, plain.explain.rows);
+});
+
 test('no more rows are made than their taker has room for', async (context) => {
   const { node } = await start(context);
   const snapshot = node.catalog.get('wide').current();
