@@ -5,6 +5,7 @@
  */
 
 import { type ByteRange, copyBytes, corrupt, type ServiceError } from '../core/index.ts';
+import { hasBloomBits } from './bloom-bits.ts';
 import { type KeyValue, keyClassOf } from './compare.ts';
 import type { ColumnChunk } from './file-index.ts';
 import type { LeafColumn } from './schema.ts';
@@ -83,18 +84,6 @@ function readFirstMember(reader: ThriftReader): boolean {
   return isFirst;
 }
 
-/** Odd numbers that choose one bit in each of a block's eight words. */
-const SALT = Int32Array.of(
-  0x47b6137b,
-  0x44974d91,
-  0x8824ad5b,
-  0xa2b7289d,
-  0x705495c7,
-  0x2df1424b,
-  0x9efc4947,
-  0x5c6bfb31,
-);
-
 export class BloomFilter {
   readonly #leaf: LeafColumn;
   readonly #words: Uint32Array;
@@ -127,19 +116,8 @@ export class BloomFilter {
 
   /** The same for a value as it stands in a PLAIN page, without a length before it. */
   mightContainBytes(bytes: Uint8Array): boolean {
-    const hash = xxhash64(bytes);
-    const word = 8 * blockOf(hash.high, this.#words.length / 8);
-    for (let index = 0; index < 8; index += 1) {
-      const bit = Math.imul(hash.low, SALT[index]!) >>> 27;
-      if ((this.#words[word + index]! & (1 << bit)) === 0) return false;
-    }
-    return true;
+    return hasBloomBits(this.#words, xxhash64(bytes));
   }
-}
-
-/** The upper half of the hash, scaled to the number of blocks: high * blocks / 2^32, in parts that stay exact. */
-function blockOf(high: number, blocks: number): number {
-  return Math.floor(((high >>> 16) * blocks + Math.floor(((high & 0xffff) * blocks) / 0x1_0000)) / 0x1_0000);
 }
 
 /** Every form in which a value equal to the key can be stored, or undefined where they cannot all be told. */

@@ -3,6 +3,7 @@
 export { Block, type BlockOrder, type NestedLevels } from './block.ts';
 export type { BlockKind } from './block-layout.ts';
 export type { DecodedPage } from './block-writer.ts';
+export { type BloomHash, setBloomBits } from './bloom-bits.ts';
 export { BloomFilter, type DecodedBloomFilter, decodeBloomFilter } from './bloom-filter.ts';
 export { type Bounds, boundFormOf, canContain } from './bounds.ts';
 export { compareKeys, isUnsigned, type KeyClass, type KeyValue, keyClassOf } from './compare.ts';
@@ -42,3 +43,4 @@ export type {
 export { findRow } from './search.ts';
 export { ThriftReader } from './thrift.ts';
 export { valuelessBlock } from './valueless-block.ts';
+export { xxhash64 } from './xxhash64.ts';

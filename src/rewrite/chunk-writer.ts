@@ -1,26 +1,33 @@
 /**
- * One column of one row group on its way out: PLAIN V1 pages of few rows, each compressed and with a checksum, and what
- * the footer and the page index will say of them. There is no dictionary, so that a value takes one range to read.
+ * One column of one row group on its way out: V1 pages of few rows, each compressed and with a checksum, and what the
+ * footer and the page index will say of them.
  */
 
-import { constants, crc32, zstdCompressSync } from 'node:zlib';
-import { snappyCompress } from 'hysnappy';
 import type { LeafColumn } from '../parquet/index.ts';
+import { BloomWriter } from './bloom-writer.ts';
+import { Dictionary } from './dictionary.ts';
 import { GrowingBytes } from './growing-bytes.ts';
-import { appendBits, appendLevels } from './levels.ts';
+import { dictionaryBody, type PageBody, pageBody, type RewriteCodec, type RewriteEncoding } from './page-body.ts';
 import { hasLevels, storedWidth } from './record.ts';
 import { boundsOf, type Compare, isNaNAt, orderOf, type StoredBounds } from './stored-bounds.ts';
-import { ThriftWriter } from './thrift-writer.ts';
-
-export type RewriteCodec = 'zstd' | 'snappy' | 'none';
 
 /** Of values before compression; a page holds one row at least. */
 const PAGE_BYTES_MAX = 64 * 1024;
-const ZSTD_LEVEL = 3;
+
+export interface ChunkLayout {
+  readonly codec: RewriteCodec;
+  readonly encoding: RewriteEncoding;
+  readonly rowsPerPage: number;
+  /** By ordinal: columns that have a dictionary, and those that have a bloom filter. */
+  readonly dictionaries: ReadonlySet<number>;
+  readonly bloomFilters: ReadonlySet<number>;
+  readonly bloomFpp: number;
+}
 
 export interface WrittenPage {
   readonly bytes: number;
   readonly uncompressedBytes: number;
+  readonly encoding: number;
   readonly firstRow: number;
   readonly values: number;
   readonly nulls: number;
@@ -32,14 +39,16 @@ export class ChunkWriter {
   /** The pages' bytes, headers included. */
   readonly bodies: Buffer[] = [];
   readonly pages: WrittenPage[] = [];
-  bytes = 0;
-  readonly #codec: RewriteCodec;
-  readonly #rowsPerPage: number;
+  #pageBytes = 0;
+  readonly #layout: ChunkLayout;
   readonly #width: number;
   readonly #compare: Compare | undefined;
+  readonly #dictionary: Dictionary | undefined;
+  readonly #bloom: BloomWriter | undefined;
   readonly #repetition = new GrowingBytes(64);
   readonly #definition = new GrowingBytes(64);
   readonly #values = new GrowingBytes(1024);
+  #codes: number[] | undefined;
   #rows = 0;
   #firstRow = 0;
   #entries = 0;
@@ -47,17 +56,26 @@ export class ChunkWriter {
   #min: readonly [number, number] | undefined;
   #max: readonly [number, number] | undefined;
 
-  constructor(leaf: LeafColumn, codec: RewriteCodec, rowsPerPage: number) {
+  constructor(leaf: LeafColumn, layout: ChunkLayout) {
     this.leaf = leaf;
-    this.#codec = codec;
-    this.#rowsPerPage = rowsPerPage;
+    this.#layout = layout;
     this.#width = storedWidth(leaf);
     this.#compare = orderOf(leaf);
+    this.#dictionary = layout.dictionaries.has(leaf.ordinal) ? new Dictionary() : undefined;
+    this.#bloom = layout.bloomFilters.has(leaf.ordinal) ? new BloomWriter(layout.bloomFpp) : undefined;
+  }
+
+  /** What is held until the row group ends. */
+  get heldBytes(): number {
+    const open = this.#values.length + this.#definition.length + this.#repetition.length;
+    return this.#pageBytes + open + (this.#bloom?.byteSize ?? 0) + (this.#dictionary?.values.length ?? 0);
   }
 
   /** Takes the leaf's part of a record, and returns where the next one's begins. */
   add(record: Buffer, from: number): number {
-    if (this.#rows >= this.#rowsPerPage || (this.#rows > 0 && this.#values.length >= PAGE_BYTES_MAX)) this.endPage();
+    const isFull = this.#rows >= this.#layout.rowsPerPage || this.#values.length >= PAGE_BYTES_MAX;
+    if (this.#rows > 0 && isFull) this.endPage();
+    if (this.#rows === 0) this.#codes = this.#dictionary?.isFull === false ? [] : undefined;
     this.#rows += 1;
     const { leaf } = this;
     if (hasLevels(leaf)) return this.#addEntries(record, from);
@@ -89,11 +107,14 @@ export class ChunkWriter {
   #addValue(record: Buffer, from: number): number {
     const length = this.#width === 0 ? record.readUInt32LE(from) : this.#width;
     const start = this.#width === 0 ? from + 4 : from;
+    const end = start + length;
     const at = this.#values.length + start - from;
-    this.#values.append(record, from, start + length);
+    this.#values.append(record, from, end);
     this.#present += 1;
     this.#bound(at, at + length);
-    return start + length;
+    this.#bloom?.add(record.subarray(start, end));
+    if (this.#codes !== undefined) this.#codes.push(this.#dictionary?.codeOf(record, from, end) ?? 0);
+    return end;
   }
 
   #bound(at: number, end: number): void {
@@ -107,20 +128,23 @@ export class ChunkWriter {
 
   endPage(): void {
     if (this.#rows === 0) return;
-    const { leaf } = this;
-    const body = new GrowingBytes(this.#values.length + 64);
-    if (leaf.maxRepetitionLevel > 0) appendLevels(body, this.#repetition.written(), leaf.maxRepetitionLevel);
-    if (leaf.maxDefinitionLevel > 0) appendLevels(body, this.#definition.written(), leaf.maxDefinitionLevel);
-    if (leaf.physicalType === 'BOOLEAN') appendBits(body, this.#values.written());
-    else body.append(this.#values.written());
-    const stored = compress(this.#codec, body.written());
-    const header = pageHeader(body.length, stored, this.#entries);
-    const page = Buffer.concat([header, stored]);
-    this.bodies.push(page);
-    this.bytes += page.length;
+    const { codec, encoding } = this.#layout;
+    const values = {
+      leaf: this.leaf,
+      repetition: this.#repetition.written(),
+      definition: this.#definition.written(),
+      plain: this.#values.written(),
+      present: this.#present,
+      entries: this.#entries,
+      codes: this.#codes && Uint32Array.from(this.#codes),
+    };
+    const page = pageBody(values, codec, encoding);
+    this.bodies.push(page.bytes);
+    this.#pageBytes += page.bytes.length;
     this.pages.push({
-      bytes: page.length,
-      uncompressedBytes: header.length + body.length,
+      bytes: page.bytes.length,
+      uncompressedBytes: page.uncompressedBytes,
+      encoding: page.encoding,
       firstRow: this.#firstRow,
       values: this.#entries,
       nulls: this.#entries - this.#present,
@@ -135,32 +159,19 @@ export class ChunkWriter {
     for (const bytes of [this.#repetition, this.#definition, this.#values]) bytes.clear();
   }
 
+  /** To stand before the pages; undefined where no page has codes. */
+  dictionaryPage(): PageBody | undefined {
+    if (this.#dictionary === undefined || this.#dictionary.size === 0) return undefined;
+    return dictionaryBody(this.#dictionary, this.#layout.codec);
+  }
+
+  bloomFilter(): Uint8Array | undefined {
+    return this.#bloom?.finish();
+  }
+
   #boundsOfPage(): StoredBounds | undefined {
     if (this.#min === undefined || this.#max === undefined) return undefined;
     const { bytes } = this.#values;
     return boundsOf(this.leaf, bytes.subarray(...this.#min), bytes.subarray(...this.#max));
   }
-}
-
-function compress(codec: RewriteCodec, bytes: Buffer): Uint8Array {
-  if (codec === 'none') return bytes;
-  if (codec === 'snappy') return snappyCompress(bytes);
-  return zstdCompressSync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL } });
-}
-
-/** PageHeader of a DATA_PAGE: PLAIN values, RLE levels. */
-function pageHeader(uncompressedBytes: number, stored: Uint8Array, values: number): Uint8Array {
-  const thrift = new ThriftWriter();
-  thrift.i32(1, 0);
-  thrift.i32(2, uncompressedBytes);
-  thrift.i32(3, stored.length);
-  thrift.i32(4, crc32(stored) | 0);
-  thrift.struct(5, () => {
-    thrift.i32(1, values);
-    thrift.i32(2, 0);
-    thrift.i32(3, 3);
-    thrift.i32(4, 3);
-  });
-  thrift.stop();
-  return thrift.finish();
 }

@@ -9,15 +9,17 @@
 
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { ServiceError } from '../core/index.ts';
+import { diskFault } from './disk-fault.ts';
 
 const HEADER_BYTES = 8;
 /** What a record costs beside its bytes: where it lies, and its place while it is sorted. */
-const SLOT_BYTES = 16;
+const SLOT_BYTES = 32;
 /** Runs that are merged at a time: each has a descriptor and a buffer. */
 const RUNS_MERGED_MAX = 64;
 const READ_BYTES_MIN = 64 * 1024;
 const WRITE_BYTES = 1 << 20;
-/** More would not be addressed by 32 bits. */
+/** More would not be addressed by 31 bits. */
 const ARENA_BYTES_MAX = 2 ** 30;
 
 /** A place in `bytes`, valid until the next record is asked for. */
@@ -29,7 +31,9 @@ export interface SortedRecord {
 
 export class ExternalSort {
   readonly #memoryBytes: number;
+  readonly #parent: string;
   readonly #folder: string;
+  /** The system gives its pages when they are first written to. Runs are merged through it too. */
   #arena: Buffer;
   #used = 0;
   #offsets: number[] = [];
@@ -39,8 +43,9 @@ export class ExternalSort {
   /** `parent` is where its folder of runs is made. */
   constructor(memoryBytes: number, parent: string) {
     this.#memoryBytes = Math.min(memoryBytes, ARENA_BYTES_MAX);
-    this.#folder = mkdtempSync(join(parent, 'pointlake-rewrite-'));
-    this.#arena = Buffer.allocUnsafeSlow(Math.min(this.#memoryBytes, 1 << 20));
+    this.#parent = parent;
+    this.#folder = folderIn(parent);
+    this.#arena = Buffer.allocUnsafeSlow(this.#memoryBytes);
   }
 
   get runs(): number {
@@ -50,7 +55,8 @@ export class ExternalSort {
   add(key: Buffer, body: Buffer): void {
     const length = HEADER_BYTES + key.length + body.length;
     if (this.#used + length + (this.#offsets.length + 1) * SLOT_BYTES > this.#memoryBytes) this.#spill();
-    this.#reserve(length);
+    // A record that is larger than all of it.
+    if (this.#used + length > this.#arena.length) this.#arena = Buffer.allocUnsafeSlow(this.#used + length);
     const at = this.#used;
     this.#arena.writeUInt32LE(key.length, at);
     this.#arena.writeUInt32LE(body.length, at + 4);
@@ -60,29 +66,24 @@ export class ExternalSort {
     this.#used = at + length;
   }
 
-  /** Every record, in order; nothing can be added any more. */
+  /** Every record, in order; after the last one others can be added, for a sort of their own. */
   *sorted(): Generator<SortedRecord, void> {
     if (this.#runs.length === 0) {
       for (const at of this.#inOrder()) yield placeOf(this.#arena, at);
-      return;
+    } else {
+      this.#spill();
+      this.#mergeToFew();
+      yield* this.#merge(this.#runs);
+      for (const path of this.#runs) rmSync(path);
+      this.#runs = [];
     }
-    if (this.#offsets.length > 0) this.#spill();
-    this.#arena = Buffer.alloc(0);
-    while (this.#runs.length > RUNS_MERGED_MAX) this.#mergeFirst();
-    yield* this.#merge(this.#runs);
+    this.#offsets = [];
+    this.#used = 0;
   }
 
   /** Removes the runs. */
   close(): void {
     rmSync(this.#folder, { recursive: true, force: true });
-  }
-
-  #reserve(more: number): void {
-    const wanted = this.#used + more;
-    if (wanted <= this.#arena.length) return;
-    const larger = Buffer.allocUnsafeSlow(Math.max(wanted, Math.min(2 * wanted, this.#memoryBytes)));
-    this.#arena.copy(larger, 0, 0, this.#used);
-    this.#arena = larger;
   }
 
   #inOrder(): readonly number[] {
@@ -92,40 +93,54 @@ export class ExternalSort {
 
   #spill(): void {
     if (this.#offsets.length === 0) return;
-    const run = this.#newRun();
-    const file = new RunWriter(run);
-    try {
+    const run = this.#writeRun((file) => {
       for (const at of this.#inOrder()) file.write(this.#arena, at, at + recordLength(this.#arena, at));
-    } finally {
-      file.close();
-    }
+    });
     this.#runs.push(run);
     this.#offsets = [];
     this.#used = 0;
   }
 
-  /** The oldest runs become one, in their place, so that equal keys stay in order. */
-  #mergeFirst(): void {
-    const merged = this.#runs.slice(0, RUNS_MERGED_MAX);
-    const run = this.#newRun();
-    const file = new RunWriter(run);
-    try {
-      for (const { bytes, start, bodyEnd } of this.#merge(merged)) file.write(bytes, start, bodyEnd);
-    } finally {
-      file.close();
+  /**
+   * Neighbours become one, in their place, so that equal keys stay in order, until the rest can be merged at once. A run
+   * is merged again only where one pass over all did not do.
+   */
+  #mergeToFew(): void {
+    for (let at = 0; this.#runs.length > RUNS_MERGED_MAX; at += 1) {
+      if (at + 1 >= this.#runs.length) at = 0;
+      const tooMany = this.#runs.length - RUNS_MERGED_MAX;
+      const merged = this.#runs.slice(at, at + Math.min(RUNS_MERGED_MAX, tooMany + 1));
+      const run = this.#writeRun((file) => {
+        for (const { bytes, start, bodyEnd } of this.#merge(merged)) file.write(bytes, start, bodyEnd);
+      });
+      for (const path of merged) rmSync(path);
+      this.#runs.splice(at, merged.length, run);
     }
-    for (const path of merged) rmSync(path);
-    this.#runs = [run, ...this.#runs.slice(RUNS_MERGED_MAX)];
   }
 
-  #newRun(): string {
+  #writeRun(write: (file: RunWriter) => void): string {
     this.#runsMade += 1;
-    return join(this.#folder, `run-${this.#runsMade}`);
+    const run = join(this.#folder, `run-${this.#runsMade}`);
+    try {
+      const file = new RunWriter(run);
+      try {
+        write(file);
+        file.flush();
+      } finally {
+        file.close();
+      }
+    } catch (thrown) {
+      throw diskFault(thrown, this.#parent, 'what is sorted');
+    }
+    return run;
   }
 
   *#merge(paths: readonly string[]): Generator<PlacedRecord, void> {
-    const bytesEach = Math.max(READ_BYTES_MIN, Math.floor(this.#memoryBytes / (paths.length + 1)));
-    const readers = paths.map((path, order) => new RunReader(path, order, bytesEach));
+    const each = Math.floor(this.#arena.length / paths.length);
+    const readers = paths.map((path, order) => {
+      const share = this.#arena.subarray(order * each, (order + 1) * each);
+      return new RunReader(path, order, each < READ_BYTES_MIN ? Buffer.allocUnsafeSlow(READ_BYTES_MIN) : share);
+    });
     try {
       const heap = readers.filter((reader) => reader.advance()).sort(compareReaders);
       for (let first = heap[0]; first !== undefined; first = heap[0]) {
@@ -140,6 +155,15 @@ export class ExternalSort {
     } finally {
       for (const reader of readers) reader.close();
     }
+  }
+}
+
+function folderIn(parent: string): string {
+  try {
+    return mkdtempSync(join(parent, 'pointlake-rewrite-'));
+  } catch (thrown) {
+    const message = `nothing can be kept in the temporary folder ${parent} (${(thrown as Error).message}); name another by --temporary`;
+    throw new ServiceError('invalid', 'invalid_target', message, { folder: parent }, thrown);
   }
 }
 
@@ -191,17 +215,16 @@ class RunWriter {
   }
 
   write(source: Buffer, start: number, end: number): void {
-    if (this.#used + end - start > WRITE_BYTES) this.#flush();
+    if (this.#used + end - start > WRITE_BYTES) this.flush();
     if (end - start > WRITE_BYTES) writeWhole(this.#descriptor, source.subarray(start, end));
     else this.#used += source.copy(this.#buffer, this.#used, start, end);
   }
 
   close(): void {
-    this.#flush();
     closeSync(this.#descriptor);
   }
 
-  #flush(): void {
+  flush(): void {
     writeWhole(this.#descriptor, this.#buffer.subarray(0, this.#used));
     this.#used = 0;
   }
@@ -220,10 +243,11 @@ class RunReader {
   #next = 0;
   #end = 0;
 
-  constructor(path: string, order: number, bufferBytes: number) {
+  /** `bytes` is what it may read through; a record that is longer takes more. */
+  constructor(path: string, order: number, bytes: Buffer) {
     this.order = order;
     this.#descriptor = openSync(path, 'r');
-    this.bytes = Buffer.allocUnsafeSlow(bufferBytes);
+    this.bytes = bytes;
   }
 
   /** To the next record; false where there is none. */

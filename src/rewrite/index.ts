@@ -1,5 +1,6 @@
 /** The rewrite room: a copy of a table's files that looks up well. */
 
-export type { RewriteCodec } from './chunk-writer.ts';
-export { LocalTarget } from './local-target.ts';
-export { type RewriteSummary, rewrite } from './rewrite.ts';
+export { openTarget } from './open-target.ts';
+export type { RewriteCodec, RewriteEncoding } from './page-body.ts';
+export { planRewrite, type RewritePlan, type RewriteProgress, type RewriteSummary, rewrite } from './rewrite.ts';
+export type { RewriteTarget } from './target.ts';

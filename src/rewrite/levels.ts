@@ -1,4 +1,4 @@
-/** Levels in the RLE and bit-packed hybrid: runs of eight or more as runs, the rest packed by groups of eight. */
+/** Levels and codes in the RLE and bit-packed hybrid: runs of eight or more as runs, the rest packed by groups of eight. */
 
 import type { GrowingBytes } from './growing-bytes.ts';
 
@@ -7,12 +7,24 @@ const GROUP = 8;
 /** With the four bytes of length before them that a V1 page wants. */
 export function appendLevels(target: GrowingBytes, levels: Uint8Array, max: number): void {
   const at = target.extend(4);
-  const bitWidth = 32 - Math.clz32(max);
+  appendHybrid(target, levels, 32 - Math.clz32(max));
+  target.view.setUint32(at, target.length - at - 4, true);
+}
+
+/** Codes of a dictionary, their width in a byte before them. */
+export function appendCodes(target: GrowingBytes, codes: Uint32Array): void {
+  const width = 32 - Math.clz32(codes.reduce((most, code) => Math.max(most, code), 0));
+  target.byte(width);
+  appendHybrid(target, codes, width);
+}
+
+function appendHybrid(target: GrowingBytes, levels: Uint8Array | Uint32Array, bitWidth: number): void {
   for (let i = 0; i < levels.length; ) {
     const run = runLength(levels, i);
     if (run >= GROUP) {
       varint(target, run * 2);
-      target.byte(levels[i] ?? 0);
+      const value = levels[i] ?? 0;
+      for (let bits = 0; bits < bitWidth; bits += 8) target.byte((value >>> bits) & 0xff);
       i += run;
     } else {
       const start = i;
@@ -23,7 +35,6 @@ export function appendLevels(target: GrowingBytes, levels: Uint8Array, max: numb
       pack(target, levels, start, groups * GROUP, bitWidth);
     }
   }
-  target.view.setUint32(at, target.length - at - 4, true);
 }
 
 /** One bit a value, the first in the lowest. */
@@ -31,13 +42,19 @@ export function appendBits(target: GrowingBytes, values: Uint8Array): void {
   pack(target, values, 0, Math.ceil(values.length / GROUP) * GROUP, 1);
 }
 
-function runLength(levels: Uint8Array, from: number): number {
+function runLength(levels: Uint8Array | Uint32Array, from: number): number {
   let end = from + 1;
   while (end < levels.length && levels[end] === levels[from]) end += 1;
   return end - from;
 }
 
-function pack(target: GrowingBytes, values: Uint8Array, from: number, count: number, bitWidth: number): void {
+function pack(
+  target: GrowingBytes,
+  values: Uint8Array | Uint32Array,
+  from: number,
+  count: number,
+  bitWidth: number,
+): void {
   let held = 0;
   let bits = 0;
   for (let i = from; i < from + count; i += 1) {

@@ -1,96 +1,208 @@
 /**
- * Where the copy goes: one `.parquet` file, or a folder of them. It is written aside under a hidden name, which no source
- * lists, and takes its own name when it is whole; what a killed run leaves is that hidden thing alone.
+ * A copy on a local disk. It is written aside under a hidden name, which no source lists, and takes its own name when it
+ * is whole.
+ *
+ *     one file    `.NAME.rewriting-PID` is renamed over NAME, in one step
+ *     a folder    NAME is renamed to `.NAME.rewriting-PID.replaced` · `.NAME.rewriting-PID` to NAME · the old one goes
+ *
+ * A folder that is not empty cannot be renamed over, so a kill between those two renames leaves no NAME. Both folders are
+ * whole then, and the next rewrite to it begins by putting the new one in its place.
  */
 
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { ServiceError } from '../core/index.ts';
-import { parseSourceUri } from '../storage/index.ts';
+import { assert, ServiceError } from '../core/index.ts';
+import { diskFault } from './disk-fault.ts';
 import type { ByteSink } from './file-writer.ts';
+import type { RewriteTarget } from './target.ts';
+import { foldersOf, isOurs, partName, SUCCESS } from './target-files.ts';
 
-const OUR_FILE = /^part-[0-9]{5,}\.parquet$/;
-
-export class LocalTarget {
-  /** False where the target is a folder, of as many files as it takes. */
+export class LocalTarget implements RewriteTarget {
   readonly isOneFile: boolean;
   readonly path: string;
   readonly #aside: string;
   readonly #force: boolean;
+  readonly #folders = new Set<string>();
   #handle: FileHandle | undefined;
   #files = 0;
+  #replaces = 0;
 
   private constructor(path: string, isOneFile: boolean, force: boolean) {
     this.path = path;
     this.isOneFile = isOneFile;
     this.#force = force;
-    this.#aside = join(dirname(path), `.${basename(path)}.rewriting-${process.pid}`);
+    this.#aside = join(dirname(path), `${asidePrefix(path)}${process.pid}`);
   }
 
-  /** Refuses what could not be replaced at the end. A target that ends in `.parquet` is one file. */
-  static async open(uri: string, force: boolean): Promise<LocalTarget> {
-    const source = parseSourceUri(uri);
-    if (source.scheme !== 'file' || source.kind === 'glob') {
-      throw invalid(`the target ${uri} must be a local path; write there and copy it to S3 with your own tools`);
-    }
-    const path = source.kind === 'object' ? source.key : source.prefix.replace(/\/+$/, '');
+  static async open(path: string, isOneFile: boolean, force: boolean): Promise<LocalTarget> {
     if (path === '') throw invalid('the target must not be the root folder');
-    const target = new LocalTarget(path, source.kind === 'object' && path.endsWith('.parquet'), force);
+    const target = new LocalTarget(path, isOneFile, force);
     await target.#check();
     return target;
   }
 
+  get replaces(): number {
+    return this.#replaces;
+  }
+
   async #check(): Promise<void> {
-    const found = await stat(this.path).catch(() => undefined);
+    const found = await stat(this.path).catch(ifMissing);
     if (found === undefined) return;
     if (found.isDirectory() === this.isOneFile) {
       throw invalid(
         `${this.path} is ${this.isOneFile ? 'a folder: name a file in it, or end it otherwise' : 'a file'}`,
       );
     }
-    const names = this.isOneFile ? undefined : await readdir(this.path);
-    if (names?.length === 0) return;
+    const names = this.isOneFile ? [basename(this.path)] : await filesBelow(this.path);
+    if (names.length === 0) return;
     if (!this.#force) throw invalid(`${this.path} exists; choose another target, or give --force to replace it`);
-    const foreign = names?.find((name) => !OUR_FILE.test(name));
+    const foreign = this.isOneFile ? undefined : names.find((name) => !isOurs(name));
     if (foreign !== undefined) {
       throw invalid(`${this.path} holds ${foreign}, which no rewrite made, so the folder is not replaced`);
     }
+    this.#replaces = names.filter((name) => !name.endsWith(SUCCESS)).length;
   }
 
-  async nextFile(): Promise<ByteSink> {
-    if (!this.isOneFile) await mkdir(this.#aside, { recursive: true });
-    else await mkdir(dirname(this.path), { recursive: true });
-    const name = `part-${String(this.#files).padStart(5, '0')}.parquet`;
-    const handle = await open(this.isOneFile ? this.#aside : join(this.#aside, name), 'w');
+  async begin(): Promise<void> {
+    const parent = dirname(this.path);
+    await mkdir(parent, { recursive: true });
+    if (!this.isOneFile) await finishKilled(this.path);
+    await this.#check();
+    // Of an earlier process that had this one's number.
+    await rm(this.#aside, { recursive: true, force: true });
+    if (!this.isOneFile) await mkdir(this.#aside);
+  }
+
+  async nextFile(folder: string): Promise<ByteSink> {
+    assert(this.#handle === undefined, 'one file is written at a time');
+    this.#folders.add(folder);
+    const path = this.isOneFile ? this.#aside : join(this.#aside, folder, partName(this.#files));
+    await mkdir(dirname(path), { recursive: true });
+    const handle = await open(path, 'wx');
     this.#handle = handle;
     this.#files += 1;
     return {
-      async write(bytes) {
-        for (let at = 0; at < bytes.length; ) at += (await handle.write(bytes, at)).bytesWritten;
+      write: async (bytes) => {
+        try {
+          for (let at = 0; at < bytes.length; ) at += (await handle.write(bytes, at)).bytesWritten;
+        } catch (thrown) {
+          throw diskFault(thrown, dirname(this.path), 'the target');
+        }
       },
     };
   }
 
   async endFile(): Promise<void> {
-    await this.#handle?.sync();
-    await this.#handle?.close();
+    const handle = this.#handle;
     this.#handle = undefined;
+    await handle
+      ?.sync()
+      .catch((thrown: unknown) => {
+        throw diskFault(thrown, dirname(this.path), 'the target');
+      })
+      .finally(() => handle.close());
   }
 
   /** Gives the copy its name. */
   async commit(): Promise<void> {
     await this.#check();
-    const replaced = `${this.#aside}.replaced`;
-    const existed = !this.isOneFile && (await stat(this.path).catch(() => undefined)) !== undefined;
+    if (this.isOneFile) await this.#nameFile();
+    else await this.#nameFolder();
+    await syncFolder(dirname(this.path));
+  }
+
+  async #nameFile(): Promise<void> {
+    if (!this.#force && (await linked(this.#aside, this.path))) await unlink(this.#aside);
+    else await rename(this.#aside, this.path);
+  }
+
+  async #nameFolder(): Promise<void> {
+    for (const folder of foldersOf(this.#folders)) {
+      await writeFile(join(this.#aside, folder, SUCCESS), '');
+      await syncFolder(join(this.#aside, folder));
+    }
+    const replaced = `${this.#aside}${REPLACED}`;
+    const existed = (await stat(this.path).catch(ifMissing)) !== undefined;
     if (existed) await rename(this.path, replaced);
     await rename(this.#aside, this.path);
+    await syncFolder(dirname(this.path));
     if (existed) await rm(replaced, { recursive: true });
   }
 
   async abort(): Promise<void> {
     await this.#handle?.close();
+    this.#handle = undefined;
     await rm(this.#aside, { recursive: true, force: true });
   }
+
+  async close(): Promise<void> {
+    await this.#handle?.close();
+  }
+}
+
+const REPLACED = '.replaced';
+
+function asidePrefix(path: string): string {
+  return `.${basename(path)}.rewriting-`;
+}
+
+/** Ends what a killed process had begun: its two renames, or the removal after them. */
+async function finishKilled(path: string): Promise<void> {
+  const parent = dirname(path);
+  const prefix = asidePrefix(path);
+  for (const name of await readdir(parent)) {
+    if (!name.startsWith(prefix) || !name.endsWith(REPLACED)) continue;
+    const pid = Number(name.slice(prefix.length, -REPLACED.length));
+    if (!Number.isSafeInteger(pid) || pid <= 0) continue;
+    if (isAlive(pid)) throw invalid(`${path} is being replaced by another rewrite (process ${pid}); wait for it`);
+    const aside = join(parent, name.slice(0, -REPLACED.length));
+    const isNamed = (await stat(path).catch(ifMissing)) !== undefined;
+    const isAside = (await stat(aside).catch(ifMissing)) !== undefined;
+    if (!isNamed && !isAside) continue;
+    if (!isNamed) await rename(aside, path);
+    await rm(join(parent, name), { recursive: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  if (pid === process.pid) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (thrown) {
+    return (thrown as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+async function filesBelow(folder: string): Promise<readonly string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1));
+}
+
+/** Unlike a rename it never replaces; false where the file system knows no second names. */
+async function linked(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to);
+    return true;
+  } catch (thrown) {
+    const { code } = thrown as NodeJS.ErrnoException;
+    if (code === 'EEXIST') throw invalid(`${to} was made meanwhile by somebody else; choose another target`);
+    return false;
+  }
+}
+
+/** So that the name outlives a power cut, where the system can promise that. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r').catch(() => undefined);
+  await handle?.sync().catch(() => undefined);
+  await handle?.close();
+}
+
+function ifMissing(thrown: NodeJS.ErrnoException): undefined {
+  if (thrown.code !== 'ENOENT') throw thrown;
+  return undefined;
 }
 
 function invalid(message: string): ServiceError {

@@ -3,13 +3,16 @@
 import { ServiceError } from '../core/index.ts';
 import { type LeafColumn, ThriftReader } from '../parquet/index.ts';
 import type { PageLoader } from '../shard/index.ts';
-import type { BlockAt, Need, Pins, Snapshot, TableFile } from '../table/index.ts';
+import { parseSourceUri } from '../storage/index.ts';
+import { type BlockAt, type Need, type Pins, partitionFolders, type Snapshot, type TableFile } from '../table/index.ts';
 
 /** Footer length and magic. */
 const TAIL_BYTES = 8;
 const KEY_VALUE_METADATA = 0x59;
 
 export interface RewriteSource {
+  /** By the partition folders that they lie in, `dt=1/hour=2/`, or '' where they lie in none. */
+  readonly folders: ReadonlyMap<string, readonly TableFile[]>;
   readonly files: readonly TableFile[];
   readonly leaves: readonly LeafColumn[];
   readonly schemaBytes: Uint8Array;
@@ -19,12 +22,6 @@ export interface RewriteSource {
 
 /** What cannot be copied exactly is refused here, before any row is read. */
 export function checkedSource(snapshot: Snapshot, uri: string): RewriteSource {
-  const partition = snapshot.columns.find((column) => column.partition !== undefined);
-  if (partition !== undefined) {
-    throw refused(
-      `column ${partition.name} stands in the names of folders and a copy would lose it; rewrite each folder by itself`,
-    );
-  }
   const files = snapshot.files.map((file) => {
     if (file.kind === 'broken') throw file.error;
     return file.file;
@@ -36,12 +33,34 @@ export function checkedSource(snapshot: Snapshot, uri: string): RewriteSource {
     if (Buffer.compare(index.schemaBytes, schemaBytes) === 0) continue;
     throw refused(`${object.key} has another schema than ${first.object.key}; rewrite files of one schema together`);
   }
-  const sortedBy = snapshot.keyColumns.map(({ name }) => {
-    const leaf = schema.leaves.find(({ path }) => path.length === 1 && path[0] === name);
-    if (leaf === undefined) throw refused(`key column ${name} is no flat column`);
-    return leaf.ordinal;
-  });
-  return { files, leaves: schema.leaves, schemaBytes, sortedBy };
+  // In a folder every row has the same value of a partition column.
+  const inFiles = snapshot.keyColumns.filter(({ partition }) => partition === undefined);
+  const sortedBy = inFiles.map(({ name }) => ordinalOf(schema.leaves, name));
+  return { folders: byFolder(files, uri), files, leaves: schema.leaves, schemaBytes, sortedBy };
+}
+
+function ordinalOf(leaves: readonly LeafColumn[], name: string): number {
+  const leaf = leaves.find(({ path }) => path.length === 1 && path[0] === name);
+  if (leaf === undefined) throw refused(`key column ${name} is no flat column`);
+  return leaf.ordinal;
+}
+
+/** Folders are kept as they are spelt; those that are no partition are not. */
+function byFolder(files: readonly TableFile[], uri: string): ReadonlyMap<string, readonly TableFile[]> {
+  const source = parseSourceUri(uri);
+  const root = source.kind === 'object' ? `${source.key}/` : source.prefix;
+  const folders = new Map<string, TableFile[]>();
+  for (const file of files) {
+    const { key } = file.object;
+    const below = key.startsWith(root) ? key.slice(root.length, key.lastIndexOf('/') + 1) : '';
+    const folder = partitionFolders(below)
+      .map(({ path }) => `${path.slice(0, -1).split('/').at(-1)}/`)
+      .join('');
+    const known = folders.get(folder);
+    if (known === undefined) folders.set(folder, [file]);
+    else known.push(file);
+  }
+  return folders;
 }
 
 function refused(why: string): ServiceError {
@@ -83,6 +102,7 @@ export interface LeafStretch {
 export async function* leafStretches(
   loader: PageLoader,
   files: readonly TableFile[],
+  leaves: readonly LeafColumn[],
   signal: AbortSignal,
 ): AsyncGenerator<LeafStretch, void> {
   for (const file of files) {
@@ -90,7 +110,7 @@ export async function* leafStretches(
       const rows = file.index.rowGroupRows(rowGroup);
       const pins: Pins = new Map();
       for (let start = 0; start < rows; ) {
-        const blocks = await blocksAt(loader, file, rowGroup, start, pins, signal);
+        const blocks = await blocksAt(loader, file, leaves, rowGroup, start, pins, signal);
         const end = Math.min(rows, ...blocks.map(({ firstRow, block }) => firstRow + block.rows));
         if (end <= start)
           throw new ServiceError('internal', 'internal', 'a block does not hold the row it was found by');
@@ -104,6 +124,7 @@ export async function* leafStretches(
 async function blocksAt(
   loader: PageLoader,
   file: TableFile,
+  leaves: readonly LeafColumn[],
   rowGroup: number,
   row: number,
   pins: Pins,
@@ -112,7 +133,7 @@ async function blocksAt(
   for (;;) {
     const needs: Need[] = [];
     const blocks: BlockAt[] = [];
-    for (const { ordinal } of file.index.schema.leaves) {
+    for (const { ordinal } of leaves) {
       const chunk = file.chunk(rowGroup, ordinal);
       const at = chunk.hold(row, pins);
       if (at !== undefined) blocks.push(at);

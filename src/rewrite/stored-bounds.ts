@@ -17,7 +17,7 @@ export interface StoredBounds {
 
 export type Compare = (a: Buffer, aAt: number, aEnd: number, b: Buffer, bAt: number, bEnd: number) => number;
 
-/** Undefined where the format knows no order, or repetition makes one useless. */
+/** Undefined where the format knows no order (INT96, intervals, geometries), or repetition makes one useless. */
 export function orderOf(leaf: LeafColumn): Compare | undefined {
   switch (boundFormOf(leaf)) {
     case 'none':
@@ -40,11 +40,35 @@ export function orderOf(leaf: LeafColumn): Compare | undefined {
       return (a, aAt, _, b, bAt) => order(a.readDoubleLE(aAt), b.readDoubleLE(bAt));
     case 'bytes':
       return (a, aAt, aEnd, b, bAt, bEnd) => a.compare(b, bAt, bEnd, aAt, aEnd);
-    // Half floats and decimals of any length are rare, and a chunk without bounds is only searched.
     case 'float16':
+      return (a, aAt, _, b, bAt) => halfRank(a, aAt) - halfRank(b, bAt);
     case 'decimal':
-      return undefined;
+      return compareDecimals;
   }
+}
+
+/** A half float's bits as a number of their order; zeros of both signs are 0. */
+function halfRank(bytes: Buffer, at: number): number {
+  const bits = bytes.readUInt16LE(at);
+  return bits < 0x8000 ? bits : 0x8000 - bits;
+}
+
+/** Two's complement, big-endian, of any length: the shorter one is thought to be continued by its sign to the left. */
+function compareDecimals(a: Buffer, aAt: number, aEnd: number, b: Buffer, bAt: number, bEnd: number): number {
+  const [aSign, bSign] = [signOf(a, aAt, aEnd), signOf(b, bAt, bEnd)];
+  if (aSign !== bSign) return aSign === 0 ? 1 : -1;
+  const length = Math.max(aEnd - aAt, bEnd - bAt);
+  for (let i = length; i > 0; i -= 1) {
+    const left = aEnd - i >= aAt ? (a[aEnd - i] ?? 0) : aSign;
+    const right = bEnd - i >= bAt ? (b[bEnd - i] ?? 0) : bSign;
+    if (left !== right) return left - right;
+  }
+  return 0;
+}
+
+/** The byte that continues it; of no bytes 0. */
+function signOf(bytes: Buffer, at: number, end: number): number {
+  return at < end && ((bytes[at] ?? 0) & 0x80) !== 0 ? 0xff : 0;
 }
 
 function order(a: number, b: number): number {
@@ -52,22 +76,32 @@ function order(a: number, b: number): number {
 }
 
 export function isNaNAt(leaf: LeafColumn, bytes: Buffer, at: number): boolean {
-  if (leaf.physicalType === 'DOUBLE') return Number.isNaN(bytes.readDoubleLE(at));
-  return leaf.physicalType === 'FLOAT' && Number.isNaN(bytes.readFloatLE(at));
+  switch (boundFormOf(leaf)) {
+    case 'double':
+      return Number.isNaN(bytes.readDoubleLE(at));
+    case 'float':
+      return Number.isNaN(bytes.readFloatLE(at));
+    case 'float16':
+      return (bytes.readUInt16LE(at) & 0x7fff) > 0x7c00;
+    default:
+      return false;
+  }
 }
 
 /** As they are written: zeros with the sign that bounds both, strings cut. Both are copied. */
 export function boundsOf(leaf: LeafColumn, min: Buffer, max: Buffer): StoredBounds {
-  if (leaf.physicalType === 'FLOAT' || leaf.physicalType === 'DOUBLE') {
+  const form = boundFormOf(leaf);
+  if (form === 'double' || form === 'float' || form === 'float16') {
     return { min: signedZero(min, 0x80), max: signedZero(max, 0), minExact: true, maxExact: true };
   }
-  const shortMin = leaf.physicalType === 'BYTE_ARRAY' ? cutMin(min) : min;
-  const shortMax = leaf.physicalType === 'BYTE_ARRAY' ? cutMax(max) : max;
+  const mayCut = form === 'bytes' && leaf.physicalType === 'BYTE_ARRAY';
+  const shortMin = mayCut ? cutMin(min) : min;
+  const shortMax = mayCut ? cutMax(max) : max;
   return {
     min: Buffer.from(shortMin),
     max: Buffer.from(shortMax),
     minExact: shortMin.length === min.length,
-    maxExact: shortMax.length === max.length,
+    maxExact: shortMax === max,
   };
 }
 
@@ -80,19 +114,42 @@ function signedZero(value: Buffer, sign: number): Buffer {
 
 /** A prefix, of whole characters if the value is text. */
 function cutMin(value: Buffer): Buffer {
-  if (value.length <= BOUND_BYTES_MAX) return value;
-  let end = BOUND_BYTES_MAX;
-  while (end > 0 && ((value[end] ?? 0) & 0xc0) === 0x80) end -= 1;
-  return value.subarray(0, end);
+  return value.length <= BOUND_BYTES_MAX ? value : value.subarray(0, wholeCharacters(value));
 }
 
-/** A prefix whose last byte was ASCII and is one more, so that text stays text; whole where there is no such byte. */
+function wholeCharacters(value: Buffer): number {
+  let end = BOUND_BYTES_MAX;
+  while (end > BOUND_BYTES_MAX - 4 && ((value[end] ?? 0) & 0xc0) === 0x80) end -= 1;
+  return ((value[end] ?? 0) & 0xc0) === 0x80 ? BOUND_BYTES_MAX : end;
+}
+
+/**
+ * A prefix whose last character is one more, so that text stays text; of what is no text, whose last byte is. Whole
+ * where nothing can be more.
+ */
 function cutMax(value: Buffer): Buffer {
   if (value.length <= BOUND_BYTES_MAX) return value;
-  let last = BOUND_BYTES_MAX - 1;
-  while (last >= 0 && (value[last] ?? 0xff) >= 0x7f) last -= 1;
-  if (last < 0) return value;
-  const cut = Buffer.from(value.subarray(0, last + 1));
-  cut[last] = (cut[last] ?? 0) + 1;
-  return cut;
+  const prefix = value.subarray(0, wholeCharacters(value));
+  const text = prefix.toString();
+  return (Buffer.from(text).equals(prefix) ? nextText(text) : nextBytes(prefix)) ?? value;
+}
+
+function nextText(text: string): Buffer | undefined {
+  const points = [...text];
+  for (let i = points.length - 1; i >= 0; i -= 1) {
+    const point = points[i]?.codePointAt(0) ?? 0;
+    if (point === 0x10_ffff) continue;
+    // Surrogates stand for no character.
+    const next = point === 0xd7ff ? 0xe000 : point + 1;
+    return Buffer.from(points.slice(0, i).join('') + String.fromCodePoint(next));
+  }
+  return undefined;
+}
+
+function nextBytes(prefix: Buffer): Buffer | undefined {
+  const last = prefix.findLastIndex((byte) => byte !== 0xff);
+  if (last < 0) return undefined;
+  const next = Buffer.from(prefix.subarray(0, last + 1));
+  next[last] = (next[last] ?? 0) + 1;
+  return next;
 }

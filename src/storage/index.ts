@@ -44,13 +44,8 @@ export {
   type RequestAccount,
   type RequestOptions,
 } from './object-store.ts';
-export {
-  RETRY_POLICY,
-  type Retry,
-  RetryingStore,
-  type RetryingStoreOptions,
-  type RetryPolicy,
-} from './retrying-store.ts';
+export { RETRY_POLICY, type Retries, type RetriesOptions, type Retry, type RetryPolicy } from './retries.ts';
+export { RetryingStore } from './retrying-store.ts';
 export {
   type S3Attempt,
   S3Connection,
@@ -60,6 +55,7 @@ export {
 } from './s3-connection.ts';
 export { isRetryable } from './s3-errors.ts';
 export { S3Store } from './s3-store.ts';
+export { type S3Upload, S3Writer } from './s3-writer.ts';
 export { HeldObjects, SMALL_OBJECT_BYTES, SmallObjectsStore } from './small-objects-store.ts';
 export {
   type GlobSource,

@@ -14,7 +14,8 @@ import { InstrumentedStore, type StorageCounts, type StorageRequest } from './in
 import { LimitedStore } from './limited-store.ts';
 import type { StoreProvider } from './list-source.ts';
 import type { ObjectStore } from './object-store.ts';
-import { RetryingStore, type RetryPolicy } from './retrying-store.ts';
+import type { RetryPolicy } from './retries.ts';
+import { RetryingStore } from './retrying-store.ts';
 import { type S3Attempt, S3Connection, type S3Settings } from './s3-connection.ts';
 import { S3Store } from './s3-store.ts';
 import type { Source } from './source-uri.ts';

@@ -58,6 +58,7 @@ export type { NestedAssembly } from './nested-json.ts';
 export { NestedWriter } from './nested-writer.ts';
 export { readBloomFilter, readLayout, readPageBounds } from './open-file.ts';
 export { folderValue } from './partition.ts';
+export { partitionFolders } from './partition-folders.ts';
 export { fieldsOf, type Predicate, type Tri } from './predicate.ts';
 export {
   type FilePredicate,

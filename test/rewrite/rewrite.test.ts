@@ -2,57 +2,16 @@
 
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { type TestContext, test } from 'node:test';
-import { LocalTarget, type RewriteSummary, rewrite } from '../../src/rewrite/index.ts';
-import type { Snapshot } from '../../src/table/index.ts';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { openTarget } from '../../src/rewrite/index.ts';
 import { dataSetPath, makeDataSets } from '../support/data-sets.ts';
 import { type Field, nestedFile, PLAIN_LAYOUT } from '../support/nested-files.ts';
-import { duckdbRows, type Row, scannedRows } from '../support/nested-oracles.ts';
+import { duckdbRows, type Row } from '../support/nested-oracles.ts';
 import { nestedSample } from '../support/nested-samples.ts';
 import { keyOf, noDeadline, nodeOf } from '../support/one-node.ts';
 import { scratchFolder, writeParquet } from '../support/scratch.ts';
-
-interface Rewritten {
-  readonly summary: RewriteSummary;
-  readonly before: readonly Row[];
-  readonly after: readonly Row[];
-  readonly snapshot: Snapshot;
-}
-
-/** With memory far below the data unless more is said. */
-async function rewritten(
-  context: TestContext,
-  source: string,
-  key: readonly string[],
-  target: string,
-  more: {
-    readonly memoryBytes?: number;
-    readonly codec?: 'zstd' | 'snappy' | 'none';
-    readonly force?: boolean;
-    readonly rowsPerPage?: number;
-    readonly rowsPerGroup?: number;
-  } = {},
-): Promise<Rewritten> {
-  const node = nodeOf(context, [{ name: 'source', source, key }]);
-  const snapshot = await node.catalog.get('source').refresh();
-  const to = await LocalTarget.open(target, more.force ?? false);
-  const summary = await rewrite(node.loader, snapshot, to, {
-    uri: source,
-    memoryBytes: more.memoryBytes ?? 64 * 1024,
-    fileBytes: 20_000,
-    temporaryFolder: dirname(target),
-    codec: more.codec ?? 'zstd',
-    rowsPerPage: more.rowsPerPage ?? 20,
-    rowsPerGroup: more.rowsPerGroup ?? 500,
-    createdBy: 'a test',
-    signal: noDeadline,
-  });
-  const copy = nodeOf(context, [{ name: 'copy', source: to.isOneFile ? target : `${target}/`, key }]);
-  const copied = await copy.catalog.get('copy').refresh();
-  const before = await scannedRows(node, snapshot);
-  return { summary, before, after: await scannedRows(copy, copied), snapshot: copied };
-}
+import { rewritten } from './copying.ts';
 
 function sorted(rows: readonly Row[]): string[] {
   return rows.map((row) => JSON.stringify(row)).sort();
@@ -166,26 +125,24 @@ test('an existing target is kept unless it may be replaced, and nothing is left 
   const target = join(out, 'copy.parquet');
   await rewritten(context, source, ['id'], target);
   const { ino } = statSync(target);
-  await assert.rejects(LocalTarget.open(target, false), /exists; .*--force/);
+  await assert.rejects(openTarget(target, source, false), /exists; .*--force/);
   assert.equal(statSync(target).ino, ino);
   await rewritten(context, source, ['id'], target, { force: true });
   assert.notEqual(statSync(target).ino, ino);
   assert.deepEqual(readdirSync(out), ['copy.parquet']);
   writeFileSync(join(out, 'note.txt'), 'mine');
-  await assert.rejects(LocalTarget.open(out, true), /which no rewrite made/);
-  await assert.rejects(LocalTarget.open('s3://bucket/copy/', false), /must be a local path/);
+  await assert.rejects(openTarget(`${out}/`, source, true), /which no rewrite made/);
+  await assert.rejects(openTarget('https://host/copy.parquet', source, false), /on a web server/);
+  await assert.rejects(openTarget(join(out, '*.parquet'), source, false), /is a pattern/);
+  await assert.rejects(openTarget(join(out, 'below/'), `${out}/`, false), /lies in the source/);
 });
 
 test('what cannot be copied exactly is refused by name, before anything is written', async (context) => {
   const folder = scratchFolder(context);
-  const source = join(folder, 'source');
-  mkdirSync(join(source, 'dt=1'), { recursive: true });
-  writeParquet(join(source, 'dt=1', 'a.parquet'), [{ name: 'id', data: [1], type: 'INT32' }]);
-  await assert.rejects(rewritten(context, `${source}/`, ['id'], join(folder, 'copy')), /column dt stands in the names/);
   const mixed = join(folder, 'mixed');
   mkdirSync(mixed);
   writeParquet(join(mixed, 'a.parquet'), [{ name: 'id', data: [1], type: 'INT32' }]);
   writeParquet(join(mixed, 'b.parquet'), [{ name: 'id', data: [1n], type: 'INT64' }]);
   await assert.rejects(rewritten(context, `${mixed}/`, ['id'], join(folder, 'copy')), /b\.parquet has another schema/);
-  assert.deepEqual(readdirSync(folder).sort(), ['mixed', 'source']);
+  assert.deepEqual(readdirSync(folder).sort(), ['mixed']);
 });

@@ -7,9 +7,9 @@ import {
   type ObjectMeta,
   type ObjectStore,
   RETRY_POLICY,
+  type RetriesOptions,
   type Retry,
   RetryingStore,
-  type RetryingStoreOptions,
   S3Connection,
   S3Store,
 } from '../../src/storage/index.ts';
@@ -48,7 +48,7 @@ describe('a retrying store', () => {
     await s3.stop();
   });
 
-  const retrying = (options: RetryingStoreOptions = {}, store: ObjectStore = plain) =>
+  const retrying = (options: RetriesOptions = {}, store: ObjectStore = plain) =>
     new RetryingStore(store, { clock, random: () => 0.5, onRetry: (retry) => retries.push(retry), ...options });
   const get = (store: ObjectStore, signal?: AbortSignal) => store.getRange(meta, { start: 10, end: 1000 }, { signal });
 
