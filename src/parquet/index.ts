@@ -40,7 +40,7 @@ export type {
   SchemaNode,
   TimeUnit,
 } from './schema.ts';
-export { findRow } from './search.ts';
+export { compareRow, findRow } from './search.ts';
 export { ThriftReader } from './thrift.ts';
 export { valuelessBlock } from './valueless-block.ts';
 export { xxhash64 } from './xxhash64.ts';

@@ -34,6 +34,14 @@ export function findRow(block: Block, leaf: LeafColumn, key: KeyValue, from: num
   return row < end && values.compare(row) === 0 ? row : -1;
 }
 
+/**
+ * A row's value against a key of the leaf's class: negative, 0 or positive, in the order that `findRow` searches by; NaN
+ * where no value of the column's type can equal it.
+ */
+export function compareRow(block: Block, leaf: LeafColumn, key: KeyValue, row: number): number {
+  return keyedValues(block, leaf, key)?.compare(row) ?? Number.NaN;
+}
+
 function findCode(block: Block, leaf: LeafColumn, key: KeyValue, from: number, to: number): number {
   const { dictionary } = block;
   if (dictionary === undefined) throw corrupt(`a block of ${leaf.name} holds codes but no dictionary is at hand`);

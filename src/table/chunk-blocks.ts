@@ -18,7 +18,9 @@ import {
 } from '../cache/index.ts';
 import { assert, type BufferViews } from '../core/index.ts';
 import { Block, type BloomFilter, type ColumnChunk, type PageBounds, type PageLocations } from '../parquet/index.ts';
+import type { BlockAt } from './block-at.ts';
 import type { BlockPlaces } from './block-places.ts';
+import { ASCENT_BYTES, hasManyBlocks, PageAscent } from './page-ascent.ts';
 
 /** The blocks of one page as the decoder returned them, or those of them that were found on disk. */
 export interface LoadedPage {
@@ -31,12 +33,6 @@ export interface LoadedPage {
 
 /** Pages that a waiting lookup holds for itself, whatever the memory tier evicts. */
 export type Pins = Map<ChunkBlocks, Map<number, LoadedPage>>;
-
-/** A block and the row of its first value: what every reader of values takes. */
-export interface BlockAt {
-  readonly block: Block;
-  readonly firstRow: number;
-}
 
 /** What is known of a chunk's pages: where they lie and, where a column index says so, what they may hold. */
 export interface ChunkLayout {
@@ -91,6 +87,8 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
   readonly #file: ChunkOwner;
   readonly #tier: MemoryTier;
   #learned: Learned | undefined = undefined;
+  /** By page, of those that searches have walked into. */
+  #ascents: Map<number, PageAscent> | undefined = undefined;
   #isUsed = false;
   /** What a lookup may still hold, though it was forgotten. */
   #lent: WeakRef<Learned> | undefined = undefined;
@@ -160,8 +158,27 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
   forget(): void {
     const { layout } = this.#learned ?? {};
     if (layout !== undefined) this.#file.stored?.keepLayout(this, layout);
-    this.#file.addLayout(-bytesOf(this.#learned));
+    this.#file.addLayout(-bytesOf(this.#learned) - ASCENT_BYTES * (this.#ascents?.size ?? 0));
     this.#learned = undefined;
+    this.#ascents = undefined;
+  }
+
+  /** What is known of the order of the page of a block, unless that block is its last or the page has few. */
+  ascentOver({ block, firstRow }: BlockAt): PageAscent | undefined {
+    const locations = this.#known()?.layout?.locations;
+    if (locations === undefined) return undefined;
+    const page = locations.pageOf(firstRow);
+    const pageStart = locations.firstRow(page);
+    const pageEnd = locations.rowEnd(page);
+    if (firstRow + block.rows >= pageEnd || !hasManyBlocks(pageEnd - pageStart, block.rows)) return undefined;
+    this.#ascents ??= new Map();
+    let ascent = this.#ascents.get(page);
+    if (ascent === undefined && this.#learned !== undefined && !this.#file.isReleased) {
+      ascent = new PageAscent(pageStart);
+      this.#ascents.set(page, ascent);
+      this.#file.addLayout(ASCENT_BYTES);
+    }
+    return ascent;
   }
 
   #known(): Learned | undefined {

@@ -1,8 +1,9 @@
 /** The table room: what a table is, what it holds now, and where the rows of a key are. */
 
+export type { BlockAt } from './block-at.ts';
 export { CastValues } from './cast-values.ts';
 export { Catalog } from './catalog.ts';
-export { type BlockAt, ChunkBlocks, type ChunkLayout, type LoadedPage, type Pins } from './chunk-blocks.ts';
+export { ChunkBlocks, type ChunkLayout, type LoadedPage, type Pins } from './chunk-blocks.ts';
 export { COLUMN_TYPE_NAMES, type ColumnType, parseColumnType } from './column-type.ts';
 export {
   type ColumnDeclaration,
@@ -30,6 +31,7 @@ export {
 export {
   canonicalKey,
   ExactNumber,
+  type Key,
   keyJson,
   keyPath,
   keyText,
@@ -43,14 +45,9 @@ export { chooseIndex, type IndexChoice } from './key-index-choice.ts';
 export { KeyMemory } from './key-memory.ts';
 export {
   type CandidateRows,
-  type Key,
   KeySearch,
   type Need,
-  readScope,
-  type SearchScope,
   type SearchStep,
-  searchScope,
-  withinFile,
 } from './key-search.ts';
 export type { LatestValues } from './latest-order.ts';
 export { type ProjectionState, projectionNamed, projectionStates } from './named-projections.ts';
@@ -85,6 +82,7 @@ export {
   type StorageCost,
   searchCost,
 } from './search-cost.ts';
+export { readScope, type SearchScope, searchScope, withinFile } from './search-scope.ts';
 export { SearchTrace } from './search-trace.ts';
 export { type HeldTable, type SettlingPartition, snapshotChanging } from './settling.ts';
 export { Snapshot } from './snapshot.ts';

@@ -6,7 +6,7 @@
 import { rangeLength } from '../core/index.ts';
 import type { KeyValue } from '../parquet/index.ts';
 import { keyInFile } from './file-mapping.ts';
-import type { Key } from './key-search.ts';
+import type { Key } from './key.ts';
 import { candidateRanges, intersect } from './row-ranges.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { TableFile } from './table-file.ts';

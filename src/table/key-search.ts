@@ -14,20 +14,20 @@
  */
 
 import type { ServiceError } from '../core/index.ts';
-import { findRow, type KeyValue } from '../parquet/index.ts';
+import { findRow, type KeyValue, type LeafColumn } from '../parquet/index.ts';
+import type { BlockAt } from './block-at.ts';
 import type { ChunkBlocks, Pins } from './chunk-blocks.ts';
 import { keyInFile, type MappedKey } from './file-mapping.ts';
+import type { Key } from './key.ts';
 import type { CandidateFiles } from './key-files.ts';
-import type { IndexedRows, KeyIndexView } from './key-index.ts';
+import type { IndexedRows } from './key-index.ts';
 import { candidateRanges, intersect, savesReading } from './row-ranges.ts';
+import type { SearchScope } from './search-scope.ts';
 import type { SearchTrace } from './search-trace.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { SnapshotFile, SnapshotReadableFile } from './snapshot-file.ts';
 import type { TableFile } from './table-file.ts';
 import type { TableKey } from './table-key.ts';
-
-/** One value a column of the key that is searched by, in its order. */
-export type Key = readonly KeyValue[];
 
 /** What a lookup waits for: a chunk's layout, its bloom filter, or one of its pages. */
 export type Need =
@@ -58,54 +58,6 @@ const BLOCKS_A_STEP_MAX = 256;
 
 /** Pages asked for at once when a key may be in many: enough to hide a round trip, few enough to waste little. */
 export const PAGES_AHEAD_MAX = 64;
-
-/** Where a key may be, as far as no file has to be looked at. */
-export interface SearchScope {
-  readonly by: TableKey;
-  /** What a key index says of the key; undefined where there is none, or none of use. */
-  readonly indexed: IndexedRows | undefined;
-  readonly candidates: CandidateFiles;
-}
-
-/** Undefined where the key index has to be waited for: then `readScope`. */
-export function searchScope(snapshot: Snapshot, by: TableKey, key: Key, trace?: SearchTrace): SearchScope | undefined {
-  const indexed = indexOf(by, key)?.find(key);
-  return indexed === 'unread' ? undefined : scopeOf(snapshot, by, key, indexed, trace);
-}
-
-/** `waited`: pages of the key index that were waited for. */
-export async function readScope(
-  snapshot: Snapshot,
-  by: TableKey,
-  key: Key,
-  trace?: SearchTrace,
-  waited?: { reads: number },
-): Promise<SearchScope> {
-  return scopeOf(snapshot, by, key, await indexOf(by, key)?.read(key, waited), trace);
-}
-
-/** Leading parts of a key have no fingerprint of their own. */
-function indexOf({ columns, index }: TableKey, key: Key): KeyIndexView | undefined {
-  return key.length < columns.length ? undefined : index;
-}
-
-function scopeOf(
-  { files }: Snapshot,
-  by: TableKey,
-  key: Key,
-  indexed: IndexedRows | undefined,
-  trace: SearchTrace | undefined,
-): SearchScope {
-  const admitted = by.files.candidates(key);
-  const candidates = indexed?.over(admitted) ?? admitted;
-  if (trace === undefined) return { by, indexed, candidates };
-  return { by, indexed, candidates: trace.counting(candidates, files.length, indexed !== undefined) };
-}
-
-/** The same within one of the candidates alone. */
-export function withinFile(scope: SearchScope, file: number): SearchScope {
-  return { ...scope, candidates: { next: (from) => (from <= file ? file : Number.POSITIVE_INFINITY) } };
-}
 
 export class KeySearch {
   readonly snapshot: Snapshot;
@@ -370,6 +322,7 @@ export class KeySearch {
       if (hit < 0) {
         this.#row = blockEnd;
         agreed = 0;
+        if (blockEnd < end && !this.#passAscending(file.file, chunk, leaf, value, at)) return 'needs';
         continue;
       }
       agreed = at.firstRow + hit === this.#row ? agreed + 1 : 1;
@@ -377,6 +330,28 @@ export class KeySearch {
       if (agreed === positions.length) return this.#found(file);
     }
     return 'exhausted';
+  }
+
+  /** After a block without the key, also past those that are known to lack it; false where a block is needed to tell. */
+  #passAscending(file: TableFile, chunk: ChunkBlocks, leaf: LeafColumn, key: KeyValue, passed: BlockAt): boolean {
+    const ascent = chunk.ascentOver(passed);
+    if (ascent === undefined) return true;
+    ascent.extend(passed, leaf);
+    const next = ascent.next(this.#row, leaf, key, (row) => {
+      const at = chunk.at(row, this.pins);
+      if (at !== undefined) this.#trace?.read(at, chunk, row, this.pins);
+      return at;
+    });
+    if (next >= 0) {
+      this.#row = next;
+      return true;
+    }
+    const row = -1 - next;
+    const page = chunk.layout?.locations.pageOf(row);
+    // A page that is broken is walked into, and passed there.
+    if (page === undefined || this.#failed.get(chunk)?.has(page)) return true;
+    this.needs = [{ kind: 'page', file, chunk, page, row }];
+    return false;
   }
 
   #found(file: SnapshotReadableFile): SearchStep {

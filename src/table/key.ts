@@ -16,6 +16,9 @@ import { nearestFloat16, shortestFloat32 } from './short-float.ts';
 
 export { ExactNumber, type JsonScalar, parseExactJson } from './exact-json.ts';
 
+/** One value a column of the key that is searched by, in its order. */
+export type Key = readonly KeyValue[];
+
 /** A key part from a URL, already percent-decoded. */
 export function parseKeyText(leaf: LeafColumn, text: string): KeyValue {
   const value = formOf(leaf).parse(text);

@@ -7,7 +7,7 @@
 
 import { corrupt, type ServiceError } from '../core/index.ts';
 import type { Block, LeafColumn, NestedLevels } from '../parquet/index.ts';
-import type { BlockAt } from './chunk-blocks.ts';
+import type { BlockAt } from './block-at.ts';
 
 /** The text of what the cursors below a node stand before; they then stand behind it. */
 export type Write = () => string;

@@ -15,9 +15,9 @@
 
 import { corrupt } from '../core/index.ts';
 import type { LeafColumn, ListShape, MapShape, Shape, StructShape, ValueShape } from '../parquet/index.ts';
+import type { BlockAt } from './block-at.ts';
 import { castBetween } from './cast.ts';
 import { CastValues } from './cast-values.ts';
-import type { BlockAt } from './chunk-blocks.ts';
 import { type JsonOptions, type JsonWriter, jsonWriter } from './json-format.ts';
 import { goOn, LeafCursor, skip, type Write } from './leaf-cursor.ts';
 import { type NestedType, nestedTypeOf, valueLeaf } from './nested-type.ts';

@@ -1,6 +1,7 @@
 /** What a search passed over, by which means, and what it looked at; counted only where somebody wants to know. */
 
-import type { BlockAt, ChunkBlocks, Pins } from './chunk-blocks.ts';
+import type { BlockAt } from './block-at.ts';
+import type { ChunkBlocks, Pins } from './chunk-blocks.ts';
 import type { CandidateFiles } from './key-files.ts';
 
 export class SearchTrace {

@@ -7,7 +7,7 @@
 
 import { ServiceError } from '../core/index.ts';
 import type { Block } from '../parquet/index.ts';
-import type { BlockAt } from './chunk-blocks.ts';
+import type { BlockAt } from './block-at.ts';
 
 /** Throws `value_too_large` for a nested value whose leaves together have more bytes than that. */
 export function checkNestedSize(blocks: readonly BlockAt[], row: number, bytesMax: number, column: string): void {
