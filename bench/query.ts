@@ -13,7 +13,7 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import { rangeLength } from '../src/core/index.ts';
 import { createNode } from '../src/main.ts';
 import type { PageLocations } from '../src/parquet/index.ts';
-import { encodeRow, type Query, QueryEngine, QueryTrace } from '../src/shard/index.ts';
+import { type Query, QueryEngine, QueryTrace, rowTexts } from '../src/shard/index.ts';
 import { parsePredicate, tableDefinition } from '../src/table/index.ts';
 import { IoTrace } from '../test/support/io-trace.ts';
 import { writeParquet } from '../test/support/scratch.ts';
@@ -81,14 +81,7 @@ async function measure(layout: string, path: string): Promise<void> {
     const queries = new QueryEngine(node.loader);
     const run = async () => {
       const rows: string[] = [];
-      const sink = {
-        isFull: false,
-        take: (...[place, pins]: Parameters<Parameters<typeof queries.run>[2]['take']>) => {
-          const text = encodeRow(place, projection, pins);
-          if (text !== undefined) rows.push(text);
-          return text !== undefined;
-        },
-      };
+      const sink = rowTexts(projection, (text) => rows.push(text));
       const startedMs = performance.now();
       for await (const _ of queries.run(snapshot, query, sink, new AbortController().signal, new QueryTrace()));
       assert.equal(rows.length, 1);

@@ -8,7 +8,7 @@
 
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { asServiceError, ServiceError } from '../core/index.ts';
-import { arrowStream, encodeRow, type Query, type QueryPosition, QueryTrace, type RowSink } from '../shard/index.ts';
+import { arrowStream, type Query, type QueryPosition, QueryTrace, rowTexts } from '../shard/index.ts';
 import { type JsonOptions, type Projection, parsePredicate, type Snapshot, type Table } from '../table/index.ts';
 import { checkRequestHeaders, timeoutOf } from './conditions.ts';
 import type { ServerContext } from './context.ts';
@@ -234,19 +234,6 @@ function faultOf({ table }: Planned, thrown: unknown, signal: AbortSignal): Serv
   const error = asServiceError(signal.aborted ? signal.reason : thrown);
   if (error.kind === 'changed') table.refresh().catch(() => undefined);
   return error;
-}
-
-function rowTexts(projection: Projection, take: (text: string) => void, isFull = () => false): RowSink {
-  return {
-    get isFull() {
-      return isFull();
-    },
-    take(place, pins) {
-      const text = encodeRow(place, projection, pins);
-      if (text !== undefined) take(text);
-      return text !== undefined;
-    },
-  };
 }
 
 function headersOf(context: ServerContext, { snapshot }: Planned, contentType: string): readonly string[] {

@@ -12,13 +12,15 @@ import { type KeyValue, keyClassOf, type LeafColumn } from '../parquet/index.ts'
 import { folderValue, type Pins, type TableColumn, tableValueAt } from '../table/index.ts';
 import { type Arrow, loadArrow, typeOf } from './arrow-types.ts';
 import { missingPages } from './encode-row.ts';
-import type { QueryPlace, RowSink } from './query.ts';
+import type { HeldRow, QueryPlace, RowSink } from './query.ts';
 
 type Value = KeyValue | undefined;
 
 /** A batch is written when it has so many rows or bytes. */
 const BATCH_ROWS = 4096;
 const BATCH_BYTES = 2 ** 20;
+/** What holding a value takes beside its bytes. */
+const HELD_VALUE_BYTES = 100;
 /** Continuation and a length of zero. */
 const END_BYTES = 8;
 
@@ -102,9 +104,17 @@ class ArrowRows implements ArrowStream, RowSink {
   }
 
   take(place: QueryPlace, pins: Pins): boolean {
-    if (missingPages(place, this.#columns, pins).length > 0) return false;
+    const row = this.hold(place, pins);
+    row?.put();
+    return row !== undefined;
+  }
+
+  hold(place: QueryPlace, pins: Pins): HeldRow | undefined {
+    if (missingPages(place, this.#columns, pins).length > 0) return undefined;
+    const values: Value[] = [];
+    let bytes = 0;
     const { file, mapping, leafPositions } = place.file;
-    for (const [i, column] of this.#columns.entries()) {
+    for (const column of this.#columns) {
       const position = leafPositions[column.ordinal] ?? -1;
       let value: Value;
       if (position < 0) value = folderValue(place.file, column)?.key;
@@ -116,11 +126,16 @@ class ArrowRows implements ArrowStream, RowSink {
         }
       }
       // Kept while others are read: its block's memory may be another's by then.
-      this.#values[i]?.push(value instanceof Uint8Array ? value.slice() : value);
-      this.#bytes += value instanceof Uint8Array ? value.length + 4 : 8;
+      values.push(value instanceof Uint8Array ? value.slice() : value);
+      bytes += value instanceof Uint8Array ? value.length + 4 : 8;
     }
-    this.#rows += 1;
-    return true;
+    const put = () => {
+      for (const [i, value] of values.entries()) this.#values[i]?.push(value);
+      this.#bytes += bytes;
+      this.#rows += 1;
+    };
+    // A value of bytes is an object of its own.
+    return { bytes: bytes + HELD_VALUE_BYTES * values.length, put };
   }
 }
 

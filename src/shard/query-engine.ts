@@ -4,9 +4,10 @@ import { Gate } from '../storage/index.ts';
 import type { Snapshot } from '../table/index.ts';
 import type { PageLoader } from './page-loader.ts';
 import type { Query, QueryBounds, QueryPlace, QueryPosition, QueryTrace, RowSink } from './query.ts';
+import { takeInOrder } from './query-held.ts';
 import { orderedRows } from './query-order.ts';
 import { planQuery } from './query-plan.ts';
-import { QueryReader } from './query-reader.ts';
+import { type CarriedPages, QueryReader } from './query-reader.ts';
 
 interface QueryEngineOptions extends QueryBounds {
   /** Queries that run at once; four times as many may wait. */
@@ -16,6 +17,10 @@ interface QueryEngineOptions extends QueryBounds {
 const QUERY_DEFAULTS: QueryEngineOptions = { getsMax: 6_400, bytesMax: 6_400 * 2 ** 20, queriesMax: 4 };
 
 const QUEUED_SHARE = 4;
+/** Rows that were read before their turn take this share of what pages in flight may, within these bounds. */
+const HELD_BYTES_MIN = 2 ** 20;
+const HELD_BYTES_MAX = 64 * 2 ** 20;
+const HELD_SHARE = 1 / 4;
 
 export class QueryEngine {
   readonly #loader: PageLoader;
@@ -51,8 +56,10 @@ export class QueryEngine {
     if (query.order.length > 0) {
       const rows = await orderedRows(reader, units, query);
       const places = rows.map(({ place }) => place);
+      const heldBytesWanted = this.#loader.inFlight.capacityBytes * HELD_SHARE;
+      const heldBytesMax = Math.max(HELD_BYTES_MIN, Math.min(HELD_BYTES_MAX, heldBytesWanted));
       let taken = 0;
-      for await (const count of reader.take(places, query.columns, sink)) {
+      for await (const count of takeInOrder(reader, places, query.columns, sink, heldBytesMax)) {
         taken += count;
         trace.rowsMatched += count;
         const last = rows[taken - 1];
@@ -63,10 +70,11 @@ export class QueryEngine {
     let left = query.limit;
     for (const { file, fileOrdinal, rowGroup, ...unit } of units) {
       const firstRow = file.file.index.rowGroupFirstRow(rowGroup);
+      const carried: CarriedPages = { pins: new Map() };
       for await (const found of reader.matches({ file, fileOrdinal, rowGroup, ...unit }, () => left)) {
         const places = found.slice(0, left).map((row): QueryPlace => ({ file, fileOrdinal, rowGroup, row }));
         let taken = 0;
-        for await (const count of reader.take(places, query.columns, sink)) {
+        for await (const count of reader.take(places, query.columns, sink, carried)) {
           taken += count;
           left -= count;
           trace.rowsMatched += count;

@@ -11,10 +11,7 @@ import { folderValue, type Pins, readableLeaf, tableValueAt } from '../table/ind
 import { missingPages } from './encode-row.ts';
 import type { OrderColumn, Query, QueryPlace, QueryPosition } from './query.ts';
 import type { QueryUnit } from './query-plan.ts';
-import type { QueryReader } from './query-reader.ts';
-
-/** Rows whose order columns are read together. */
-const ROWS_A_READ = 256;
+import type { CarriedPages, QueryReader } from './query-reader.ts';
 
 interface OrderedRow {
   readonly place: QueryPlace;
@@ -42,8 +39,9 @@ export async function orderedRows(
     const last = top.worst;
     // What is left begins no sooner than this one does.
     if (last !== undefined && lead !== undefined && isBehind(lead, last.values[0], query.order)) break;
+    const carried: CarriedPages = { pins: new Map() };
     for await (const rows of reader.matches(unit, () => Number.POSITIVE_INFINITY)) {
-      await addRows(reader, unit, rows, query, compare, top);
+      await addRows(reader, unit, rows, query, compare, top, carried);
     }
   }
   return top.sorted();
@@ -56,6 +54,7 @@ async function addRows(
   { order, after }: Query,
   compare: Compare,
   top: TopRows,
+  carried: CarriedPages,
 ): Promise<void> {
   const { file, fileOrdinal, rowGroup } = unit;
   const firstRow = file.file.index.rowGroupFirstRow(rowGroup);
@@ -71,9 +70,7 @@ async function addRows(
     },
   };
   const columns = order.map(({ column }) => column);
-  for (let from = 0; from < places.length; from += ROWS_A_READ) {
-    for await (const _taken of reader.take(places.slice(from, from + ROWS_A_READ), columns, sink));
-  }
+  for await (const _taken of reader.take(places, columns, sink, carried));
 }
 
 function valuesOf(

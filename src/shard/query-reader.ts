@@ -15,6 +15,7 @@ import {
   markRows,
   type Need,
   type Pins,
+  positionsOf,
   readPageBounds,
   type TableColumn,
 } from '../table/index.ts';
@@ -86,19 +87,26 @@ export class QueryReader {
     if (found.length > 0) yield found;
   }
 
-  /** Hands rows to the sink, in this order, with all pages they need; says how many were taken, and where it is full waits. */
+  /**
+   * Hands rows to the sink with all pages they need; says how many were taken, and where it is full waits. Rows come in the
+   * order of the snapshot: what the next ones need of the pages at hand stays in `carried`, so that none is read twice.
+   * Rows that are not wanted any more when they are come to are passed over.
+   */
   async *take(
     places: readonly QueryPlace[],
     columns: readonly TableColumn[],
-    sink: RowSink,
+    sink: Pick<RowSink, 'take' | 'isFull'>,
+    carried: CarriedPages = { pins: new Map() },
+    isWanted: (place: QueryPlace) => boolean = () => true,
   ): AsyncGenerator<number, void> {
     for (let from = 0; from < places.length; ) {
-      const pins: Pins = new Map();
-      const end = await this.#loadRows(places, from, columns, pins);
+      const pins = carriedTo(places[from] as QueryPlace, columns, carried.pins);
+      carried.pins = pins;
+      const end = await this.#loadRows(places, from, columns, pins, isWanted);
       let told = from;
       for (let at = from; at < end; at++) {
         const place = places[at] as QueryPlace;
-        while (!this.#trace.timed('encode', () => sink.take(place, pins))) {
+        while (isWanted(place) && !this.#trace.timed('encode', () => sink.take(place, pins))) {
           await this.load(missingPages(place, columns, pins), pins);
         }
         await this.pause();
@@ -244,10 +252,12 @@ export class QueryReader {
     from: number,
     columns: readonly TableColumn[],
     pins: Pins,
+    isWanted: (place: QueryPlace) => boolean,
   ): Promise<number> {
     const layouts = new Map<ChunkBlocks, Need>();
     const last = Math.min(places.length, from + ROWS_A_BATCH);
     for (let at = from; at < last; at++) {
+      if (!isWanted(places[at] as QueryPlace)) continue;
       const needs = missingPages(places[at] as QueryPlace, columns, pins);
       for (const need of needs) if (need.kind === 'layout') layouts.set(need.chunk, need);
     }
@@ -257,9 +267,13 @@ export class QueryReader {
     let bytes = 0;
     let end = from;
     for (; end < last; end++) {
-      if (end > from && bytes > AHEAD_BYTES_MAX) break;
-      for (const need of missingPages(places[end] as QueryPlace, columns, pins)) {
-        if (need.kind !== 'page' || asked.get(need.chunk)?.has(need.page) === true) continue;
+      const place = places[end] as QueryPlace;
+      const needs = isWanted(place) ? missingPages(place, columns, pins) : [];
+      const more = needs.filter((need) => need.kind === 'page' && asked.get(need.chunk)?.has(need.page) !== true);
+      // Rows of pages that are asked for already need no room.
+      if (more.length > 0 && wanted.length > 0 && bytes > AHEAD_BYTES_MAX) break;
+      for (const need of more) {
+        if (need.kind !== 'page') continue;
         asked.set(need.chunk, (asked.get(need.chunk) ?? new Set()).add(need.page));
         bytes += rangeLength(need.chunk.layout?.locations.range(need.page) ?? { start: 0, end: 0 });
         const { only: _only, ...whole } = need;
@@ -269,6 +283,28 @@ export class QueryReader {
     await this.load(wanted, pins);
     return end;
   }
+}
+
+/** Pages that rows which follow one another share. */
+export interface CarriedPages {
+  pins: Pins;
+}
+
+/** Of the pages at hand those that hold a row, or rows after it, of its row group. */
+function carriedTo({ file, rowGroup, row }: QueryPlace, columns: readonly TableColumn[], pins: Pins): Pins {
+  const carried: Pins = new Map();
+  if (pins.size === 0) return carried;
+  for (const column of columns) {
+    for (const position of positionsOf(file.mapping, column)) {
+      const chunk = file.file.chunk(rowGroup, position);
+      const page = chunk.layout?.locations.pageOf(row) ?? Number.POSITIVE_INFINITY;
+      const pages = [...(pins.get(chunk) ?? [])].filter(([at]) => at >= page);
+      if (pages.length === 0) continue;
+      carried.set(chunk, new Map(pages));
+      chunk.holdLearned(carried);
+    }
+  }
+  return carried;
 }
 
 function* pagesOf(chunk: ChunkBlocks, rows: number, test: Parameters<typeof judgePage>[2]) {

@@ -49,9 +49,19 @@ export interface QueryBounds {
   readonly bytesMax: number;
 }
 
-/** Takes rows one by one; false where a page of the row is not in memory, and nothing was taken. */
+/** A row as its taker made it, until it is its turn. */
+export interface HeldRow {
+  /** What it takes in memory, about. */
+  readonly bytes: number;
+  put(): void;
+}
+
+/** Takes rows one by one. */
 export interface RowSink {
+  /** False where a page of the row is not in memory, and nothing was taken. */
   take(place: QueryPlace, pins: Pins): boolean;
+  /** The same for a row that is read before its turn; undefined where a page is not in memory. */
+  hold(place: QueryPlace, pins: Pins): HeldRow | undefined;
   /** True where it is to be emptied before more is taken. */
   readonly isFull: boolean;
 }

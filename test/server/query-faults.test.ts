@@ -279,6 +279,7 @@ test('no more rows are made than their taker has room for', async (context) => {
       rows += 1;
       return true;
     },
+    hold: () => assert.fail('rows without an order are taken as they are read'),
     get isFull() {
       return held >= 7;
     },

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import * as wasm from 'parquet-wasm';
-import { encodeRow, type Query, QueryEngine, type QueryPosition, QueryTrace } from '../../src/shard/index.ts';
+import { type Query, QueryEngine, type QueryPosition, QueryTrace, rowTexts } from '../../src/shard/index.ts';
 import { parseExactJson, parsePredicate, type Snapshot } from '../../src/table/index.ts';
 import { FUZZ_SEED, randomFrom } from '../parquet/support/property.ts';
 import { noDeadline, nodeOf } from '../support/one-node.ts';
@@ -181,14 +181,7 @@ async function ask({ snapshot, queries }: Fixture, where: unknown, more: Partial
     ...more,
   };
   const rows: string[] = [];
-  const sink = {
-    isFull: false,
-    take: (place: Parameters<typeof encodeRow>[0], pins: Parameters<typeof encodeRow>[2]) => {
-      const text = encodeRow(place, projection, pins);
-      if (text !== undefined) rows.push(text);
-      return text !== undefined;
-    },
-  };
+  const sink = rowTexts(projection, (text) => rows.push(text));
   let last: QueryPosition | undefined;
   for await (const position of queries.run(snapshot, query, sink, noDeadline, new QueryTrace())) last = position;
   return { rows, last };
