@@ -179,12 +179,18 @@ export class Batch<Row = string> {
 
   async #readOpen(signal: AbortSignal): Promise<void> {
     const open = distinctKeys(this.#request.keys, this.#open);
+    // Where one key finds that the batch must start again, the reads of the others are called off.
+    const ending = new AbortController();
+    const onAbort = () => ending.abort(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
     try {
-      await this.#lookup.inTurn(this.#request, signal, async (readFor) => {
+      await this.#lookup.inTurn(this.#request, ending.signal, async (readFor) => {
         const pages = new BatchPages(this.#loader);
         await Promise.all(
           open.map(async ({ key, at }) => {
             const item = await this.#itemCold(key, signal, readFor, pages);
+            if (this.#changed !== undefined) ending.abort(this.#changed);
             for (const place of at) this.#items[place] = item;
           }),
         );
@@ -195,6 +201,8 @@ export class Batch<Row = string> {
       const item: LookupItem<Row> = signal.aborted ? { status: 'timeout' } : itemOfError(error);
       for (const place of this.#open) this.#items[place] ??= item;
       this.#tier = 'origin';
+    } finally {
+      signal.removeEventListener('abort', onAbort);
     }
     this.#open.length = 0;
   }

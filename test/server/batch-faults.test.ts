@@ -16,14 +16,14 @@ const DEADLINE_MS = 600_000;
 
 const textOf = (id: number) => `text of ${id} ${'.'.repeat(60)}`;
 
-function bytesOf(from: number): Buffer {
+function bytesOf(from: number, pageBytes = 2048): Buffer {
   const ids = Array.from({ length: ROWS }, (_, i) => from + i);
   return parquetBytes(
     [
       { name: 'id', data: ids, type: 'INT32', encoding: 'PLAIN', nullable: false },
       { name: 'text', data: ids.map(textOf), type: 'STRING', encoding: 'PLAIN' },
     ],
-    { pageBytes: 2048, codec: 'UNCOMPRESSED' },
+    { pageBytes, codec: 'UNCOMPRESSED' },
   );
 }
 
@@ -76,4 +76,45 @@ test('the deadline of a large batch: found where storage answered, timeout where
   assert.ok(found > 0, 'what storage answered is answered');
   opened.resolve();
   assert.deepEqual(told(await ask()), keys.map(textOf));
+});
+
+test('where one key finds its object changed, the batch begins anew and waits for no read of the first run', async (context) => {
+  const s3 = await FaultyS3.start();
+  context.after(() => s3.stop());
+  const first = 't/a.parquet';
+  s3.put('lake', first, bytesOf(0));
+  s3.put('lake', SECOND, bytesOf(ROWS));
+  const settings = { endpoint: s3.endpoint, credentials: { accessKeyId: 'a', secretAccessKey: 'b' } };
+  const node = nodeOf(context, [{ name: 't', source: 's3://lake/t/', key: ['id'] }], { s3: settings, hedge: false });
+  await node.catalog.get('t').refresh();
+  const server = await serve(node, { deadlineMs: DEADLINE_MS }, new ManualClock());
+  context.after(() => server.close());
+  const never = Promise.withResolvers<void>();
+  context.after(() => never.resolve());
+  s3.reset();
+  let held = 0;
+  // The first read of the second file never ends, and the first file's is let go when that has begun.
+  const isHeld = Promise.withResolvers<void>();
+  s3.faultOf = ({ op, key }) => {
+    if (op !== 'get') return undefined;
+    if (key === first) return { kind: 'until', done: isHeld.promise };
+    if (key !== SECOND || held > 0) return undefined;
+    held += 1;
+    isHeld.resolve();
+    return { kind: 'until', done: never.promise };
+  };
+  s3.put('lake', first, bytesOf(0, 1024));
+  const body = JSON.stringify({ keys: [1, ROWS + 1], columns: ['text'] });
+  const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body };
+  const answer = await fetch(`${server.url}/v1/tables/t/lookup`, init);
+  const { results } = (await answer.json()) as { results: readonly Result[] };
+  assert.deepEqual(
+    results.map(({ row }) => row?.text),
+    [textOf(1), textOf(ROWS + 1)],
+  );
+  // Whoever waits for that read asks for it again when it was silent for long, and lists only then.
+  const listed = s3.requests.findIndex(({ op }) => op === 'list');
+  const before = s3.requests.slice(0, listed).filter(({ op, key }) => op === 'get' && key === SECOND);
+  assert.ok(listed > 0 && before.length > 0);
+  assert.equal(new Set(before.map(({ range }) => range)).size, before.length, 'no range was asked for twice');
 });
