@@ -10,7 +10,7 @@ import type { QueryPlace } from '../../src/shard/index.ts';
 import { arrowStream, type Query, QueryEngine, QueryTrace, rowTexts } from '../../src/shard/index.ts';
 import { takeInOrder } from '../../src/shard/query-held.ts';
 import { QueryReader } from '../../src/shard/query-reader.ts';
-import { parsePredicateText, type Snapshot } from '../../src/table/index.ts';
+import { parsePredicate, type Snapshot } from '../../src/table/index.ts';
 import { FUZZ_SEED, randomFrom } from '../parquet/support/property.ts';
 import { IoTrace } from '../support/io-trace.ts';
 import { noDeadline, nodeOf } from '../support/one-node.ts';
@@ -95,7 +95,7 @@ test('whatever memory there is, the answer is that of sorting all rows', async (
     const { node, snapshot, rows } = await scattered(context, cacheMemoryBytes);
     const ascending = rows.toSorted((a, b) => a.id - b.id).map((row) => JSON.stringify(row));
     assert.deepEqual(await textsOf(node, snapshot, queryOf(snapshot)), ascending);
-    const where = parsePredicateText(snapshot, 'n = 5');
+    const where = parsePredicate(snapshot, { column: 'n', op: '=', value: 5 });
     const descending = rows
       .filter(({ n }) => n === 5)
       .toSorted((a, b) => b.id - a.id)
