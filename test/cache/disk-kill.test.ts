@@ -6,10 +6,11 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { setTimeout as after } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { sampled } from '../support/sampled.ts';
 import { scratchFolder } from '../support/scratch.ts';
 import { identityOf, openCache, PAGES, payloadOf } from './disk-writer.ts';
 
-const ROUNDS = 60;
+const ROUNDS = sampled(20, 60);
 
 test(`killed ${ROUNDS} times while it writes, it never gives a wrong byte`, async (context) => {
   const folder = scratchFolder(context);

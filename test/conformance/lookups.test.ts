@@ -3,56 +3,42 @@
  * exactly the rows that a full read has it in, and values beside them are not found; cold, from memory, and with a cache
  * that keeps nothing.
  *
- * Columns of more than 2,000 distinct values are sampled; FUZZ_SEED replays the choice.
+ * Columns of more than 2,000 distinct values are sampled, and of the columns every second, but for a long run; FUZZ_SEED
+ * replays the choice.
  */
 
 import assert from 'node:assert/strict';
-import { describe, type TestContext, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { FUZZ_SEED } from '../parquet/support/property.ts';
-import { corpusEntries, hasCorpus, isParquet, NO_CORPUS, pathOf } from './support/corpus.ts';
-import { checkColumn, LookupCounts, type LookupLimits, searchableColumns } from './support/lookups.ts';
-import { refusalOf } from './support/rules.ts';
+import { apart } from '../support/apart.ts';
+import { sampled } from '../support/sampled.ts';
+import { hasCorpus, NO_CORPUS } from './support/corpus.ts';
+import { lookUpAll } from './support/lookups.ts';
 
 const LIMITS = { keysMax: 2000, absentMax: 200, seed: FUZZ_SEED };
+const LOOKUPS = new URL('./support/lookups.ts', import.meta.url);
 
-/** Where the search itself is what is tested, all columns are; an index is one more way to the same rows. */
-const INDEXED_SHARE = 4;
+const SHARE = sampled(2, 1);
+/** Where the search itself is what is tested, more columns are; an index is one more way to the same rows. */
+const INDEXED_SHARE = sampled(8, 1);
 
 const skip = hasCorpus() || process.env.CI === 'true' ? false : NO_CORPUS;
 
 describe('lookups in the conformance files', () => {
-  test('every value of every searchable column is found in its rows, and nothing else is', {
-    skip,
-  }, async (context) => {
-    const counts = await lookUpAll(LIMITS, context);
-    assert.ok(counts.columns > 250 && counts.keys > 30_000 && counts.absent > 30_000, JSON.stringify(counts));
+  test('every value of the searchable columns is found in its rows, and nothing else is', { skip }, async (context) => {
+    const counts = await apart(LOOKUPS, lookUpAll, LIMITS, SHARE);
+    context.diagnostic(`seed ${FUZZ_SEED}: ${JSON.stringify(counts)}`);
+    assert.ok(counts.files > 70 && counts.columns > 250 / SHARE - 1, JSON.stringify(counts));
+    assert.ok(counts.keys > 20_000 / SHARE && counts.absent > 20_000 / SHARE, JSON.stringify(counts));
     assert.ok(counts.hot > (counts.keys + counts.absent) * 0.9, `${counts.hot} from memory`);
   });
 
   test('so it is by an index of the keys', { skip }, async (context) => {
     const limits = { ...LIMITS, keysMax: 40, absentMax: 20, index: 'hash' } as const;
-    const counts = await lookUpAll(limits, context, INDEXED_SHARE);
-    assert.ok(counts.columns > 50 && counts.keys > 500, JSON.stringify(counts));
+    const counts = await apart(LOOKUPS, lookUpAll, limits, INDEXED_SHARE);
+    context.diagnostic(`seed ${FUZZ_SEED}: ${JSON.stringify(counts)}`);
+    assert.ok(counts.columns > 250 / INDEXED_SHARE - 1 && counts.keys > 250, JSON.stringify(counts));
     // The rest has no row with a key in it, or the file has no row at all.
     assert.ok(counts.indexed > counts.columns * 0.9, `${counts.indexed} columns indexed`);
   });
 });
-
-/** Of every so many columns one, another one with each seed. */
-async function lookUpAll(limits: LookupLimits, context: TestContext, share = 1): Promise<LookupCounts> {
-  assert.ok(hasCorpus(), NO_CORPUS);
-  const counts = new LookupCounts();
-  let files = 0;
-  let columns = FUZZ_SEED;
-  for (const name of corpusEntries()) {
-    if (!isParquet(name) || refusalOf(name) !== undefined) continue;
-    files += 1;
-    const path = pathOf(name);
-    for (const column of await searchableColumns(path)) {
-      columns += 1;
-      if (columns % share === 0) await checkColumn(path, column, limits, counts);
-    }
-  }
-  context.diagnostic(`seed ${FUZZ_SEED}: ${files} files, ${JSON.stringify(counts)}`);
-  return counts;
-}

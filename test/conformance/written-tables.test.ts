@@ -14,11 +14,12 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import { type ColumnSource, parquetWriteBuffer } from 'hyparquet-writer';
 import * as wasm from 'parquet-wasm/node';
 import { FUZZ_SEED, randomFrom } from '../parquet/support/property.ts';
+import { sampled } from '../support/sampled.ts';
 import { scratchFolder } from '../support/scratch.ts';
 import { measure, type OracleName } from './support/corpus.ts';
 import { checkColumn, LookupCounts, searchableColumns } from './support/lookups.ts';
 
-const TABLES = Number(process.env.FUZZ_RUNS ?? 12);
+const TABLES = Number(process.env.FUZZ_RUNS ?? sampled(4, 12));
 const COLUMNS_MAX = 7;
 
 type Random = () => number;

@@ -11,6 +11,7 @@ import { openTarget, rewrite } from '../../src/rewrite/index.ts';
 import { randomFrom } from '../parquet/support/property.ts';
 import { duckdbRows } from '../support/nested-oracles.ts';
 import { nodeOf } from '../support/one-node.ts';
+import { sampled } from '../support/sampled.ts';
 import { scratchFolder, writeParquet } from '../support/scratch.ts';
 import { rewritten, SMALL } from './copying.ts';
 
@@ -63,7 +64,7 @@ test('killed at any moment, what was there stays or the new stands, of a file an
     const wholeMs = performance.now() - started;
     let [now, next] = ['b', 'a'];
     let killed = 0;
-    for (let round = 0; round < 5; round += 1) {
+    for (let round = 0; round < sampled(3, 8); round += 1) {
       const child = run([next === 'a' ? a : b, target, '--key', 'id', '--quiet', '--force', '--file-size', '100KB']);
       const end = ended(child);
       // The last moments are those in which names change.

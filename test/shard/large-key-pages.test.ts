@@ -11,6 +11,7 @@ import { locatedRow } from '../../src/shard/index.ts';
 import { type Key, KeySearch, SearchTrace, type Snapshot, searchScope } from '../../src/table/index.ts';
 import { seeded } from '../support/latency-proxy.ts';
 import { noDeadline, nodeOf } from '../support/one-node.ts';
+import { sampled } from '../support/sampled.ts';
 import { scratchFolder, writeParquet } from '../support/scratch.ts';
 
 const ROWS = 60_000;
@@ -87,7 +88,7 @@ function askedOf(layout: Layout, values: readonly Value[], random: () => number)
   const present = [0, 1, 4095, 4096, 8191, 8192, 16_384, 32_768, 49_151, 49_152, ROWS - 2, ROWS - 1].map(
     (row) => values[row] ?? null,
   );
-  for (let i = 0; i < 60; i++) present.push(values[Math.floor(random() * ROWS)] ?? null);
+  for (let i = 0; i < sampled(20, 60); i++) present.push(values[Math.floor(random() * ROWS)] ?? null);
   const absent: readonly Value[] =
     layout.type === 'STRING'
       ? ['', text(1), text(ROWS * 4), '~']

@@ -14,6 +14,7 @@ import { createNode } from '../../src/main.ts';
 import { type Key, tableDefinition } from '../../src/table/index.ts';
 import { asyncProperty } from '../parquet/support/property.ts';
 import { noDeadline } from '../support/one-node.ts';
+import { sampled } from '../support/sampled.ts';
 import { writeParquet } from '../support/scratch.ts';
 
 type Cell = number | bigint | string | null;
@@ -168,7 +169,7 @@ test('one key column', async (context) => {
         settings,
       );
     },
-    60,
+    sampled(25, 60),
   );
   context.diagnostic(`${checked} keys looked up`);
   assert.ok(checked > 1000);
@@ -182,7 +183,7 @@ test('composite keys of two and three columns', async (context) => {
       const absent = keys[0]?.absent.map((_, i) => keys.map((key) => key.absent[i % key.absent.length] ?? 0)) ?? [];
       checked += await check(keys, absent, settings);
     },
-    40,
+    sampled(15, 40),
   );
   context.diagnostic(`${checked} keys looked up`);
   assert.ok(checked > 500);

@@ -46,8 +46,12 @@ export async function scannedRows(
   return rows;
 }
 
+/** One for all: making one takes longer than most questions. */
+let duckdb: Promise<DuckDBInstance> | undefined;
+
 export async function duckdbRows(sql: string): Promise<Row[]> {
-  const connection = await (await DuckDBInstance.create()).connect();
+  duckdb ??= DuckDBInstance.create();
+  const connection = await (await duckdb).connect();
   try {
     return (await connection.runAndReadAll(sql)).getRowObjectsJson() as Row[];
   } finally {

@@ -21,9 +21,13 @@ import {
 } from '@duckdb/node-api';
 import { base64, type Expected, type ExpectedColumns, expectedMap, Fields, Float, Instant } from './expected.ts';
 
+/** One for all: making one takes longer than reading most files. */
+let duckdb: Promise<DuckDBInstance> | undefined;
+
 /** `halves` are the columns of FLOAT16, which DuckDB widens. */
 export async function duckdbColumns(path: string, halves: ReadonlySet<string>): Promise<ExpectedColumns> {
-  const connection = await (await DuckDBInstance.create()).connect();
+  duckdb ??= DuckDBInstance.create();
+  const connection = await (await duckdb).connect();
   try {
     const result = await connection.runAndReadAll(`from read_parquet('${path.replaceAll("'", "''")}')`);
     const types = result.columnTypes();

@@ -8,8 +8,10 @@ import type { LookupItem } from '../../../src/shard/index.ts';
 import { type IndexMode, type Key, type Projection, parseExactJson, parseKeyJson } from '../../../src/table/index.ts';
 import { randomFrom } from '../../parquet/support/property.ts';
 import { noDeadline } from '../../support/one-node.ts';
+import { corpusEntries, isParquet, pathOf } from './corpus.ts';
 import { nearby, sameKey } from './near-keys.ts';
 import { JSON_FORM, type OpenedTable, rowText, scannedRows, withTable } from './product.ts';
+import { refusalOf } from './rules.ts';
 
 /** With no cache each row's pages are decoded anew. */
 const UNCACHED_KEYS_MAX = 40;
@@ -26,6 +28,7 @@ export interface LookupLimits {
 }
 
 export class LookupCounts {
+  files = 0;
   columns = 0;
   sampled = 0;
   keys = 0;
@@ -41,6 +44,22 @@ interface Wanted {
   readonly key: Key;
   /** The rows' JSON texts, in the order of the file; none for a key that is absent. */
   readonly rows: readonly string[];
+}
+
+/** In all conformance files that can be read: of every `share` columns one, another one with each seed. */
+export async function lookUpAll(limits: LookupLimits, share: number): Promise<LookupCounts> {
+  const counts = new LookupCounts();
+  let columns = limits.seed;
+  for (const name of corpusEntries()) {
+    if (!isParquet(name) || refusalOf(name) !== undefined) continue;
+    counts.files += 1;
+    const path = pathOf(name);
+    for (const column of await searchableColumns(path)) {
+      columns += 1;
+      if (columns % share === 0) await checkColumn(path, column, limits, counts);
+    }
+  }
+  return counts;
 }
 
 export async function searchableColumns(path: string): Promise<readonly string[]> {
