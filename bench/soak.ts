@@ -3,11 +3,13 @@
  * and memory flat.
  *
  *     npm run bench -- soak [--minutes 60] [--memory 256MiB] [--port 0] [--rate 200] [--csv FILE] [--rgw] [--small]
+ *                           [--cgroup 2GiB]
  *
  * Four tables of about 700 MB decoded for each 256 MiB of memory, half of that on disk, and one whose objects are
  * replaced meanwhile. S3 is the tests' stand-in within this process, or with `--rgw` a real server. Every ten seconds a
  * line of CSV; every five minutes a line of means (sizes in MiB, waits in ms). Ends with 1 at the first wrong answer or
- * unexpected status. `--small` is a trial of a minute on a quarter of it all.
+ * unexpected status. `--cgroup` puts the server into a memory cgroup of that limit (root on Linux), lets it find its own
+ * `cache.memory` unless `--memory` says one, and fails where it takes more than 90% of the limit. `--small` is a trial of a minute on a quarter of it all.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -26,6 +28,7 @@ import { Asker } from '../test/support/ask.ts';
 import { ChangingTable, type ObjectWriter } from '../test/support/changing-table.ts';
 import { FaultyS3 } from '../test/support/faulty-s3.ts';
 import { startRgw } from '../test/support/rgw.ts';
+import { MemoryCgroup } from './harness/memory-cgroup.ts';
 import type { ProbeSample } from './harness/process-probe.ts';
 import { SoakLoad } from './harness/soak-load.ts';
 import { type Sample, SoakReport } from './harness/soak-report.ts';
@@ -40,6 +43,7 @@ const { values: flags } = parseArgs({
     csv: { type: 'string' },
     rgw: { type: 'boolean', default: false },
     small: { type: 'boolean', default: false },
+    cgroup: { type: 'string' },
   },
 });
 
@@ -52,8 +56,11 @@ const WRITES_APART_MS = 10_000;
 const CHANGING = { name: 'changing', rowsPerFile: 4000, manners: ['replace', 'replace', 'replace'] } as const;
 const CREDENTIALS = { accessKeyId: 'soak', secretAccessKey: 'soak' };
 const minutes = Number(flags.minutes ?? (flags.small ? 1 : 60));
-const memoryBytes = parseByteSize(flags.memory ?? (flags.small ? '64MiB' : '256MiB'));
+const cgroupBytes = flags.cgroup === undefined ? undefined : parseByteSize(flags.cgroup);
+const memoryBytes = cacheBytes();
 const rate = Number(flags.rate);
+/** Of a limit, what the cgroup's resident set may come to. */
+const CGROUP_SHARE_MAX = 0.9;
 const localPath = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 interface Storage {
@@ -66,6 +73,7 @@ interface Storage {
 const folder = mkdtempSync(join(tmpdir(), 'pointlake-soak-'));
 const csvPath = flags.csv ?? join(tmpdir(), `pointlake-soak-${process.pid}.csv`);
 const scale = memoryBytes / 2 ** 28;
+const cgroup = cgroupBytes === undefined ? undefined : MemoryCgroup.make(cgroupBytes);
 const tables = soakTables(scale);
 try {
   const storage = flags.rgw ? await realStorage() : await standInStorage();
@@ -76,11 +84,20 @@ try {
       `memory ${memoryBytes / 2 ** 20} MiB; ${minutes} minutes at ${rate} requests a second; ${csvPath}`,
   );
   const server = await startServer(storage, tables);
+  await indexesBuilt(server);
   process.exitCode = await soak(server, changing);
   await server.stop();
   await storage.stop();
 } finally {
+  cgroup?.remove();
   rmSync(folder, { recursive: true, force: true });
+}
+
+function cacheBytes(): number {
+  if (flags.memory !== undefined) return parseByteSize(flags.memory);
+  // What the server will find, or more: here it only says how large the tables are.
+  if (cgroupBytes !== undefined) return cgroupBytes / 2;
+  return parseByteSize(flags.small ? '64MiB' : '256MiB');
 }
 
 async function fill(storage: Storage, changing: ChangingTable): Promise<number> {
@@ -96,6 +113,18 @@ async function fill(storage: Storage, changing: ChangingTable): Promise<number> 
   }
   await changing.fill();
   return bytes;
+}
+
+/** Until then a lookup by a key in no order may be told to come back. */
+async function indexesBuilt({ origin }: Server): Promise<void> {
+  const asker = new Asker(origin);
+  for (const { name } of tables.filter(({ index }) => index === 'hash')) {
+    for (let state = ''; state !== 'ready'; await sleep(200)) {
+      const { text } = await asker.ask(`/v1/tables/${name}`);
+      state = (JSON.parse(text) as { index: { state: string } }).index.state;
+    }
+  }
+  asker.close();
 }
 
 async function soak(server: Server, changing: ChangingTable): Promise<number> {
@@ -122,10 +151,11 @@ async function soak(server: Server, changing: ChangingTable): Promise<number> {
   report.printLine();
   printCounts(load, changing, seconds());
   report.printSlope();
+  const isWithin = cgroupBytes === undefined || report.printCgroup(cgroupBytes, CGROUP_SHARE_MAX);
   asker.close();
   for (const failure of failures.slice(0, 5)) console.log('WRONG', failure);
   if (server.exited()) console.log('WRONG the server ended by itself');
-  return failures.length > 0 || server.exited() ? 1 : 0;
+  return failures.length > 0 || server.exited() || !isWithin ? 1 : 0;
 }
 
 /** Requests of one lane after the other, so spread that all lanes together keep the rate. */
@@ -166,6 +196,7 @@ function sample(
     report.add({
       seconds: seconds(),
       ...probe,
+      ...cgroup?.sample(),
       fds: readdirSync(`/proc/${server.pid}/fd`).length,
       rowP50Ms: at(0.5),
       rowP99Ms: at(0.99),
@@ -199,10 +230,10 @@ function numbersOf(of: Readonly<Record<string, unknown>>): Sample {
 }
 
 function printCounts({ counts }: SoakLoad, changing: ChangingTable, seconds: number): void {
-  const { requests, rowsChecked, absent, refused, left, refreshes, tiers } = counts;
+  const { requests, rowsChecked, absent, refused, left, refreshes, queries, tiers } = counts;
   console.log(
     `${seconds.toFixed(0)} s: ${requests} requests, ${rowsChecked} rows checked, ${absent} absent keys, ` +
-      `${refused} bad requests refused, ${left} clients left early, ${refreshes} refreshes; by tier ${JSON.stringify(tiers)}`,
+      `${queries} queries, ${refused} bad requests refused, ${left} clients left early, ${refreshes} refreshes; by tier ${JSON.stringify(tiers)}`,
   );
   const { checked, batches, written, versionsSeen, refused: passing } = changing.counts;
   console.log(
@@ -222,15 +253,18 @@ interface Server {
 async function startServer({ endpoint, credentials }: Storage, served: readonly SoakTable[]): Promise<Server> {
   const config = join(folder, 'pointlake.yaml');
   const diskMib = Math.max(64, Math.round((350 * memoryBytes) / 2 ** 28));
+  const isMemorySaid = flags.memory !== undefined || cgroup === undefined;
   const lines = served.map(
-    ({ name, key }) => `  ${name}: { source: "s3://${BUCKET}/${name}/", key: ${key}, refresh: 1m }`,
+    ({ name, key, index = 'auto' }) =>
+      `  ${name}: { source: "s3://${BUCKET}/${name}/", key: ${key}, index: ${index}, refresh: 1m }`,
   );
   writeFileSync(
     config,
     [
       `server: { port: ${flags.port} }`,
+      'limits: { valueInRow: 4MiB }',
       `storage: { s3: { endpoint: "${endpoint}", region: us-east-1 } }`,
-      `cache: { memory: ${memoryBytes}, disk: { path: ./disk, size: ${diskMib}MiB } }`,
+      `cache: { ${isMemorySaid ? `memory: ${memoryBytes}, ` : ''}disk: { path: ./disk, size: ${diskMib}MiB } }`,
       'tables:',
       ...lines,
       `  ${CHANGING.name}: { source: "s3://${BUCKET}/${CHANGING.name}/", key: id, refresh: 15s }`,
@@ -251,7 +285,9 @@ async function startServer({ endpoint, credentials }: Storage, served: readonly 
     localPath('../bin/pointlake.js'),
     'serve',
   ];
-  const child = spawn(process.execPath, [...args, '--config', config], {
+  const program = [process.execPath, ...args, '--config', config];
+  const [command = '', ...rest] = cgroup === undefined ? program : ['/bin/sh', '-c', cgroup.enter, ...program];
+  const child = spawn(command, rest, {
     stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
     env: {
       ...settings,

@@ -1,16 +1,21 @@
 /**
- * The load of the soak: rows, values, batches, absent keys, bad requests, clients that leave, refreshes; keys by Zipf
- * and uniform. Every answer is held against what was written; the first that is wrong, or of a status that its request
+ * The load of the soak: rows, values, batches as JSON and as Arrow, queries, absent keys, bad requests, clients that leave,
+ * refreshes; keys by Zipf and uniform. Every answer is held against what was written; the first that is wrong, or of a status that its request
  * does not explain, ends the run.
  */
 
 import assert from 'node:assert/strict';
+import { tableFromIPC } from 'apache-arrow';
 import type { Asked, Asker } from '../../test/support/ask.ts';
 import { seeded } from '../../test/support/latency-proxy.ts';
 import type { SoakTable } from './soak-tables.ts';
 
 const ZIPF = 0.99;
 const BATCH_KEYS_MAX = 50;
+/** Of batches, those of as many keys as a request may have, where rows are small. */
+const LARGE_BATCH_SHARE = 0.05;
+const LARGE_BATCH_KEYS = 1000;
+const QUERY_ROWS_MAX = 2000;
 const SCATTER = 2_654_435_761;
 
 export interface LoadCounts {
@@ -20,6 +25,7 @@ export interface LoadCounts {
   refused: number;
   left: number;
   refreshes: number;
+  queries: number;
   /** By the tier that answered. */
   readonly tiers: Record<string, number>;
   /** Milliseconds of rows since they were last taken. */
@@ -50,6 +56,7 @@ export class SoakLoad {
     refused: 0,
     left: 0,
     refreshes: 0,
+    queries: 0,
     tiers: {},
     rowMs: [],
   };
@@ -68,9 +75,11 @@ export class SoakLoad {
     this.counts.requests += 1;
     const table = this.#pick(this.#tables);
     const kind = this.#random();
-    if (kind < 0.52) return this.#row(table);
-    if (kind < 0.64) return this.#value(table);
-    if (kind < 0.8) return this.#batch(table);
+    if (kind < 0.47) return this.#row(table);
+    if (kind < 0.59) return this.#value(table);
+    if (kind < 0.72) return this.#batch(table);
+    if (kind < 0.76) return this.#arrow(table);
+    if (kind < 0.8) return this.#query(table);
     if (kind < 0.88) return this.#absent(table);
     if (kind < 0.94) return this.#bad();
     if (kind < 0.985) return this.#leave(table);
@@ -99,12 +108,7 @@ export class SoakLoad {
   }
 
   async #batch(table: SoakTable): Promise<void> {
-    const keys = 1 + Math.floor(this.#random() * (table.name === 'documents' ? 8 : BATCH_KEYS_MAX));
-    const rows = Array.from({ length: keys }, () => this.#rowNumber(table));
-    const isAbsent = rows.map(() => this.#random() < 0.1);
-    const columns = this.#columns(table);
-    const asked = rows.map((row, i) => (isAbsent[i] ? table.absentKey(row) : table.keyOf(row)));
-    const body = `{"keys":[${asked.join(',')}],"columns":${JSON.stringify(columns)}}`;
+    const { rows, isAbsent, asked, columns, body } = this.#keys(table);
     const answer = await this.#asker.ask(`/v1/tables/${table.name}/lookup`, { body });
     expect(answer, 200, body);
     const items = rows.map((row, i) => {
@@ -113,6 +117,54 @@ export class SoakLoad {
     });
     assert.equal(answer.text, `{"results":[${items.join(',')}]}`);
     this.#count(answer, rows.length);
+  }
+
+  async #arrow(table: SoakTable): Promise<void> {
+    const { rows, isAbsent, columns, body } = this.#keys(table);
+    const headers = { accept: 'application/vnd.apache.arrow.stream' };
+    const answer = await this.#asker.ask(`/v1/tables/${table.name}/lookup`, { body, headers });
+    expect(answer, 200, body);
+    const found = tableFromIPC(answer.bytes).toArray() as readonly Readonly<Record<string, unknown>>[];
+    assert.equal(found.length, rows.length);
+    for (const row of found) {
+      const at = Number(row.pointlake_key);
+      assert.equal(row.pointlake_status, isAbsent[at] ? 'not_found' : 'found');
+      const whole = table.rowOf(rows[at] ?? -1);
+      for (const column of columns) {
+        const wanted = isAbsent[at] ? null : whole[column];
+        assert.deepEqual(plain(row[column], wanted), wanted);
+      }
+    }
+    this.#count(answer, rows.length);
+  }
+
+  /** Rows between two keys, where the table is in the order of its keys. */
+  async #query(table: SoakTable): Promise<void> {
+    if (table.index === 'hash') return this.#batch(table);
+    const first = Math.floor(this.#random() * table.rows);
+    const count = Math.ceil(this.#random() * (table.name === 'documents' ? 4 : QUERY_ROWS_MAX));
+    const rows = Array.from({ length: Math.min(count, table.rows - first) }, (_, i) => first + i);
+    const columns = this.#columns(table);
+    const [from, to] = [table.keyOf(first), table.keyOf(rows.at(-1) ?? first)];
+    const where = `{"column":"${table.key}","op":"between","value":[${from},${to}]}`;
+    const body = `{"where":${where},"columns":${JSON.stringify(columns)},"limit":${rows.length + 1}}`;
+    const answer = await this.#asker.ask(`/v1/tables/${table.name}/query`, { body });
+    expect(answer, 200, body);
+    assert.equal(answer.text, `{"rows":[${rows.map((row) => jsonOf(table, row, columns)).join(',')}]}`);
+    this.counts.queries += 1;
+    this.counts.rowsChecked += rows.length;
+  }
+
+  #keys(table: SoakTable) {
+    const isLarge = table.name !== 'documents' && this.#random() < LARGE_BATCH_SHARE;
+    const keysMax = table.name === 'documents' ? 8 : isLarge ? LARGE_BATCH_KEYS : BATCH_KEYS_MAX;
+    const keys = 1 + Math.floor(this.#random() * keysMax);
+    const rows = Array.from({ length: keys }, () => this.#rowNumber(table));
+    const isAbsent = rows.map(() => this.#random() < 0.1);
+    const columns = this.#columns(table);
+    const asked = rows.map((row, i) => (isAbsent[i] ? table.absentKey(row) : table.keyOf(row)));
+    const body = `{"keys":[${asked.join(',')}],"columns":${JSON.stringify(columns)}}`;
+    return { rows, isAbsent, asked, columns, body };
   }
 
   async #absent(table: SoakTable): Promise<void> {
@@ -187,6 +239,12 @@ function expect({ status, text }: Asked, wanted: number, what: string): void {
 function jsonOf(table: SoakTable, row: number, columns: readonly string[]): string {
   const whole = table.rowOf(row);
   return JSON.stringify(Object.fromEntries(columns.map((column) => [column, whole[column]])));
+}
+
+/** A value of Arrow as the rows have it: nested ones come as their JSON, integers of 64 bits as a bigint. */
+function plain(value: unknown, wanted: unknown): unknown {
+  if (typeof value === 'bigint') return Number(value);
+  return typeof value === 'string' && typeof wanted === 'object' ? JSON.parse(value) : value;
 }
 
 function rowPath(table: SoakTable, key: string): string {

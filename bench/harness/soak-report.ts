@@ -62,6 +62,20 @@ export class SoakReport {
     this.#tabled = last.seconds ?? 0;
   }
 
+  /** The most that the cgroup had, without the page cache, which leaves by itself; whether it is within a share of the limit. */
+  printCgroup(limitBytes: number, shareMax: number): boolean {
+    const most = (name: string) => Math.max(...this.#samples.map((sample) => sample[name] ?? 0));
+    const mib = (name: string) => `${(most(name) / MIB).toFixed(0)} MiB`;
+    const kills = most('cgroupOomKills');
+    const isWithin = kills === 0 && Math.max(most('rss'), most('cgroupAnonBytes')) <= shareMax * limitBytes;
+    console.log(
+      `cgroup of ${limitBytes / MIB} MiB: resident at most ${mib('rss')} (${((100 * most('rss')) / limitBytes).toFixed(1)}%, ` +
+        `${isWithin ? 'within' : 'NOT WITHIN'} ${100 * shareMax}%), charged at most ${mib('cgroupBytes')}: anonymous ${mib('cgroupAnonBytes')}, ` +
+        `page cache ${mib('cgroupFileBytes')}; at its limit ${most('cgroupAtLimit')} times, ${kills} OOM kills`,
+    );
+    return isWithin;
+  }
+
   /** The straight line through resident memory over the second half. */
   printSlope(): void {
     const half = this.#samples.slice(Math.floor(this.#samples.length / 2));

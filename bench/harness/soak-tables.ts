@@ -1,6 +1,7 @@
 /**
  * The tables of the soak, whose every value follows from its row's number, so that each answer can be held to what was
- * written without keeping it: numbers, strings, documents of up to a mebibyte, and nested columns that DuckDB wrote.
+ * written without keeping it: numbers, strings, documents of up to four mebibytes, nested columns that DuckDB wrote, and keys
+ * in no order, which a key index finds.
  */
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -12,6 +13,7 @@ import { parquetBytes } from '../../test/support/scratch.ts';
 export interface SoakTable {
   readonly name: string;
   readonly key: string;
+  readonly index?: 'hash';
   readonly rows: number;
   readonly columns: readonly string[];
   /** The JSON of its key, and of one that no row has. */
@@ -27,14 +29,26 @@ export interface SoakTable {
   files(): AsyncIterable<Buffer>;
 }
 
-const ROWS_AT_SCALE_1 = { numbers: 2_400_000, strings: 640_000, documents: 1_600, nested: 500_000 } as const;
+const ROWS_AT_SCALE_1 = {
+  numbers: 2_400_000,
+  strings: 640_000,
+  documents: 500,
+  nested: 500_000,
+  scattered: 500_000,
+} as const;
 const FILES = 4;
 const DOUBLES = 8;
 
 /** `scale` 1: about 700 MB when decoded. */
 export function soakTables(scale: number): readonly SoakTable[] {
   const rows = (name: keyof typeof ROWS_AT_SCALE_1) => Math.ceil((ROWS_AT_SCALE_1[name] * scale) / FILES) * FILES;
-  return [numbers(rows('numbers')), strings(rows('strings')), documents(rows('documents')), nested(rows('nested'))];
+  return [
+    numbers(rows('numbers')),
+    strings(rows('strings')),
+    documents(rows('documents')),
+    nested(rows('nested')),
+    scattered(rows('scattered')),
+  ];
 }
 
 /** A well-mixed 32-bit number of each row. */
@@ -125,7 +139,7 @@ function strings(rows: number): SoakTable {
 
 function documents(rows: number): SoakTable {
   const body = (row: number) => {
-    const characters = 1024 << (mixed(row) % 11);
+    const characters = 1024 << (mixed(row) % 13);
     const line = `document ${row}, ${mixed(row).toString(36)}; `;
     return line.repeat(Math.ceil(characters / line.length)).slice(0, characters);
   };
@@ -150,6 +164,41 @@ function documents(rows: number): SoakTable {
             { name: 'body', data: own.map((row) => row.body), type: 'STRING', encoding: 'PLAIN' },
           ],
           { rowsPerRowGroup: 100, pageBytes: 256 * 1024, codec: 'SNAPPY' },
+        );
+      }
+    },
+  };
+}
+
+/** Keys in no order: multiples of an odd number, which are all different in 32 bits. */
+function scattered(rows: number): SoakTable {
+  const key = (row: number) => Math.imul(row, 0x9e3779b1) >>> 0;
+  return {
+    name: 'scattered',
+    key: 'id',
+    index: 'hash',
+    rows,
+    columns: ['id', 'row', 'text'],
+    keyOf: (row) => String(key(row)),
+    absentKey: (row) => String(key(row + rows)),
+    rowOf: (row) => ({ id: key(row), row, text: `${mixed(row).toString(36)} of row ${row}` }),
+    textColumn: 'text',
+    weight: 2,
+    async *files() {
+      for (let file = 0; file < FILES; file++) {
+        const own = rowsOfFile(rows, file);
+        yield parquetBytes(
+          [
+            { name: 'id', data: own.map((row) => BigInt(key(row))), type: 'INT64', encoding: 'PLAIN', nullable: false },
+            { name: 'row', data: own, type: 'INT32', encoding: 'PLAIN', nullable: false },
+            {
+              name: 'text',
+              data: own.map((row) => `${mixed(row).toString(36)} of row ${row}`),
+              type: 'STRING',
+              encoding: 'PLAIN',
+            },
+          ],
+          { rowsPerRowGroup: 50_000, pageBytes: 32 * 1024, codec: 'SNAPPY' },
         );
       }
     },

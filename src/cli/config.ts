@@ -6,7 +6,6 @@
  */
 
 import { readFileSync } from 'node:fs';
-import { totalmem } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
 import { LineCounter, type Node, parse, parseDocument, visit } from 'yaml';
 import { ServiceError } from '../core/index.ts';
@@ -15,6 +14,7 @@ import type { TableDefinition } from '../table/index.ts';
 import { explain, nodeAt } from './config-faults.ts';
 import { configSchema, type ParsedConfig } from './config-schema.ts';
 import { definitionOf } from './config-tables.ts';
+import { defaultCacheBytes, memoryLimitBytes } from './memory-limit.ts';
 
 export interface NodeConfig {
   readonly server: { readonly host: string; readonly port: number };
@@ -84,7 +84,7 @@ function toNodeConfig(parsed: ParsedConfig, folder: string): NodeConfig {
     hedge: parsed.storage.hedge,
     coalesce: parsed.storage.coalesce,
     prices: parsed.storage.prices,
-    cacheMemoryBytes: parsed.cache.memory ?? defaultMemoryBytes(),
+    cacheMemoryBytes: parsed.cache.memory ?? defaultCacheBytes(memoryLimitBytes()),
     disk: parsed.cache.disk && { path: inFolder(parsed.cache.disk.path, folder), sizeBytes: parsed.cache.disk.size },
     verifyCrc: parsed.parquet.verifyCrc,
     limits: parsed.limits,
@@ -100,13 +100,6 @@ function inFolder(path: string, folder: string): string {
 
 function fromFolder(source: string, folder: string): string {
   return source.startsWith('/') || /^[a-z][a-z0-9+.-]*:\/\//i.test(source) ? source : join(folder, source);
-}
-
-/** Half of what the container or the machine has: the page cache needs the rest. */
-function defaultMemoryBytes(): number {
-  const constrained = process.constrainedMemory();
-  const total = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
-  return Math.floor(total / 2);
 }
 
 /** `${NAME}` in any scalar; an unquoted one is then read again, so that `port: ${PORT}` is a number. */

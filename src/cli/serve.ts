@@ -9,6 +9,7 @@ import { parseSourceUri, tableNameOf } from '../storage/index.ts';
 import { keyPath, type Table, type TableDefinition, tableDefinition } from '../table/index.ts';
 import { defaultConfig, type NodeConfig, readConfig } from './config.ts';
 import { likelyKeys } from './likely-keys.ts';
+import { memoryLimitBytes, memoryWarning } from './memory-limit.ts';
 import { withOneTable } from './one-table.ts';
 import { Reload } from './reload.ts';
 import { ServedTables } from './served-tables.ts';
@@ -57,6 +58,8 @@ async function runServe(uris: readonly string[], options: ServeOptions): Promise
       'there is nothing to serve: name a file or folder, or give --config; see pointlake serve --help',
     );
   }
+  const tooLarge = memoryWarning(config.cacheMemoryBytes, memoryLimitBytes());
+  if (tooLarge !== undefined) log(tooLarge);
   const { gets: getsMax, bytes: bytesMax } = config.limits;
   const node = createNode({ ...config, log, lookupBounds: { getsMax, bytesMax } });
   const server = await startServer(
