@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 // The command as installed. It is plain old syntax on purpose, so that a Node too old for the rest can still read it
 // and say so. It runs the compiled code; in a checkout it runs the sources as they are where nothing is compiled, or
-// where a source is newer than what was compiled, so that an old build never answers for new code. A server replaces its
-// process once, so that it takes its memory as memory-settings.js says.
+// where a source is newer than what was compiled, so that an old build never answers for new code. A server or
+// a rewrite replaces its process once, so that it takes its memory as memory-settings.js says.
 
 import * as settings from './memory-settings.js';
 
@@ -18,12 +18,14 @@ if (major < 22 || (major === 22 && minor < 18)) {
   );
   process.exitCode = 1;
 } else {
-  if (isServer()) restartWithSettings();
+  if (takesMuch()) restartWithSettings();
   start();
 }
 
-function isServer() {
-  return process.platform === 'linux' && typeof process.execve === 'function' && process.argv[2] === 'serve';
+function takesMuch() {
+  var command = process.argv[2];
+  var isOne = command === 'serve' || command === 'rewrite';
+  return process.platform === 'linux' && typeof process.execve === 'function' && isOne;
 }
 
 // Goes on where nothing is left to set: in the process that replaced the first, or where an operator has set it all.

@@ -1,8 +1,7 @@
 /** Advice of `inspect` for lookups by a key: what stands in their way, what to do, and what that gains. */
 
 import { formatBytes, rangeLength } from '../core/index.ts';
-import { positionsOf, type Snapshot, type TableColumn } from '../table/index.ts';
-import { defaultConfig } from './config.ts';
+import { positionsOf, type Snapshot, type TableColumn, type TableKey } from '../table/index.ts';
 import type { LookupFigures } from './inspect-lookups.ts';
 
 export interface Advice {
@@ -26,11 +25,19 @@ const ROW_GROUP_ROWS_MIN = 5_000;
 const ROW_GROUPS_MANY = 1_000;
 const COLUMNS_NAMED_MAX = 5;
 
-export function adviceFor(snapshot: Snapshot, figures: LookupFigures): readonly Advice[] {
+export type CeilingLimits = Readonly<Record<'gets' | 'bytes', number>>;
+
+/** `limits` are those of the server that is to serve it. */
+export function adviceFor(
+  snapshot: Snapshot,
+  by: TableKey,
+  figures: LookupFigures,
+  limits: CeilingLimits,
+): readonly Advice[] {
   return [
-    ...aboutIndexes(snapshot, figures),
-    ...aboutCeiling(figures),
-    ...aboutOrder(snapshot, figures),
+    ...aboutIndexes(snapshot, by, figures),
+    ...aboutCeiling(figures, limits),
+    ...aboutOrder(snapshot, by, figures),
     ...aboutPages(snapshot),
     ...aboutFiles(snapshot, figures),
     ...aboutChecksums(figures),
@@ -47,9 +54,9 @@ function chunksOf({ files }: Snapshot, columns: readonly TableColumn[]) {
   });
 }
 
-function aboutIndexes(snapshot: Snapshot, { cold }: LookupFigures): readonly Advice[] {
+function aboutIndexes(snapshot: Snapshot, by: TableKey, { cold }: LookupFigures): readonly Advice[] {
   const all = chunksOf(snapshot, snapshot.columns);
-  const keys = chunksOf(snapshot, snapshot.primaryKey.columns);
+  const keys = chunksOf(snapshot, by.columns);
   const unindexed = all.filter(({ chunk }) => chunk.offsetIndexRange === undefined);
   if (unindexed.length > 0) {
     const names = [...new Set(unindexed.map(({ chunk }) => chunk.leaf.name))];
@@ -75,27 +82,27 @@ function aboutIndexes(snapshot: Snapshot, { cold }: LookupFigures): readonly Adv
   ];
 }
 
-function aboutOrder(snapshot: Snapshot, { key, depth, index }: LookupFigures): readonly Advice[] {
+function aboutOrder(snapshot: Snapshot, by: TableKey, { key, depth, index }: LookupFigures): readonly Advice[] {
   const keyPages = key.length * CLUSTERED_MAX;
   if (depth === undefined || (depth.rowGroups.mean <= CLUSTERED_MAX && depth.pages.mean <= keyPages)) return [];
+  // Lookups go to the row by it, whatever the order.
+  if (index.here !== undefined || index.mode === 'hash') return [];
   const problem = `not clustered by ${key.join(', ')}: a key may be in ${depth.pages.p50} key pages of ${depth.rowGroups.p50} row groups, ${formatBytes(depth.bytes.p50)}`;
   const advice = [
     {
       problem,
-      advice: `sort by ${key.join(', ')} when writing`,
+      advice: `sort by ${key.join(', ')} when writing (pointlake rewrite --key ${key.join(',')})`,
       gain: `about one page of each key column in place of ${depth.pages.p50} pages, and no index is needed`,
     },
   ];
-  if (index.auto) {
+  if (index.isBuilt || index.mode === 'none') {
     advice.push({
       problem,
-      advice: 'or add a key index: `index: auto` builds one',
+      advice: `or add a key index: \`index: ${index.mode === 'none' ? 'hash' : 'auto'}\` builds one`,
       gain: `no key page but the row's own, for ${formatBytes(index.bytes)} of memory`,
     });
   }
-  const unfiltered = chunksOf(snapshot, snapshot.primaryKey.columns).filter(
-    ({ chunk }) => chunk.bloomFilterRange === undefined,
-  ).length;
+  const unfiltered = chunksOf(snapshot, by.columns).filter(({ chunk }) => chunk.bloomFilterRange === undefined).length;
   if (unfiltered > 0 && depth.rowGroups.p50 > CLUSTERED_MAX) {
     advice.push({
       problem,
@@ -106,14 +113,14 @@ function aboutOrder(snapshot: Snapshot, { key, depth, index }: LookupFigures): r
   return advice;
 }
 
-/** What a server with the limits it has by default would refuse. */
-function aboutCeiling({ key, search, index }: LookupFigures): readonly Advice[] {
-  const { gets, bytes } = defaultConfig().limits;
+/** What the server would refuse. */
+function aboutCeiling({ key, search, index }: LookupFigures, { gets, bytes }: CeilingLimits): readonly Advice[] {
   if (search === undefined || (search.gets.max <= gets && search.bytes.max <= bytes)) return [];
+  if (index.here !== undefined || index.mode === 'hash') return [];
   const problem = `finding a key by ${key.join(', ')} may take ${search.gets.p50} GETs of ${formatBytes(search.bytes.p50)}, up to ${search.gets.max} of ${formatBytes(search.bytes.max)}: above limits.gets (${gets}) or limits.bytes (${formatBytes(bytes)})`;
   const gain = 'lookups are answered, in place of 422 plan_too_expensive';
   const raise = { problem, advice: 'raise limits.gets and limits.bytes', gain: `${gain}, however long they take` };
-  if (!index.auto) return [raise];
+  if (!index.isBuilt && index.mode !== 'none') return [raise];
   return [
     {
       problem,

@@ -8,7 +8,8 @@ const plain = (value: number) => `${value}`;
 
 export function lookupsText(report: LookupReport): readonly string[] {
   const { key, depth, cold, index, checksums, sampledKeys, metadataBytes, advice } = report;
-  const lines = [`lookups by ${key.join(', ')}, of ${sampledKeys} sampled keys:`];
+  const by = report.name === undefined ? key.join(', ') : `${report.name} (${key.join(', ')})`;
+  const lines = [`lookups by ${by}, of ${sampledKeys} sampled keys:`];
   if (depth === undefined) return [...lines, '  no row with a key could be read'];
   lines.push(
     ...rows([
@@ -25,7 +26,7 @@ export function lookupsText(report: LookupReport): readonly string[] {
       ...coldRows('key only', cold.keyOnly),
     ]),
     '',
-    `  index: auto would ${index.auto ? `build a key index of ${formatBytes(index.bytes)}` : 'build no key index'}: ${index.reason}`,
+    ...indexLines(index),
     `  page checksums: ${checksums.withCrc} of ${checksums.pages} pages; metadata takes ${formatBytes(metadataBytes)} in memory`,
     '',
     'advice:',
@@ -38,6 +39,23 @@ export function lookupsText(report: LookupReport): readonly string[] {
     lines.push(`    ${one.advice}`, `      gain: ${one.gain}`);
   }
   return lines;
+}
+
+function indexLines({ mode, isBuilt, reason, bytes, here }: LookupReport['index']): readonly string[] {
+  const would = isBuilt ? `build a key index of about ${formatBytes(bytes)}` : 'build no key index';
+  const line = `  index: ${mode} would ${would}: ${reason}`;
+  if (here === undefined) return [line];
+  const covered = here.filesIndexed === here.files ? 'all files' : `${here.filesIndexed} of ${here.files} files`;
+  return [
+    ...rows([
+      ['cold, with a key index', 'mean', 'p50', 'p99', 'max'],
+      ...coldRows('all columns', here.allColumns),
+      ...coldRows('key only', here.keyOnly),
+    ]),
+    '',
+    line,
+    `  with the key index that was built here the index answers: ${here.keys} rows of ${covered} in ${here.runs} runs, ${formatBytes(here.bytes)}`,
+  ];
 }
 
 function coldRows(name: string, cold: ColdReport | undefined): readonly (readonly string[])[] {

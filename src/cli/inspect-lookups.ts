@@ -8,7 +8,17 @@
 import { rangeLength } from '../core/index.ts';
 import { decodePageHeader } from '../parquet/index.ts';
 import { type ColdCost, type PageLoader, Rehearsals, type SampledRow, sampledRows } from '../shard/index.ts';
-import { chooseIndex, coldSearchCost, keyDepth, positionsOf, type Snapshot, type TableColumn } from '../table/index.ts';
+import {
+  chooseIndex,
+  coldSearchCost,
+  type IndexMode,
+  keyDepth,
+  positionsOf,
+  type Snapshot,
+  type TableColumn,
+  type TableKey,
+} from '../table/index.ts';
+import type { BuiltIndex } from './inspect-index.ts';
 
 const REHEARSALS_MAX = 24;
 /** Bytes of a page in which its header is looked for. */
@@ -27,6 +37,8 @@ export interface Spread {
 
 export interface LookupFigures {
   readonly key: readonly string[];
+  /** Of a named key of a configuration. */
+  readonly name?: string;
   readonly sampledKeys: number;
   /** What may hold a key, by bounds alone; `bytes` are those of `pages`, which are of the key columns. */
   readonly depth: Readonly<Record<'files' | 'rowGroups' | 'pages' | 'bytes', Spread>> | undefined;
@@ -38,41 +50,62 @@ export interface LookupFigures {
   };
   /** What finding a key may take without a key index, which is what one takes that is not there. */
   readonly search: Readonly<Record<'gets' | 'bytes', Spread>> | undefined;
-  readonly index: { readonly auto: boolean; readonly reason: string; readonly bytes: number };
+  readonly index: {
+    /** As it is configured, or `auto`. */
+    readonly mode: IndexMode;
+    /** Whether a server builds one. */
+    readonly isBuilt: boolean;
+    readonly reason: string;
+    /** What it takes in memory, as foretold. */
+    readonly bytes: number;
+    /** Where one was built to be looked at: what it really takes, and what lookups then cost. */
+    readonly here?: IndexInPlace;
+  };
   /** Of the pages whose header was looked at, how many have a CRC. */
   readonly checksums: { readonly pages: number; readonly withCrc: number };
   /** Of all footers, and of the page locations and bounds that were read of them. */
   readonly metadataBytes: number;
 }
 
+export interface IndexInPlace extends Pick<BuiltIndex, 'bytes' | 'keys' | 'runs' | 'filesIndexed' | 'files'> {
+  readonly allColumns: ColdReport | undefined;
+  readonly keyOnly: ColdReport | undefined;
+}
+
 export type ColdReport = Readonly<Record<'roundTrips' | 'gets' | 'bytes', Spread>>;
 
-/** Begun before anything is read of the snapshot, so that cold is what its opening left. */
+export interface InspectedKey {
+  readonly loader: PageLoader;
+  readonly snapshot: Snapshot;
+  readonly by: TableKey;
+  readonly mode: IndexMode;
+}
+
+/**
+ * Begun before anything is read of the snapshot, so that cold is what its opening left. `findPages` reads what the rest is
+ * told from, `buildIndex` is there where an index is to be built and looked at.
+ */
 export async function inspectLookups(
-  loader: PageLoader,
-  snapshot: Snapshot,
+  { loader, snapshot, by, mode }: InspectedKey,
   findPages: () => Promise<void>,
+  buildIndex?: () => Promise<BuiltIndex>,
 ): Promise<LookupFigures> {
   const signal = new AbortController().signal;
-  const by = snapshot.primaryKey;
   const rehearsals = new Rehearsals(loader, snapshot, by);
+  // Made now too: what is read from here on is no longer cold.
+  const indexed = buildIndex && new Rehearsals(loader, snapshot, by);
   const rows = await sampledRows(loader, snapshot, by, signal);
-  const all = snapshot.columns.filter(({ unsupported }) => unsupported === undefined);
   const some = evenly(rows, REHEARSALS_MAX);
-  const rehearsed = async (columns: readonly TableColumn[]): Promise<ColdReport | undefined> => {
-    const costs: ColdCost[] = [];
-    for (const row of some) {
-      const cost = await rehearsals.lookup(row, columns, signal);
-      if (cost !== undefined) costs.push(cost);
-    }
-    return spreads(costs, ['roundTrips', 'gets', 'bytes']);
-  };
-  const cold = { lookups: some.length, allColumns: await rehearsed(all), keyOnly: await rehearsed(by.columns) };
+  const cold = { lookups: some.length, ...(await coldLookups(rehearsals, snapshot, by, some, signal)) };
+  const built = await buildIndex?.();
+  if (built !== undefined) indexed?.goBy(built.view);
+  const here = built && indexed && (await coldLookups(indexed, snapshot, by, some, signal));
   await findPages();
   const depths = rows.map(({ key }) => keyDepth(snapshot, by, key));
-  const choice = chooseIndex(snapshot, by, 'auto');
+  const choice = chooseIndex(snapshot, by, mode);
   return {
     key: by.columns.map(({ name }) => name),
+    ...(by.name !== undefined && { name: by.name }),
     sampledKeys: rows.length,
     depth: spreads(depths, ['files', 'rowGroups', 'pages', 'bytes']),
     cold,
@@ -80,13 +113,42 @@ export async function inspectLookups(
       rows.map(({ key }) => coldSearchCost(snapshot, by, key)),
       ['gets', 'bytes'],
     ),
-    index: { auto: choice.isWanted, reason: choice.reason, bytes: Math.round(snapshot.rows * INDEX_BYTES_A_KEY) },
+    index: {
+      mode,
+      isBuilt: choice.isWanted,
+      reason: choice.reason,
+      bytes: Math.round(snapshot.rows * INDEX_BYTES_A_KEY),
+      ...(built && here && { here: { ...figuresOf(built), ...here } }),
+    },
     checksums: await checksumsOf(snapshot, by.columns, signal),
     metadataBytes: snapshot.files.reduce(
       (sum, file) => sum + (file.kind === 'readable' ? file.file.metadataBytes : 0),
       0,
     ),
   };
+}
+
+async function coldLookups(
+  rehearsals: Rehearsals,
+  snapshot: Snapshot,
+  by: TableKey,
+  rows: readonly SampledRow[],
+  signal: AbortSignal,
+): Promise<Pick<LookupFigures['cold'], 'allColumns' | 'keyOnly'>> {
+  const rehearsed = async (columns: readonly TableColumn[]): Promise<ColdReport | undefined> => {
+    const costs: ColdCost[] = [];
+    for (const row of rows) {
+      const cost = await rehearsals.lookup(row, columns, signal);
+      if (cost !== undefined) costs.push(cost);
+    }
+    return spreads(costs, ['roundTrips', 'gets', 'bytes']);
+  };
+  const all = snapshot.columns.filter(({ unsupported }) => unsupported === undefined);
+  return { allColumns: await rehearsed(all), keyOnly: await rehearsed(by.columns) };
+}
+
+function figuresOf({ bytes, keys, runs, filesIndexed, files }: BuiltIndex) {
+  return { bytes, keys, runs, filesIndexed, files };
 }
 
 function evenly(rows: readonly SampledRow[], max: number): readonly SampledRow[] {

@@ -5,13 +5,21 @@ import { rangeLength, ServiceError } from '../core/index.ts';
 import type { ColumnChunk, PageLocations } from '../parquet/index.ts';
 import type { PageLoader } from '../shard/index.ts';
 import type { ObjectStore, StoreProvider } from '../storage/index.ts';
-import { positionsOf, type Snapshot, type TableColumn, type TableFile, typeName } from '../table/index.ts';
+import {
+  positionsOf,
+  type Snapshot,
+  type TableColumn,
+  type TableFile,
+  type TableKey,
+  typeName,
+} from '../table/index.ts';
 import { adviceFor } from './inspect-advice.ts';
+import { buildIndex } from './inspect-index.ts';
 import { inspectLookups } from './inspect-lookups.ts';
 import { type ColumnReport, type FileReport, type InspectReport, type PagesReport, textOf } from './inspect-report.ts';
 import { likelyKeys } from './likely-keys.ts';
-import { type OneTable, withOneTable, writeOut } from './one-table.ts';
-import { collectNames } from './usage.ts';
+import { type OneTable, withConfiguredTable, withOneTable, writeOut } from './one-table.ts';
+import { asUsage, collectNames, UsageError } from './usage.ts';
 
 const FILES_SHOWN_MAX = 20;
 /** Chunks whose pages are looked at: where a file has no offset index each costs a walk over its page headers. */
@@ -19,29 +27,76 @@ const CHUNKS_LOOKED_AT_MAX = 2000;
 
 interface InspectOptions {
   readonly key?: readonly string[];
+  readonly config?: string;
+  readonly table?: string;
+  readonly by?: string;
+  readonly withIndex?: boolean;
   readonly json?: boolean;
 }
 
 export function inspectCommand(): Command {
   return new Command('inspect')
     .description('Show the layout of a file or folder as a lookup sees it.')
-    .argument('<uri>', 'a path, glob, folder or s3:// URI')
+    .argument('[uri]', 'a path, glob, folder or s3:// URI; with --config the name of a table')
     .option('--key <names>', 'and what lookups by this column take, or by columns a,b', collectNames)
+    .option('--config <path>', 'a pointlake.yaml, whose table is looked at as it is defined there, by its key')
+    .option('--table <name>', 'which table of the configuration')
+    .option('--by <name>', 'by a named key of that table')
+    .option('--with-index', 'build the key index, which reads all of the key, and show what lookups cost with it')
     .option('--json', 'one JSON object instead of text')
-    .addHelpText('after', '\nExample:\n  pointlake inspect data/users.parquet --key id')
-    .action((uri: string, options: InspectOptions) => runInspect(uri, options));
+    .addHelpText(
+      'after',
+      '\nExamples:\n  pointlake inspect data/users.parquet --key id\n  pointlake inspect --config pointlake.yaml --table users --by email --with-index',
+    )
+    .action((uri: string | undefined, options: InspectOptions) => runInspect(uri, options));
 }
 
-function runInspect(uri: string, options: InspectOptions): Promise<void> {
-  const use = async ({ node: { loader }, snapshot }: OneTable) => {
-    const walk = () => findPages(loader, snapshot);
-    const figures = options.key === undefined ? undefined : await inspectLookups(loader, snapshot, walk);
-    if (figures === undefined) await walk();
-    const lookups = figures && { ...figures, advice: adviceFor(snapshot, figures) };
-    const report = { ...inspectSnapshot(uri, snapshot), ...(lookups === undefined ? {} : { lookups }) };
+function runInspect(uri: string | undefined, options: InspectOptions): Promise<void> {
+  return withInspected(uri, options, async (opened) => {
+    const report = await inspectTable(opened, options);
     await writeOut(options.json === true ? `${JSON.stringify(report, null, 2)}\n` : textOf(report));
-  };
-  return withOneTable(uri, options.key ?? [], use, { wrapStores: asIfFar });
+  });
+}
+
+function withInspected(
+  uri: string | undefined,
+  { key, config, table = uri, by, withIndex }: InspectOptions,
+  use: (opened: OneTable) => Promise<void>,
+): Promise<void> {
+  if (config === undefined) {
+    if (by !== undefined) throw new UsageError('--by needs --config: named keys are those of a configuration');
+    if (uri === undefined) throw new UsageError('name a path or URI, or --config PATH and --table NAME');
+    if (withIndex === true && key === undefined)
+      throw new UsageError('--with-index needs --key: which column to index');
+    return withOneTable(uri, key ?? [], use, { wrapStores: asIfFar });
+  }
+  if (key !== undefined) {
+    throw new UsageError('a configuration says itself what the keys of its tables are; use --by NAME for a named one');
+  }
+  if (table === undefined || (uri !== undefined && uri !== table)) {
+    throw new UsageError('say which table of the configuration: --table NAME');
+  }
+  return withConfiguredTable(config, table, use, { wrapStores: asIfFar });
+}
+
+/** To be called before anything else is read of the snapshot. */
+export async function inspectTable(
+  { node, snapshot, indexModes, limits }: OneTable,
+  options: Pick<InspectOptions, 'by' | 'withIndex'>,
+): Promise<InspectReport> {
+  const { loader } = node;
+  const by = options.by === undefined ? snapshot.primaryKey : asUsage(() => snapshot.key(options.by ?? ''));
+  const walk = () => findPages(loader, snapshot);
+  const { source } = snapshot.definition;
+  if (by.columns.length === 0) {
+    await walk();
+    return inspectSnapshot(source, snapshot, by);
+  }
+  const inspected = { loader, snapshot, by, mode: indexModes[by.ordinal] ?? ('auto' as const) };
+  const build = options.withIndex === true ? () => buildIndex(node, snapshot, by) : undefined;
+  const figures = await inspectLookups(inspected, walk, build);
+  const lookups = { ...figures, advice: adviceFor(snapshot, by, figures, limits) };
+  return { ...inspectSnapshot(source, snapshot, by), lookups };
 }
 
 /** So that files are opened and read as those of S3 are. */
@@ -84,7 +139,7 @@ function unlessBroken(thrown: unknown): void {
   if (!(thrown instanceof ServiceError) || !['corrupt', 'unsupported'].includes(thrown.kind)) throw thrown;
 }
 
-function inspectSnapshot(uri: string, snapshot: Snapshot): InspectReport {
+function inspectSnapshot(uri: string, snapshot: Snapshot, by: TableKey): InspectReport {
   const files = snapshot.files.map((file): FileReport => {
     const object = file.kind === 'readable' ? file.file.object : file.object;
     if (file.kind === 'broken') return { key: object.key, bytes: object.sizeBytes, error: file.error.message };
@@ -108,12 +163,12 @@ function inspectSnapshot(uri: string, snapshot: Snapshot): InspectReport {
     bytes: files.reduce((bytes, file) => bytes + file.bytes, 0),
     files: files.slice(0, FILES_SHOWN_MAX),
     filesLeftOut: Math.max(0, files.length - FILES_SHOWN_MAX),
-    columns: snapshot.columns.map((column) => inspectColumn(snapshot, column)),
+    columns: snapshot.columns.map((column) => inspectColumn(snapshot, by, column)),
     likelyKeys: likelyKeys(snapshot),
   };
 }
 
-function inspectColumn(snapshot: Snapshot, column: TableColumn): ColumnReport {
+function inspectColumn(snapshot: Snapshot, by: TableKey, column: TableColumn): ColumnReport {
   const chunks: InspectedChunk[] = [];
   for (const file of snapshot.files) {
     if (file.kind !== 'readable') continue;
@@ -125,7 +180,7 @@ function inspectColumn(snapshot: Snapshot, column: TableColumn): ColumnReport {
   return {
     name: column.name,
     type: typeName(column),
-    isKey: snapshot.keyColumns.some((key) => key.name === column.name),
+    isKey: by.columns.some((key) => key.name === column.name),
     ...(column.partition === undefined ? {} : { isPartition: true }),
     codecs: [...new Set(chunks.map(({ chunk }) => chunk.codec))],
     encodings: [...new Set(chunks.flatMap(({ chunk }) => chunk.encodings))],

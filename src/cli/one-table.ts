@@ -3,14 +3,18 @@
 import { assert } from '../core/index.ts';
 import { createNode, type NodeOptions, type PointlakeNode } from '../main.ts';
 import { parseSourceUri, tableNameOf } from '../storage/index.ts';
-import { type Snapshot, type Table, tableDefinition } from '../table/index.ts';
-import { defaultConfig, readConfig } from './config.ts';
+import { type IndexMode, type Snapshot, type Table, type TableDefinition, tableDefinition } from '../table/index.ts';
+import { defaultConfig, type NodeConfig, readConfig } from './config.ts';
 import { asUsage, UsageError } from './usage.ts';
 
 export interface OneTable {
   readonly node: PointlakeNode;
   readonly table: Table;
   readonly snapshot: Snapshot;
+  /** By key of the snapshot: how its index is defined, whatever is done about it here. */
+  readonly indexModes: readonly IndexMode[];
+  /** As they are configured. */
+  readonly limits: NodeConfig['limits'];
 }
 
 type OneTableOptions = Partial<Pick<NodeOptions, 'wrapStores' | 'cacheMemoryBytes' | 's3'>>;
@@ -23,34 +27,49 @@ export function withOneTable<T>(
   options: OneTableOptions = {},
 ): Promise<T> {
   const definition = asUsage(() => tableDefinition(tableNameOf(parseSourceUri(uri)), uri, key));
-  const { s3, cacheMemoryBytes } = defaultConfig();
-  return withNode({ cacheMemoryBytes, s3, ...options, tables: [definition] }, use);
+  const { s3, cacheMemoryBytes, limits } = defaultConfig();
+  return withNode({ cacheMemoryBytes, s3, ...options, tables: [{ ...definition, index: 'auto' }] }, limits, use);
 }
 
 /**
  * The same for a table of a configuration. A server's disk is its own, and no key index is built: that would take longer
  * than to search.
  */
-export function withConfiguredTable<T>(path: string, name: string, use: (opened: OneTable) => Promise<T>): Promise<T> {
+export function withConfiguredTable<T>(
+  path: string,
+  name: string,
+  use: (opened: OneTable) => Promise<T>,
+  options: Pick<OneTableOptions, 'wrapStores'> = {},
+): Promise<T> {
   const config = asUsage(() => readConfig(path, process.env));
   const definition = config.tables.find((table) => table.name === name);
   if (definition === undefined) {
     const known = config.tables.map((table) => table.name).join(', ') || 'none';
     throw new UsageError(`${path} has no table ${JSON.stringify(name)}; its tables are: ${known}`);
   }
-  const keys = definition.keys.map((key) => ({ ...key, index: 'none' as const }));
-  return withNode({ ...config, disk: undefined, tables: [{ ...definition, keys, index: 'none' }] }, use);
+  return withNode({ ...config, ...options, disk: undefined, tables: [definition] }, config.limits, use);
 }
 
-async function withNode<T>(options: NodeOptions, use: (opened: OneTable) => Promise<T>): Promise<T> {
-  const node = createNode(options);
+async function withNode<T>(
+  options: NodeOptions,
+  limits: NodeConfig['limits'],
+  use: (opened: OneTable) => Promise<T>,
+): Promise<T> {
+  const node = createNode({ ...options, tables: options.tables.map((definition) => withIndex(definition, 'none')) });
   try {
     const [table] = node.catalog.tables();
-    assert(table !== undefined, 'the node was made with a table');
-    return await use({ node, table, snapshot: await table.refresh() });
+    const [definition] = options.tables;
+    assert(table !== undefined && definition !== undefined, 'the node was made with a table');
+    const indexModes = [definition.index, ...definition.keys.map(({ index }) => index)];
+    return await use({ node, table, snapshot: await table.refresh(), indexModes, limits });
   } finally {
     await node.close();
   }
+}
+
+/** The table with all its keys indexed alike. */
+export function withIndex(definition: TableDefinition, index: IndexMode): TableDefinition {
+  return { ...definition, index, keys: definition.keys.map((key) => ({ ...key, index })) };
 }
 
 /** Waits where the reader of stdout is slower than we are. */

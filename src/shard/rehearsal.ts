@@ -17,6 +17,7 @@ import { HeldObjects, type ObjectStore, parseSourceUri, StorageAccount, tableSto
 import {
   type ChunkLayout,
   type Key,
+  type KeyIndexView,
   type LoadedPage,
   type Need,
   type Pins,
@@ -96,6 +97,13 @@ export class Rehearsals {
     this.#opened = snapshot.files.map((file) => (file.kind === 'readable' ? file.file.layouts() : new Map()));
     const files = snapshot.files.map((file, at) => (file.kind === 'readable' ? this.#coldFile(file, at) : file));
     this.#cold = new Snapshot(snapshot.definition, files, snapshot.createdAtMs);
+  }
+
+  /** From here on lookups have an index of their key, of the same files in the same order. */
+  goBy(index: KeyIndexView): void {
+    const by = this.#cold.keys[this.#by.ordinal];
+    assert(by !== undefined && index.coveredFiles <= this.#cold.files.length, 'the index is of this snapshot');
+    by.index = index;
   }
 
   /** What a lookup of the row's key that answers these columns costs; undefined where it would fail. */

@@ -1,0 +1,62 @@
+/** A key index built as a server builds it, to see what it takes and what lookups then cost. */
+
+import { ServiceError } from '../core/index.ts';
+import type { PointlakeNode } from '../main.ts';
+import type { KeyIndexView, Snapshot, TableKey } from '../table/index.ts';
+import { withIndex } from './one-table.ts';
+
+export interface BuiltIndex {
+  readonly view: KeyIndexView;
+  readonly bytes: number;
+  readonly keys: number;
+  readonly runs: number;
+  readonly filesIndexed: number;
+  readonly files: number;
+}
+
+/** Of a table of its own over the same files, so that nothing that its building reads is known of the snapshot's. */
+export async function buildIndex(node: PointlakeNode, snapshot: Snapshot, by: TableKey): Promise<BuiltIndex> {
+  const { definition } = snapshot;
+  const keys = definition.keys.map((key) => ({
+    ...key,
+    index: key.name === by.name ? ('hash' as const) : ('none' as const),
+  }));
+  const index = by.name === undefined ? 'hash' : 'none';
+  const table = node.makeTable({ ...withIndex(definition, 'none'), index, keys });
+  try {
+    const indexed = await table.refresh();
+    const indexing = node.indexings(table)[by.ordinal];
+    await indexing?.idle();
+    const status = indexing?.status;
+    const view = indexed.keys[by.ordinal]?.index;
+    if (status?.error !== undefined) throw status.error;
+    if (status === undefined || view === undefined || status.state !== 'ready') {
+      throw new ServiceError(
+        'tooLarge',
+        'index_too_large',
+        `no key index was built: ${status?.reason ?? 'there is no such key'}`,
+      );
+    }
+    if (!isSame(indexed, snapshot)) {
+      throw new ServiceError(
+        'changed',
+        'changed',
+        'the files changed while the key index was built; inspect them again',
+      );
+    }
+    const { bytes, entries, runs, filesIndexed, files } = status;
+    return { view, bytes, keys: entries, runs, filesIndexed, files };
+  } finally {
+    // Its runs stay with the view.
+    node.forgetTable(table);
+  }
+}
+
+function isSame(a: Snapshot, b: Snapshot): boolean {
+  const versions = ({ files }: Snapshot) =>
+    files.map((file) => {
+      const { key, eTag } = file.kind === 'readable' ? file.file.object : file.object;
+      return `${key} ${eTag}`;
+    });
+  return JSON.stringify(versions(a)) === JSON.stringify(versions(b));
+}
