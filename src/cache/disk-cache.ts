@@ -17,7 +17,7 @@ import { DiskTier } from './disk-tier.ts';
 /** Of the size given, what the files of metadata may take. */
 const FILES_SHARE = 1 / 16;
 /** And what key indexes may take. */
-const INDEXES_SHARE = 1 / 8;
+export const INDEXES_SHARE = 1 / 8;
 
 export interface DiskCacheOptions {
   readonly path: string;

@@ -1,6 +1,6 @@
 export { Budget, type BudgetClass, type BudgetShares } from './budget.ts';
 export { ByteGate } from './byte-gate.ts';
-export { DiskCache, type DiskCacheOptions } from './disk-cache.ts';
+export { DiskCache, type DiskCacheOptions, INDEXES_SHARE } from './disk-cache.ts';
 export type { DiskFiles } from './disk-files.ts';
 export {
   BLOOM_FILTER_RECORD,

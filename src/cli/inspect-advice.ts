@@ -1,7 +1,7 @@
 /** Advice of `inspect` for lookups by a key: what stands in their way, what to do, and what that gains. */
 
 import { formatBytes, rangeLength } from '../core/index.ts';
-import { positionsOf, type Snapshot, type TableColumn, type TableKey } from '../table/index.ts';
+import { positionsOf, ROWS_A_KEY_MAX, type Snapshot, type TableColumn, type TableKey } from '../table/index.ts';
 import type { LookupFigures } from './inspect-lookups.ts';
 
 export interface Advice {
@@ -82,11 +82,31 @@ function aboutIndexes(snapshot: Snapshot, by: TableKey, { cold }: LookupFigures)
   ];
 }
 
-function aboutOrder(snapshot: Snapshot, by: TableKey, { key, depth, index }: LookupFigures): readonly Advice[] {
-  const keyPages = key.length * CLUSTERED_MAX;
-  if (depth === undefined || (depth.rowGroups.mean <= CLUSTERED_MAX && depth.pages.mean <= keyPages)) return [];
-  // Lookups go to the row by it, whatever the order.
-  if (index.here !== undefined || index.mode === 'hash') return [];
+/** Then lookups go to the row by it, whatever the order. */
+function isIndexed({ index, rowsOfKey }: LookupFigures): boolean {
+  const isThere = index.here !== undefined || (index.mode === 'hash' && index.isBuilt);
+  return isThere && rowsOfKey <= ROWS_A_KEY_MAX;
+}
+
+/** How to have a server index the key; undefined where that is no help. */
+function indexAdvice({ index, rowsOfKey }: LookupFigures): Pick<Advice, 'advice'> | undefined {
+  if (rowsOfKey > ROWS_A_KEY_MAX || index.here !== undefined) return undefined;
+  const isOff = index.mode === 'none';
+  // By `auto` none is built where bounds tell that it is not worth it.
+  if (!index.isBuilt && index.fits && !isOff) return undefined;
+  const room = index.fits ? '' : `, with room for it: cache.memory or cache.disk of ${formatBytes(8 * index.bytes)}`;
+  return { advice: `\`index: ${isOff ? 'hash' : index.mode}\`${room}` };
+}
+
+/** A key that has many rows has pages of its own, wherever they lie; in the way are those that it shares. */
+function isClustered(depth: Exclude<LookupFigures['depth'], undefined>, columns: number): boolean {
+  return depth.sharedRowGroups.mean <= CLUSTERED_MAX && depth.sharedPages.mean <= columns * CLUSTERED_MAX;
+}
+
+function aboutOrder(snapshot: Snapshot, by: TableKey, figures: LookupFigures): readonly Advice[] {
+  const { key, depth, index, rowsOfKey } = figures;
+  if (depth === undefined || isClustered(depth, key.length)) return [];
+  if (isIndexed(figures)) return [];
   const problem = `not clustered by ${key.join(', ')}: a key may be in ${depth.pages.p50} key pages of ${depth.rowGroups.p50} row groups, ${formatBytes(depth.bytes.p50)}`;
   const advice = [
     {
@@ -95,15 +115,17 @@ function aboutOrder(snapshot: Snapshot, by: TableKey, { key, depth, index }: Loo
       gain: `about one page of each key column in place of ${depth.pages.p50} pages, and no index is needed`,
     },
   ];
-  if (index.isBuilt || index.mode === 'none') {
+  const indexed = indexAdvice(figures);
+  if (indexed !== undefined) {
     advice.push({
       problem,
-      advice: `or add a key index: \`index: ${index.mode === 'none' ? 'hash' : 'auto'}\` builds one`,
-      gain: `no key page but the row's own, for ${formatBytes(index.bytes)} of memory`,
+      advice: `or add a key index: ${indexed.advice}`,
+      gain: `no key page but those of its rows, for ${formatBytes(index.bytes)} of memory`,
     });
   }
   const unfiltered = chunksOf(snapshot, by.columns).filter(({ chunk }) => chunk.bloomFilterRange === undefined).length;
-  if (unfiltered > 0 && depth.rowGroups.p50 > CLUSTERED_MAX) {
+  // A filter passes over no row group that has the key.
+  if (unfiltered > 0 && depth.rowGroups.p50 > Math.max(CLUSTERED_MAX, rowsOfKey)) {
     advice.push({
       problem,
       advice: 'or write bloom filters of the key',
@@ -114,17 +136,19 @@ function aboutOrder(snapshot: Snapshot, by: TableKey, { key, depth, index }: Loo
 }
 
 /** What the server would refuse. */
-function aboutCeiling({ key, search, index }: LookupFigures, { gets, bytes }: CeilingLimits): readonly Advice[] {
+function aboutCeiling(figures: LookupFigures, { gets, bytes }: CeilingLimits): readonly Advice[] {
+  const { key, search } = figures;
   if (search === undefined || (search.gets.max <= gets && search.bytes.max <= bytes)) return [];
-  if (index.here !== undefined || index.mode === 'hash') return [];
+  if (isIndexed(figures)) return [];
   const problem = `finding a key by ${key.join(', ')} may take ${search.gets.p50} GETs of ${formatBytes(search.bytes.p50)}, up to ${search.gets.max} of ${formatBytes(search.bytes.max)}: above limits.gets (${gets}) or limits.bytes (${formatBytes(bytes)})`;
   const gain = 'lookups are answered, in place of 422 plan_too_expensive';
   const raise = { problem, advice: 'raise limits.gets and limits.bytes', gain: `${gain}, however long they take` };
-  if (!index.isBuilt && index.mode !== 'none') return [raise];
+  const indexed = indexAdvice(figures);
+  if (indexed === undefined) return [raise];
   return [
     {
       problem,
-      advice: 'let the server index it (`index: auto` or `hash`)',
+      advice: `let the server index it: ${indexed.advice}`,
       gain: `${gain}; 503 indexing until it is built`,
     },
     raise,

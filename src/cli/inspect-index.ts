@@ -1,9 +1,36 @@
-/** A key index built as a server builds it, to see what it takes and what lookups then cost. */
+/** The key index of a table as `inspect` sees it: foretold, or built as a server builds it to see what lookups then cost. */
 
-import { ServiceError } from '../core/index.ts';
+import { formatBytes, ServiceError } from '../core/index.ts';
 import type { PointlakeNode } from '../main.ts';
-import type { KeyIndexView, Snapshot, TableKey } from '../table/index.ts';
-import { withIndex } from './one-table.ts';
+import { indexFits } from '../shard/index.ts';
+import { chooseIndex, type IndexMode, type KeyIndexView, type Snapshot, type TableKey } from '../table/index.ts';
+import { type IndexRoom, withIndex } from './one-table.ts';
+
+/** As the key index measures itself: see the key index in docs/configuration.md. */
+const BYTES_A_KEY = 9.05;
+
+export interface ForetoldIndex {
+  /** As it is configured, or `auto`. */
+  readonly mode: IndexMode;
+  /** Whether a server builds one. */
+  readonly isBuilt: boolean;
+  /** False where one of these files has no room. */
+  readonly fits: boolean;
+  readonly reason: string;
+  /** What it takes in memory. */
+  readonly bytes: number;
+}
+
+export function foretellIndex(snapshot: Snapshot, by: TableKey, mode: IndexMode, room: IndexRoom): ForetoldIndex {
+  const choice = chooseIndex(snapshot, by, mode);
+  const bytes = Math.round(snapshot.rows * BYTES_A_KEY);
+  const fits = indexFits(snapshot.rows, room);
+  const isBuilt = choice.isWanted && fits;
+  if (!choice.isWanted || fits) return { mode, isBuilt, fits, reason: choice.reason, bytes };
+  const disk = room.diskBytes === 0 ? '' : `, nor into ${formatBytes(room.diskBytes)} on disk`;
+  const reason = `its ${formatBytes(bytes)} do not fit into what cache.memory leaves for key indexes, ${formatBytes(room.memoryBytes)}${disk}`;
+  return { mode, isBuilt, fits, reason, bytes };
+}
 
 export interface BuiltIndex {
   readonly view: KeyIndexView;

@@ -7,10 +7,12 @@ import type { ColdReport, Spread } from './inspect-lookups.ts';
 const plain = (value: number) => `${value}`;
 
 export function lookupsText(report: LookupReport): readonly string[] {
-  const { key, depth, cold, index, checksums, sampledKeys, metadataBytes, advice } = report;
+  const { key, depth, cold, index, checksums, sampledKeys, rowsOfKey, metadataBytes, advice } = report;
   const by = report.name === undefined ? key.join(', ') : `${report.name} (${key.join(', ')})`;
   const lines = [`lookups by ${by}, of ${sampledKeys} sampled keys:`];
   if (depth === undefined) return [...lines, '  no row with a key could be read'];
+  const isOwn = depth.sharedPages.mean < depth.pages.mean;
+  if (rowsOfKey > 1 && !isOwn) lines.push(`  about ${rowsOfKey} rows have the key of a row`);
   lines.push(
     ...rows([
       ['a key may be in', 'mean', 'p50', 'p99', 'max'],
@@ -18,6 +20,7 @@ export function lookupsText(report: LookupReport): readonly string[] {
       ['row groups', ...cells(depth.rowGroups, plain)],
       ['key pages', ...cells(depth.pages, plain)],
       ['bytes of them', ...cells(depth.bytes, formatBytes)],
+      ...(isOwn ? [['shared with other keys', ...cells(depth.sharedPages, plain)]] : []),
     ]),
     '',
     ...rows([
@@ -44,8 +47,10 @@ export function lookupsText(report: LookupReport): readonly string[] {
 function indexLines({ mode, isBuilt, reason, bytes, here }: LookupReport['index']): readonly string[] {
   const would = isBuilt ? `build a key index of about ${formatBytes(bytes)}` : 'build no key index';
   const line = `  index: ${mode} would ${would}: ${reason}`;
-  if (here === undefined) return [line];
+  if (here === undefined)
+    return [line, ...(isBuilt ? ['  --with-index builds it here, and shows what lookups then cost'] : [])];
   const covered = here.filesIndexed === here.files ? 'all files' : `${here.filesIndexed} of ${here.files} files`;
+  const runs = here.runs === 1 ? 'one run' : `${here.runs} runs`;
   return [
     ...rows([
       ['cold, with a key index', 'mean', 'p50', 'p99', 'max'],
@@ -54,7 +59,7 @@ function indexLines({ mode, isBuilt, reason, bytes, here }: LookupReport['index'
     ]),
     '',
     line,
-    `  with the key index that was built here the index answers: ${here.keys} rows of ${covered} in ${here.runs} runs, ${formatBytes(here.bytes)}`,
+    `  with the key index that was built here the index answers: ${here.keys} rows of ${covered} in ${runs}, ${formatBytes(here.bytes)}`,
   ];
 }
 

@@ -9,7 +9,6 @@ import { rangeLength } from '../core/index.ts';
 import { decodePageHeader } from '../parquet/index.ts';
 import { type ColdCost, type PageLoader, Rehearsals, type SampledRow, sampledRows } from '../shard/index.ts';
 import {
-  chooseIndex,
   coldSearchCost,
   type IndexMode,
   keyDepth,
@@ -18,14 +17,13 @@ import {
   type TableColumn,
   type TableKey,
 } from '../table/index.ts';
-import type { BuiltIndex } from './inspect-index.ts';
+import { type BuiltIndex, type ForetoldIndex, foretellIndex } from './inspect-index.ts';
+import type { IndexRoom } from './one-table.ts';
 
 const REHEARSALS_MAX = 24;
 /** Bytes of a page in which its header is looked for. */
 const HEADER_BYTES = 4096;
 const CHECKSUM_PAGES_MAX = 8;
-/** As the key index measures itself: see the key index in docs/configuration.md. */
-const INDEX_BYTES_A_KEY = 9.05;
 
 /** Of the sampled keys. */
 export interface Spread {
@@ -40,8 +38,15 @@ export interface LookupFigures {
   /** Of a named key of a configuration. */
   readonly name?: string;
   readonly sampledKeys: number;
-  /** What may hold a key, by bounds alone; `bytes` are those of `pages`, which are of the key columns. */
-  readonly depth: Readonly<Record<'files' | 'rowGroups' | 'pages' | 'bytes', Spread>> | undefined;
+  /** About how many rows have the key of a row, by a sample: too few where they lie side by side, 1 where none is seen. */
+  readonly rowsOfKey: number;
+  /**
+   * What may hold a key, by bounds alone; `bytes` are those of `pages`, which are of the key columns, and shared is what may
+   * hold other keys too.
+   */
+  readonly depth:
+    | Readonly<Record<'files' | 'rowGroups' | 'pages' | 'bytes' | 'sharedRowGroups' | 'sharedPages', Spread>>
+    | undefined;
   readonly cold: {
     /** Lookups gone through for each. */
     readonly lookups: number;
@@ -50,14 +55,7 @@ export interface LookupFigures {
   };
   /** What finding a key may take without a key index, which is what one takes that is not there. */
   readonly search: Readonly<Record<'gets' | 'bytes', Spread>> | undefined;
-  readonly index: {
-    /** As it is configured, or `auto`. */
-    readonly mode: IndexMode;
-    /** Whether a server builds one. */
-    readonly isBuilt: boolean;
-    readonly reason: string;
-    /** What it takes in memory, as foretold. */
-    readonly bytes: number;
+  readonly index: ForetoldIndex & {
     /** Where one was built to be looked at: what it really takes, and what lookups then cost. */
     readonly here?: IndexInPlace;
   };
@@ -79,6 +77,7 @@ export interface InspectedKey {
   readonly snapshot: Snapshot;
   readonly by: TableKey;
   readonly mode: IndexMode;
+  readonly room: IndexRoom;
 }
 
 /**
@@ -86,7 +85,7 @@ export interface InspectedKey {
  * told from, `buildIndex` is there where an index is to be built and looked at.
  */
 export async function inspectLookups(
-  { loader, snapshot, by, mode }: InspectedKey,
+  { loader, snapshot, by, mode, room }: InspectedKey,
   findPages: () => Promise<void>,
   buildIndex?: () => Promise<BuiltIndex>,
 ): Promise<LookupFigures> {
@@ -102,22 +101,19 @@ export async function inspectLookups(
   const here = built && indexed && (await coldLookups(indexed, snapshot, by, some, signal));
   await findPages();
   const depths = rows.map(({ key }) => keyDepth(snapshot, by, key));
-  const choice = chooseIndex(snapshot, by, mode);
   return {
     key: by.columns.map(({ name }) => name),
     ...(by.name !== undefined && { name: by.name }),
     sampledKeys: rows.length,
-    depth: spreads(depths, ['files', 'rowGroups', 'pages', 'bytes']),
+    rowsOfKey: rowsOfKey(snapshot, rows),
+    depth: spreads(depths, ['files', 'rowGroups', 'pages', 'bytes', 'sharedRowGroups', 'sharedPages']),
     cold,
     search: spreads(
       rows.map(({ key }) => coldSearchCost(snapshot, by, key)),
       ['gets', 'bytes'],
     ),
     index: {
-      mode,
-      isBuilt: choice.isWanted,
-      reason: choice.reason,
-      bytes: Math.round(snapshot.rows * INDEX_BYTES_A_KEY),
+      ...foretellIndex(snapshot, by, mode, room),
       ...(built && here && { here: { ...figuresOf(built), ...here } }),
     },
     checksums: await checksumsOf(snapshot, by.columns, signal),
@@ -149,6 +145,28 @@ async function coldLookups(
 
 function figuresOf({ bytes, keys, runs, filesIndexed, files }: BuiltIndex) {
   return { bytes, keys, runs, filesIndexed, files };
+}
+
+/**
+ * By how many of the sampled pairs agree in it. Rows were taken from places all over the table, several from each; those
+ * of one place lie nearer to each other than chance would have them, and in a file that is clustered agree more often.
+ */
+function rowsOfKey(snapshot: Snapshot, rows: readonly SampledRow[]): number {
+  const texts = rows.map(({ key }) => key.map((part) => `${typeof part} ${part}`).join('/'));
+  const near = snapshot.rows / (2 * rows.length);
+  const isNear = (a: SampledRow, b: SampledRow) =>
+    a.file === b.file && a.rowGroup === b.rowGroup && Math.abs(a.row - b.row) < near;
+  let pairs = 0;
+  let alike = 0;
+  for (const [i, a] of rows.entries()) {
+    for (let j = i + 1; j < rows.length; j++) {
+      const b = rows[j];
+      if (b === undefined || isNear(a, b)) continue;
+      pairs += 1;
+      if (texts[i] === texts[j]) alike += 1;
+    }
+  }
+  return Math.max(1, Math.round((snapshot.rows * alike) / Math.max(1, pairs)));
 }
 
 function evenly(rows: readonly SampledRow[], max: number): readonly SampledRow[] {

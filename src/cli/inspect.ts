@@ -51,23 +51,20 @@ export function inspectCommand(): Command {
     .action((uri: string | undefined, options: InspectOptions) => runInspect(uri, options));
 }
 
-function runInspect(uri: string | undefined, options: InspectOptions): Promise<void> {
-  return withInspected(uri, options, async (opened) => {
-    const report = await inspectTable(opened, options);
-    await writeOut(options.json === true ? `${JSON.stringify(report, null, 2)}\n` : textOf(report));
-  });
+async function runInspect(uri: string | undefined, options: InspectOptions): Promise<void> {
+  const report = await inspect(uri, options);
+  await writeOut(options.json === true ? `${JSON.stringify(report, null, 2)}\n` : textOf(report));
 }
 
-function withInspected(
+export function inspect(
   uri: string | undefined,
-  { key, config, table = uri, by, withIndex }: InspectOptions,
-  use: (opened: OneTable) => Promise<void>,
-): Promise<void> {
+  { key, config, table = uri, by, withIndex = false }: Omit<InspectOptions, 'json'>,
+): Promise<InspectReport> {
+  const use = (opened: OneTable) => inspectTable(opened, by, withIndex);
   if (config === undefined) {
     if (by !== undefined) throw new UsageError('--by needs --config: named keys are those of a configuration');
     if (uri === undefined) throw new UsageError('name a path or URI, or --config PATH and --table NAME');
-    if (withIndex === true && key === undefined)
-      throw new UsageError('--with-index needs --key: which column to index');
+    if (withIndex && key === undefined) throw new UsageError('--with-index needs --key: which column to index');
     return withOneTable(uri, key ?? [], use, { wrapStores: asIfFar });
   }
   if (key !== undefined) {
@@ -79,22 +76,22 @@ function withInspected(
   return withConfiguredTable(config, table, use, { wrapStores: asIfFar });
 }
 
-/** To be called before anything else is read of the snapshot. */
-export async function inspectTable(
-  { node, snapshot, indexModes, limits }: OneTable,
-  options: Pick<InspectOptions, 'by' | 'withIndex'>,
+async function inspectTable(
+  { node, snapshot, indexModes, indexRoom, limits }: OneTable,
+  name: string | undefined,
+  withIndex: boolean,
 ): Promise<InspectReport> {
   const { loader } = node;
-  const by = options.by === undefined ? snapshot.primaryKey : asUsage(() => snapshot.key(options.by ?? ''));
+  const by = name === undefined ? snapshot.primaryKey : asUsage(() => snapshot.key(name));
   const walk = () => findPages(loader, snapshot);
   const { source } = snapshot.definition;
   if (by.columns.length === 0) {
     await walk();
     return inspectSnapshot(source, snapshot, by);
   }
-  const inspected = { loader, snapshot, by, mode: indexModes[by.ordinal] ?? ('auto' as const) };
-  const build = options.withIndex === true ? () => buildIndex(node, snapshot, by) : undefined;
-  const figures = await inspectLookups(inspected, walk, build);
+  const mode = indexModes[by.ordinal] ?? 'auto';
+  const build = withIndex ? () => buildIndex(node, snapshot, by) : undefined;
+  const figures = await inspectLookups({ loader, snapshot, by, mode, room: indexRoom }, walk, build);
   const lookups = { ...figures, advice: adviceFor(snapshot, by, figures, limits) };
   return { ...inspectSnapshot(source, snapshot, by), lookups };
 }

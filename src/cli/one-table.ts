@@ -1,5 +1,6 @@
 /** A node with one table made from a URI, for the commands that need no server. */
 
+import { INDEXES_SHARE } from '../cache/index.ts';
 import { assert } from '../core/index.ts';
 import { createNode, type NodeOptions, type PointlakeNode } from '../main.ts';
 import { parseSourceUri, tableNameOf } from '../storage/index.ts';
@@ -15,6 +16,14 @@ export interface OneTable {
   readonly indexModes: readonly IndexMode[];
   /** As they are configured. */
   readonly limits: NodeConfig['limits'];
+  /** Of all that the configuration gives, what key indexes may take. */
+  readonly indexRoom: IndexRoom;
+}
+
+/** What a server may give key indexes, all of them together. */
+export interface IndexRoom {
+  readonly memoryBytes: number;
+  readonly diskBytes: number;
 }
 
 type OneTableOptions = Partial<Pick<NodeOptions, 'wrapStores' | 'cacheMemoryBytes' | 's3'>>;
@@ -27,8 +36,9 @@ export function withOneTable<T>(
   options: OneTableOptions = {},
 ): Promise<T> {
   const definition = asUsage(() => tableDefinition(tableNameOf(parseSourceUri(uri)), uri, key));
-  const { s3, cacheMemoryBytes, limits } = defaultConfig();
-  return withNode({ cacheMemoryBytes, s3, ...options, tables: [{ ...definition, index: 'auto' }] }, limits, use);
+  const config = defaultConfig();
+  const { s3, cacheMemoryBytes } = config;
+  return withNode({ cacheMemoryBytes, s3, ...options, tables: [{ ...definition, index: 'auto' }] }, config, use);
 }
 
 /**
@@ -47,12 +57,12 @@ export function withConfiguredTable<T>(
     const known = config.tables.map((table) => table.name).join(', ') || 'none';
     throw new UsageError(`${path} has no table ${JSON.stringify(name)}; its tables are: ${known}`);
   }
-  return withNode({ ...config, ...options, disk: undefined, tables: [definition] }, config.limits, use);
+  return withNode({ ...config, ...options, disk: undefined, tables: [definition] }, config, use);
 }
 
 async function withNode<T>(
   options: NodeOptions,
-  limits: NodeConfig['limits'],
+  { limits, disk }: NodeConfig,
   use: (opened: OneTable) => Promise<T>,
 ): Promise<T> {
   const node = createNode({ ...options, tables: options.tables.map((definition) => withIndex(definition, 'none')) });
@@ -61,7 +71,11 @@ async function withNode<T>(
     const [definition] = options.tables;
     assert(table !== undefined && definition !== undefined, 'the node was made with a table');
     const indexModes = [definition.index, ...definition.keys.map(({ index }) => index)];
-    return await use({ node, table, snapshot: await table.refresh(), indexModes, limits });
+    const indexRoom = {
+      memoryBytes: Math.floor(node.tier.budget.limitBytes('keys')),
+      diskBytes: Math.floor((disk?.sizeBytes ?? 0) * INDEXES_SHARE),
+    };
+    return await use({ node, table, snapshot: await table.refresh(), indexModes, limits, indexRoom });
   } finally {
     await node.close();
   }

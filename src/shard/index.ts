@@ -38,5 +38,5 @@ export { planBytes, planRow, type RowPlan } from './row-plan.ts';
 export { rowTexts } from './row-texts.ts';
 export { sampledRows } from './sampled-rows.ts';
 export { type Stretch, scan } from './scan.ts';
-export { type IndexStatus, TableIndexing } from './table-indexing.ts';
+export { type IndexStatus, indexFits, TableIndexing } from './table-indexing.ts';
 export { warmReplaced } from './warm-replaced.ts';

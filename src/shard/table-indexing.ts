@@ -56,6 +56,12 @@ export interface IndexStatus {
   readonly error: ServiceError | undefined;
 }
 
+/** Whether an index of so many rows has room, where no other table takes any of it. */
+export function indexFits(rows: number, room: { readonly memoryBytes: number; readonly diskBytes: number }): boolean {
+  const bytes = rows * BYTES_A_KEY;
+  return bytes <= room.memoryBytes || (bytes <= room.diskBytes && bytes * DIRECTORY_SHARE <= room.memoryBytes);
+}
+
 export class TableIndexing {
   readonly #table: string;
   readonly #options: TableIndexingOptions;

@@ -4,7 +4,7 @@
  */
 
 import { rangeLength } from '../core/index.ts';
-import type { KeyValue } from '../parquet/index.ts';
+import { type Bounds, compareKeys, type KeyValue, type LeafColumn } from '../parquet/index.ts';
 import { keyInFile } from './file-mapping.ts';
 import type { Key } from './key.ts';
 import { candidateRanges, intersect } from './row-ranges.ts';
@@ -19,11 +19,14 @@ export interface KeyDepth {
   readonly pages: number;
   /** Of those pages, as they are stored. */
   readonly bytes: number;
+  /** Row groups and pages that by their bounds may hold other keys too: where rows lie by key they are few, however many rows a key has. */
+  readonly sharedRowGroups: number;
+  readonly sharedPages: number;
 }
 
 /** What may hold the key. */
 export function keyDepth({ files }: Snapshot, by: TableKey, key: Key): KeyDepth {
-  const depth = { files: 0, rowGroups: 0, pages: 0, bytes: 0 };
+  const depth = { files: 0, rowGroups: 0, pages: 0, bytes: 0, sharedRowGroups: 0, sharedPages: 0 };
   const candidates = by.files.candidates(key);
   for (let at = candidates.next(0); at < files.length; at = candidates.next(at + 1)) {
     const file = files[at];
@@ -38,6 +41,8 @@ export function keyDepth({ files }: Snapshot, by: TableKey, key: Key): KeyDepth 
       depth.rowGroups += 1;
       depth.pages += pages.count;
       depth.bytes += pages.bytes;
+      depth.sharedPages += pages.shared;
+      if (pages.shared > 0) depth.sharedRowGroups += 1;
     }
     if (depth.rowGroups > before) depth.files += 1;
   }
@@ -50,7 +55,7 @@ function pagesIn(
   rowGroup: number,
   positions: readonly number[],
   key: readonly KeyValue[],
-): { readonly count: number; readonly bytes: number } | undefined {
+): { readonly count: number; readonly bytes: number; readonly shared: number } | undefined {
   let ranges: readonly number[] = [0, file.index.rowGroupRows(rowGroup)];
   for (const [i, position] of positions.entries()) {
     const value = key[i];
@@ -59,22 +64,35 @@ function pagesIn(
     if (value !== undefined && layout !== undefined) ranges = intersect(ranges, candidateRanges(layout, value));
   }
   if (ranges.length === 0) return undefined;
-  const pages = { count: 0, bytes: 0 };
-  for (const position of positions) {
+  const pages = { count: 0, bytes: 0, shared: 0 };
+  for (const [i, position] of positions.entries()) {
     const { chunk, layout } = file.chunk(rowGroup, position);
+    const isShared = (bounds: Bounds | undefined) => !holdsOnly(chunk.leaf, bounds, key[i]);
+    const isGroupShared = isShared(file.index.chunkBounds(rowGroup, position));
     if (layout === undefined) {
       pages.count += 1;
       pages.bytes += rangeLength(chunk.range);
+      if (isGroupShared) pages.shared += 1;
       continue;
     }
-    const { locations } = layout;
+    const { locations, bounds } = layout;
     let last = -1;
     for (let range = 0; range < ranges.length; range += 2) {
       const first = Math.max(last + 1, locations.pageOf(ranges[range] ?? 0));
       last = locations.pageOf((ranges[range + 1] ?? 1) - 1);
-      for (let page = first; page <= last; page++) pages.bytes += rangeLength(locations.range(page));
+      for (let page = first; page <= last; page++) {
+        pages.bytes += rangeLength(locations.range(page));
+        if (isGroupShared && isShared(bounds?.at(page))) pages.shared += 1;
+      }
       pages.count += last - first + 1;
     }
   }
   return pages;
+}
+
+/** Nulls aside. */
+function holdsOnly(leaf: LeafColumn, bounds: Bounds | undefined, value: KeyValue | undefined): boolean {
+  const { min, max } = bounds ?? {};
+  if (min === undefined || max === undefined || value === undefined) return false;
+  return compareKeys(leaf, min, value) === 0 && compareKeys(leaf, max, value) === 0;
 }

@@ -3,10 +3,11 @@
  *
  * Where the files are clustered by key their own bounds lead to the row, and an index would only take memory. How rows
  * lie within a row group the bounds do not tell. Of many row groups that are apart from one another it is taken that each
- * is in order too; of few it is not, unless pages have bounds that are apart.
+ * is in order too; of few it is not, unless pages have bounds that are apart. What holds a single value is in nobody's way,
+ * however much of that there is: a search for another key passes over it, one for this key ends there.
  */
 
-import type { KeyValue, PageBounds } from '../parquet/index.ts';
+import { type Bounds, compareKeys, type KeyValue, type LeafColumn, type PageBounds } from '../parquet/index.ts';
 import type { IndexMode } from './definition.ts';
 import { numbering } from './key-intervals.ts';
 import type { TableColumn } from './schema.ts';
@@ -41,6 +42,7 @@ export function chooseIndex(snapshot: Snapshot, key: TableKey, mode: IndexMode):
     return { isWanted: false, reason: `clustered: a key may be in ${met.toFixed(1)} of ${groups} row groups` };
   }
   const pages = Math.min(...columns.map((column) => meanOverlap(intervalsOf(files, column, 'pages'))));
+  if (pages === 0) return { isWanted: false, reason: 'clustered: each page holds one key' };
   if (pages <= CLUSTERED_MAX)
     return { isWanted: false, reason: `clustered: a key may be in ${pages.toFixed(1)} pages` };
   return { isWanted: true, reason: `a key may be in ${met.toFixed(1)} of ${groups} row groups` };
@@ -54,7 +56,7 @@ interface Interval {
 
 const ANYTHING: Interval = { min: undefined, max: undefined };
 
-/** Of the row groups, or of their pages; a row group whose pages have no known bounds stands for several that may hold anything. */
+/** Of the row groups, or of their pages, where they hold more than one value; a row group whose pages have no known bounds stands for several that may hold anything. */
 function intervalsOf(
   files: readonly SnapshotReadableFile[],
   column: TableColumn,
@@ -66,29 +68,38 @@ function intervalsOf(
     if (position < 0) continue;
     const { rowGroups, schema } = file.index;
     const isCast = mapping.casts?.[column.ordinal] !== undefined;
+    const leaf = schema.leaves[position];
     const layouts = of === 'pages' && !isCast ? file.layouts() : undefined;
     for (let rowGroup = 0; rowGroup < rowGroups; rowGroup++) {
-      if (of === 'pages') {
-        const pages = layouts?.get(rowGroup * schema.leaves.length + position)?.bounds;
-        if (pages === undefined) intervals.push(ANYTHING, ANYTHING, ANYTHING);
-        else intervals.push(...pageIntervals(pages));
-      } else {
-        const bounds = isCast ? undefined : file.index.chunkBounds(rowGroup, position);
-        if (bounds?.allNull !== true) intervals.push(bounds ?? ANYTHING);
+      const bounds = isCast ? undefined : file.index.chunkBounds(rowGroup, position);
+      if (!holdsSeveral(leaf, bounds)) continue;
+      if (of === 'row groups') {
+        intervals.push(bounds ?? ANYTHING);
+        continue;
       }
+      const pages = layouts?.get(rowGroup * schema.leaves.length + position)?.bounds;
+      if (pages === undefined) intervals.push(ANYTHING, ANYTHING, ANYTHING);
+      else intervals.push(...pageIntervals(leaf, pages));
     }
   }
   return intervals;
 }
 
-function pageIntervals(pages: PageBounds): readonly Interval[] {
+function pageIntervals(leaf: LeafColumn | undefined, pages: PageBounds): readonly Interval[] {
   return Array.from({ length: pages.pages }, (_, page) => pages.at(page)).flatMap((bounds) =>
-    bounds?.allNull === true ? [] : [bounds ?? ANYTHING],
+    holdsSeveral(leaf, bounds) ? [bounds ?? ANYTHING] : [],
   );
+}
+
+function holdsSeveral(leaf: LeafColumn | undefined, bounds: Bounds | undefined): boolean {
+  const { min, max, allNull = false } = bounds ?? {};
+  if (allNull) return false;
+  return leaf === undefined || min === undefined || max === undefined || compareKeys(leaf, min, max) !== 0;
 }
 
 /** How many of the intervals hold the middle of one of them, on average. */
 function meanOverlap(intervals: readonly Interval[]): number {
+  if (intervals.length === 0) return 0;
   const numberOf = numbering(intervals);
   if (numberOf === undefined) return intervals.length;
   const low = Float64Array.from(intervals, ({ min }) => (min === undefined ? Number.NEGATIVE_INFINITY : numberOf(min)));

@@ -16,7 +16,7 @@ import type { CandidateFiles } from './key-files.ts';
 import type { SnapshotFile, SnapshotReadableFile } from './snapshot-file.ts';
 
 /** Rows of one key beyond which the bounds of pages are the better guide. */
-const ROWS_A_KEY_MAX = 4096;
+export const ROWS_A_KEY_MAX = 4096;
 
 /** Tells one version of an object of a table from every other. */
 export function indexedFileId({ key, eTag, sizeBytes }: ObjectMeta): string {

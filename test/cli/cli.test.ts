@@ -177,7 +177,7 @@ test('inspect with a key tells what lookups by it take, and what would make it l
   assert.deepEqual(lookups.depth.pages.max, columns[0].pages.count);
   assert.equal(lookups.cold.keyOnly.roundTrips.p50 >= 1, true);
   assert.ok(lookups.cold.allColumns.bytes.p50 > lookups.cold.keyOnly.bytes.p50);
-  assert.equal(lookups.index.auto, true);
+  assert.equal(lookups.index.isBuilt, true);
   assert.equal(lookups.index.bytes, Math.round(30_000 * 9.05));
   const said = lookups.advice.map((one: { problem: string; advice: string }) => `${one.problem}; ${one.advice}`);
   assert.ok(said.some((line: string) => /not clustered by id.*key index/.test(line)));
@@ -185,7 +185,7 @@ test('inspect with a key tells what lookups by it take, and what would make it l
   const sorted = JSON.parse(run('inspect', people(folder), '--key', 'id', '--json').stdout).lookups;
   assert.deepEqual(sorted.depth.pages, { mean: 1, p50: 1, p99: 1, max: 1 });
   assert.equal(sorted.cold.allColumns.gets.max, 1, 'a small file is read whole');
-  assert.equal(sorted.index.auto, false);
+  assert.equal(sorted.index.isBuilt, false);
   assert.match(run('inspect', path, '--key', 'id').stdout, /lookups by id, of \d+ sampled keys:/);
   fails(['inspect', path, '--key', 'id,missing'], 1, /no column "missing"/);
 });

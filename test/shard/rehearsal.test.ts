@@ -4,7 +4,9 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { ColumnSource } from 'hyparquet-writer';
 import type { Clock } from '../../src/core/index.ts';
+import type { PointlakeNode } from '../../src/main.ts';
 import { Rehearsals, sampledRows } from '../../src/shard/index.ts';
+import type { IndexMode, Snapshot } from '../../src/table/index.ts';
 import { FaultyS3 } from '../support/faulty-s3.ts';
 import { noDeadline, nodeOf } from '../support/one-node.ts';
 import { RoundTrips } from '../support/round-trips.ts';
@@ -29,16 +31,17 @@ async function agrees(
   context: TestContext,
   objects: Readonly<Record<string, Uint8Array>>,
   key: readonly string[],
+  { indexed = false } = {},
 ): Promise<readonly number[]> {
   const s3 = await FaultyS3.start();
   context.after(() => s3.stop());
   for (const [name, bytes] of Object.entries(objects)) s3.put('lake', `t/${name}`, bytes);
-  const open = async () => {
+  const open = async (index: IndexMode = 'none') => {
     const trips = new RoundTrips();
     const settings = { endpoint: s3.endpoint, credentials: { accessKeyId: 't', secretAccessKey: 's' } };
     const clock: Clock = { nowMs: () => now, sleep: () => new Promise<void>(() => undefined) };
     let now = 0;
-    const node = nodeOf(context, [{ name: 't', source: 's3://lake/t/', key }], {
+    const node = nodeOf(context, [{ name: 't', source: 's3://lake/t/', key, options: { index } }], {
       s3: settings,
       hedge: false,
       wrapStores: trips.wrap,
@@ -52,6 +55,8 @@ async function agrees(
   };
   const { node, snapshot } = await open();
   const rehearsals = new Rehearsals(node.loader, snapshot, snapshot.primaryKey);
+  const view = indexed ? await indexOf(await open('hash')) : undefined;
+  if (view !== undefined) rehearsals.goBy(view);
   const rows = await sampledRows(node.loader, snapshot, snapshot.primaryKey, noDeadline);
   assert.ok(rows.length >= LOOKUPS);
   const gets: number[] = [];
@@ -61,6 +66,7 @@ async function agrees(
     for (const names of [undefined, key]) {
       const predicted = await rehearsals.lookup(row, snapshot.projection(names).columns, noDeadline);
       const cold = await open();
+      cold.snapshot.primaryKey.index = view;
       const projection = cold.snapshot.projection(names);
       const { json } = await cold.node.engine.row(cold.snapshot, row.key, projection, noDeadline);
       assert.ok(json !== null);
@@ -75,6 +81,14 @@ async function agrees(
     }
   }
   return gets;
+}
+
+/** As it is after a restart: there, and nothing else of the files is known. */
+async function indexOf({ node, snapshot }: { readonly node: PointlakeNode; readonly snapshot: Snapshot }) {
+  await node.indexings(node.catalog.get('t'))[0]?.idle();
+  const { index } = snapshot.primaryKey;
+  assert.equal(index?.coveredFiles, snapshot.files.length);
+  return index;
 }
 
 const file = (ids: readonly number[], options: FixtureOptions = {}, pad = 30) =>
@@ -108,6 +122,20 @@ test('files that overlap, and small ones that are read whole', async (context) =
     },
     ['id'],
   );
+});
+
+test('files that are not clustered, with a key index of them: as predicted', async (context) => {
+  const files = {
+    'a.parquet': file(shuffled(30_000), { pageBytes: 2048 }),
+    'b.parquet': file(
+      shuffled(20_000).map((id) => 30_000 + id),
+      { pageIndex: false },
+    ),
+    'small.parquet': file(shuffled(500).map((id) => 50_000 + id)),
+  };
+  await agrees(context, files, ['id'], { indexed: true });
+  // So many rows of a key that the index leaves it to the bounds.
+  await agrees(context, { 'a.parquet': file(upTo(30_000), { pageBytes: 2048 }) }, ['kind'], { indexed: true });
 });
 
 test('a key of two columns, and one that many rows have', async (context) => {

@@ -24,7 +24,7 @@ function shuffled(values: readonly number[]): number[] {
 async function choiceFor(
   context: TestContext,
   keys: readonly number[],
-  options: { readonly rowsPerRowGroup?: number; readonly pageIndex?: boolean } = {},
+  options: { readonly rowsPerRowGroup?: number; readonly pageBytes?: number; readonly pageIndex?: boolean } = {},
 ) {
   const path = join(scratchFolder(context), 't.parquet');
   writeParquet(path, [{ name: 'k', data: [...keys], type: 'INT32', nullable: false }], options);
@@ -52,6 +52,24 @@ test('one row group tells nothing, but the bounds of its pages do', async (conte
   assert.match(clustered.reason, /^clustered: a key may be in 1\.0 pages$/);
   assert.equal((await choiceFor(context, shuffled(inOrder), whole)).isWanted, true);
   assert.equal((await choiceFor(context, inOrder, { ...whole, pageIndex: false })).isWanted, true);
+});
+
+test('keys of many rows that lie together are nothing to index, whether pages are of one key or not', async (context) => {
+  const sorted = await choiceFor(
+    context,
+    inOrder.map((row) => Math.floor(row / 9000)),
+    { rowsPerRowGroup: 3000 },
+  );
+  assert.deepEqual(sorted, { isWanted: false, reason: 'clustered: a key may be in 0.0 of 10 row groups' });
+  const oneGroup = { rowsPerRowGroup: ROWS, pageBytes: 512 };
+  const within = await choiceFor(
+    context,
+    inOrder.map((row) => Math.floor(row / 9000)),
+    oneGroup,
+  );
+  assert.equal(within.isWanted, false, within.reason);
+  const scattered = await choiceFor(context, shuffled(inOrder.map((row) => Math.floor(row / 9000))), oneGroup);
+  assert.equal(scattered.isWanted, true);
 });
 
 test('few rows are searched whatever their order, and what was asked for is done', async (context) => {
