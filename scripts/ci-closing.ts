@@ -19,6 +19,8 @@ const required = [
   'start',
   'package',
   'bench',
+  'peers-packages',
+  'peers',
 ] as const;
 
 const secondsMax = 20 * 60;

@@ -1,4 +1,7 @@
-/** The packages of other engines: a package.json and a lockfile of their own, installed by the first run that needs them. */
+/**
+ * The packages of other engines: a package.json and a lockfile of their own, installed by the first run that needs them,
+ * or before it: `node bench/peers/installed.ts`.
+ */
 
 import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -24,6 +27,8 @@ export function installPackages(): void {
     console.log(`packages of other engines were not installed: ${(thrown as Error).message.trim()}`);
   }
 }
+
+if (import.meta.main) installPackages();
 
 function readIfThere(path: string): string | undefined {
   try {
