@@ -43,15 +43,15 @@ function templateCalls({
   headers,
   body,
 }: Extract<HttpTarget, { kind: 'template' }>): (keys: readonly string[]) => HttpCall {
-  const origin = new URL(url.replaceAll('{key}', 'key')).origin;
-  if (!url.toLowerCase().startsWith(origin)) {
+  const start = startOf(url);
+  if (/[{@]/.test(start)) {
     throw new ServiceError(
       'invalid',
       'usage',
       `${url} has {key} or a password before its path; only the path and query may vary`,
     );
   }
-  const path = url.slice(origin.length) || '/';
+  const path = url.slice(start.length) || '/';
   const all = body === undefined ? headers : { ...JSON_HEADERS, ...headers };
   return (keys) => ({
     method: body === undefined ? 'GET' : 'POST',
@@ -64,6 +64,11 @@ function templateCalls({
             .replaceAll('{keys}', () => `[${keys.map(keyJson).join(',')}]`)
             .replaceAll('{key}', () => JSON.stringify(decodeURIComponent(keys[0] ?? ''))),
   });
+}
+
+/** Scheme, host and port as they are written. */
+export function startOf(url: string): string {
+  return /^https?:\/\/[^/?#]*/i.exec(url)?.[0] ?? '';
 }
 
 /** Strings, which are taken for keys of every type. */

@@ -4,6 +4,7 @@ import { Client, type Dispatcher } from 'undici';
 import { callWriter, type HttpCall } from './http-call.ts';
 import type { Done, Sender } from './load.ts';
 import type { HttpTarget, LoadPlan } from './plan.ts';
+import { type AnswerKind, TIERS, type Tier } from './recorder.ts';
 
 /** Of the batches, those whose answers are parsed and counted key by key. */
 const LOOKED_INTO = 1 / 64;
@@ -16,12 +17,14 @@ export class HttpSender implements Sender {
   readonly #lanes: (Client | undefined)[] = [];
   readonly #timeoutMs: number;
   readonly #looksIntoBatches: boolean;
+  readonly #tellsTiers: boolean;
   #sent = 0;
 
   constructor(target: HttpTarget, { batch, timeoutMs }: Pick<LoadPlan, 'batch' | 'timeoutMs'>) {
     this.#origin = new URL(target.url.replaceAll('{key}', 'key')).origin;
     this.#callOf = callWriter(target, batch);
     this.#timeoutMs = timeoutMs;
+    this.#tellsTiers = target.kind === 'table';
     this.#looksIntoBatches = target.kind === 'table' && batch > 0;
   }
 
@@ -31,17 +34,19 @@ export class HttpSender implements Sender {
     const chunks: Buffer[] | undefined = isLookedInto ? [] : undefined;
     let status = 0;
     let bytes = 0;
+    let tier: Tier | undefined;
     let isDone = false;
-    const settle: Done = (kind, text, size) => {
+    const settle = (kind: AnswerKind, text: string) => {
       if (isDone) return;
       isDone = true;
-      done(kind, text, size);
+      done(kind, text, bytes, tier);
     };
     const handler: Dispatcher.DispatchHandler = {
       // By this method undici knows which of its two kinds of handler it has.
       onRequestStart() {},
-      onResponseStart(_controller, statusCode) {
+      onResponseStart: (_controller, statusCode, headers) => {
         status = statusCode;
+        if (this.#tellsTiers) tier = TIERS.find((one) => one === headers['pointlake-cache']);
       },
       onResponseData(_controller, chunk) {
         bytes += chunk.length;
@@ -49,12 +54,12 @@ export class HttpSender implements Sender {
       },
       onResponseEnd: () => {
         const kind = status >= 200 && status < 300 ? 'found' : status === 404 ? 'absent' : 'refused';
-        settle(kind, String(status), bytes);
+        settle(kind, String(status));
         if (chunks !== undefined && kind === 'found') this.#lookInto(Buffer.concat(chunks).toString());
       },
       onResponseError(_controller, error: NodeJS.ErrnoException) {
         const code = error.code ?? error.name;
-        settle(TIMEOUTS.has(code) ? 'gaveUp' : 'broken', TIMEOUTS.has(code) ? 'timeout' : code, bytes);
+        settle(TIMEOUTS.has(code) ? 'gaveUp' : 'broken', TIMEOUTS.has(code) ? 'timeout' : code);
       },
     };
     this.#client(lane).dispatch(this.#callOf(keys) as Dispatcher.DispatchOptions, handler);

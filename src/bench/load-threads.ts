@@ -6,6 +6,7 @@ import { fromPlainError, type PlainError, ServiceError } from '../core/index.ts'
 import type { LoadTask } from './load-worker.ts';
 import type { HttpTarget, LoadPlan } from './plan.ts';
 import type { LoadRecord } from './recorder.ts';
+import { workerModule } from './worker-module.ts';
 
 interface Message {
   readonly record?: LoadRecord;
@@ -15,7 +16,7 @@ interface Message {
 export async function loadFromThreads(plan: LoadPlan, target: HttpTarget): Promise<readonly LoadRecord[]> {
   const workers = Array.from({ length: plan.threads }, (_, part) => {
     const task: LoadTask = { plan, target, share: { part, parts: plan.threads } };
-    return new Worker(workerModule(), { workerData: task });
+    return new Worker(workerModule('load-worker', import.meta.url), { workerData: task });
   });
   try {
     await Promise.all(workers.map((worker) => messageOf(worker)));
@@ -43,10 +44,4 @@ async function messageOf(worker: Worker): Promise<Message> {
 async function ended(worker: Worker): Promise<never> {
   const [code] = await once(worker, 'exit');
   throw new ServiceError('internal', 'internal', `a load thread ended with ${code} before its load did`);
-}
-
-/** Beside this file, in the form that this file has itself. */
-function workerModule(): URL {
-  const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
-  return new URL(`./load-worker${extension}`, import.meta.url);
 }

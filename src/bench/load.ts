@@ -16,9 +16,10 @@ import type { Clock } from '../core/index.ts';
 import { KeyStream, type Share } from './key-stream.ts';
 import type { LoadPlan } from './plan.ts';
 import { seededRandom } from './random.ts';
-import { type AnswerKind, type LoadRecord, Recorder } from './recorder.ts';
+import { type AnswerKind, type LoadRecord, Recorder, type Tier } from './recorder.ts';
 
-export type Done = (kind: AnswerKind, status: string, bytes: number) => void;
+/** `tier` is where the answer came from, where the sender knows that. */
+export type Done = (kind: AnswerKind, status: string, bytes: number, tier?: Tier) => void;
 
 /** Sends a request on one of the lanes; may be done at once. */
 export interface Sender {
@@ -209,9 +210,10 @@ class Load {
     for (let i = 0; i < Math.max(1, batch); i++) keys.push(this.#keys.next());
     const wantAbsent = this.#keys.isAbsent;
     this.#busyLanes += 1;
-    this.#sender.send(lane, keys, (kind, status, bytes) => {
+    this.#sender.send(lane, keys, (kind, status, bytes, tier) => {
       const isUnexpected = batch === 0 && (kind === 'found' ? wantAbsent : kind === 'absent' && !wantAbsent);
-      this.recorder.record(intendedMs, sentMs, this.#clock.nowMs(), kind, status, bytes, isUnexpected);
+      const endMs = this.#clock.nowMs();
+      this.recorder.record(intendedMs, sentMs, endMs, kind, status, bytes, isUnexpected, tier);
       this.#busyLanes -= 1;
       this.#answered += 1;
       then(kind);

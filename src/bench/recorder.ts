@@ -11,6 +11,10 @@ import { build, decodeFromCompressedBase64, encodeIntoCompressedBase64, type His
 /** How a request ended: with what was asked for, with "there is none", refused, without an answer in time, or cut off. */
 export type AnswerKind = 'found' | 'absent' | 'refused' | 'gaveUp' | 'broken';
 
+/** The slowest place that an answer needed something of, as Pointlake tells it: hot, warm and cold answers by themselves. */
+export const TIERS = ['memory', 'disk', 'peer', 'origin'] as const;
+export type Tier = (typeof TIERS)[number];
+
 export interface Counts {
   requests: number;
   refused: number;
@@ -37,6 +41,8 @@ export interface LoadRecord {
   readonly keyStatuses: Readonly<Record<string, number>>;
   /** From the intended start of a request to its end. */
   readonly latency: string;
+  /** The same of those answers whose tier is known. */
+  readonly tiers: Readonly<Partial<Record<Tier, string>>>;
   /** From the sending of a request to its end. */
   readonly service: string;
   readonly intervals: readonly IntervalRecord[];
@@ -59,6 +65,7 @@ export class Recorder {
   readonly #statuses = new Map<string, number>();
   readonly #keyStatuses = new Map<string, number>();
   readonly #latency = newHistogram(3);
+  readonly #tiers = new Map<Tier, Histogram>();
   readonly #service = newHistogram(3);
   readonly #intervals: Interval[] = [];
   readonly #startMs: number;
@@ -80,6 +87,7 @@ export class Recorder {
     status: string,
     bytes: number,
     isUnexpected: boolean,
+    tier?: Tier,
   ): void {
     if (intendedMs < this.#startMs) return;
     const counts = this.#counts;
@@ -101,6 +109,7 @@ export class Recorder {
     }
     const nanoseconds = Math.max(1, Math.round((endMs - intendedMs) * NS_A_MS));
     this.#latency.recordValue(nanoseconds);
+    if (tier !== undefined) this.#tierOf(tier).recordValue(nanoseconds);
     interval.latency.recordValue(nanoseconds);
     this.#service.recordValue(Math.max(1, Math.round((endMs - sentMs) * NS_A_MS)));
   }
@@ -122,6 +131,7 @@ export class Recorder {
       statuses: Object.fromEntries(this.#statuses),
       keyStatuses: Object.fromEntries(this.#keyStatuses),
       latency: encodeIntoCompressedBase64(this.#latency),
+      tiers: Object.fromEntries([...this.#tiers].map(([tier, latency]) => [tier, encodeIntoCompressedBase64(latency)])),
       service: encodeIntoCompressedBase64(this.#service),
       intervals: Array.from(this.#intervals, ({ requests, failed, latency }) => ({
         requests,
@@ -131,6 +141,12 @@ export class Recorder {
       elapsedMs: this.#lastEndMs - this.#startMs,
       busyShare,
     };
+  }
+
+  #tierOf(tier: Tier): Histogram {
+    const known = this.#tiers.get(tier) ?? newHistogram(3);
+    this.#tiers.set(tier, known);
+    return known;
   }
 
   #intervalAt(nowMs: number): Interval {

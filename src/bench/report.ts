@@ -5,7 +5,7 @@
 
 import { escapeHtml, plotSvg } from './plot.ts';
 import { type BenchResult, percent } from './result.ts';
-import { duration, loadText } from './table.ts';
+import { ceilingText, duration, loadText } from './table.ts';
 
 const STYLE = `
 :root { color-scheme: light dark; --back: #ffffff; --text: #1b1f24; --faint: #6a737d; --grid: #dfe3e8; --s0: #1558b0; --s1: #b3480a; --s2: #7b2d8b; --warn: #9a1c1c; }
@@ -47,17 +47,21 @@ function figuresTable(result: BenchResult): string {
     ...Object.entries(result.key_statuses).map(([status, count]) => [`sampled keys ${status}`, String(count)] as const),
     ['answers checked', checked === undefined ? 'none' : `${checked.keys}, ${checked.wrong.length} wrong`],
     ['load threads busy', result.client_busy.map(percent).join(', ')],
+    ...(result.ceiling === undefined ? [] : [['client ceiling', ceilingText(result.ceiling, result)] as const]),
   ];
   return `<table>${rows.map(([name, value]) => `<tr><td>${escapeHtml(name)}</td><td>${escapeHtml(value)}</td></tr>`).join('')}</table>`;
 }
 
-function latencyTable({ latency_us: latency, service_us: service }: BenchResult): string {
+function latencyTable({ latency_us: latency, service_us: service, tiers }: BenchResult): string {
   const shares = Object.keys(latency.percentiles);
   const row = (name: string, { percentiles, max, mean }: typeof latency) =>
     `<tr><td>${name}</td>${[...Object.values(percentiles), max, mean].map((value) => `<td>${duration(value)}</td>`).join('')}</tr>`;
   const heads = [...shares.map((share) => `p${share}`), 'max', 'mean'].map((head) => `<th>${head}</th>`).join('');
+  const byTier = Object.entries(tiers).map(([tier, answers]) =>
+    row(`${answers.requests} from ${tier}`, answers.latency_us),
+  );
   const first = service === undefined ? 'latency' : 'from the intended start';
-  return `<table><tr><th></th>${heads}</tr>${row(first, latency)}${service === undefined ? '' : row('from the sending', service)}</table>`;
+  return `<table><tr><th></th>${heads}</tr>${row(first, latency)}${service === undefined ? '' : row('from the sending', service)}${byTier.join('')}</table>`;
 }
 
 function plots({ curve, intervals }: BenchResult): readonly string[] {

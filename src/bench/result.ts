@@ -1,8 +1,9 @@
 /** The result of a load: the records of its threads joined, and what a reader has to be warned of. */
 
 import type { Histogram } from 'hdr-histogram-js';
+import { type Ceiling, isNearCeiling } from './ceiling.ts';
 import type { LoadPlan } from './plan.ts';
-import { type Counts, type LoadRecord, mergedHistogram, noCounts } from './recorder.ts';
+import { type Counts, type LoadRecord, mergedHistogram, noCounts, TIERS, type Tier } from './recorder.ts';
 
 const NS_A_US = 1000;
 /** Above this share of its time a thread that makes load measures itself. */
@@ -17,6 +18,12 @@ export interface LatencySummary {
   readonly max: number;
   /** By percentile: `50`, `99.9`. */
   readonly percentiles: Readonly<Record<string, number>>;
+}
+
+/** Of answers whose tier is known. */
+export interface TierSummary {
+  readonly requests: number;
+  readonly latency_us: LatencySummary;
 }
 
 export interface IntervalSummary {
@@ -49,12 +56,16 @@ export interface BenchResult {
   readonly latency_us: LatencySummary;
   /** Of an open loop: from the sending. */
   readonly service_us: LatencySummary | undefined;
+  /** By where answers came from; empty where the target does not tell. */
+  readonly tiers: Readonly<Partial<Record<Tier, TierSummary>>>;
   readonly statuses: Readonly<Record<string, number>>;
   readonly key_statuses: Readonly<Record<string, number>>;
   readonly failed: number;
   readonly unexpected: number;
   readonly not_sent: number;
   readonly client_busy: readonly number[];
+  /** What the client can ask at all; undefined where it was not measured. */
+  readonly ceiling: Ceiling | undefined;
   readonly checked: Checked | undefined;
   readonly warnings: readonly string[];
   readonly intervals: readonly IntervalSummary[];
@@ -68,14 +79,16 @@ export interface Outcome {
   readonly hdr: string;
 }
 
-export function outcomeOf(
-  target: string,
-  plan: LoadPlan,
-  records: readonly LoadRecord[],
-  checked: Checked | undefined,
+/** What a run is, beside its load and its records. */
+export interface About {
+  readonly target: string;
+  readonly checked: Checked | undefined;
+  readonly ceiling: Ceiling | undefined;
   /** Whether the server runs in the thread that makes the load, so that being busy is the measure and no fault. */
-  isInProcess: boolean,
-): Outcome {
+  readonly isInProcess: boolean;
+}
+
+export function outcomeOf(plan: LoadPlan, records: readonly LoadRecord[], about: About): Outcome {
   const counts = sumOf(records);
   const latency = mergedHistogram(records.map((record) => record.latency));
   const isOpen = plan.rate !== undefined;
@@ -84,7 +97,7 @@ export function outcomeOf(
   const answered = counts.requests - counts.refused - counts.gaveUp - counts.broken;
   const busy = records.map(({ busyShare }) => rounded(busyShare, 3));
   const result: Omit<BenchResult, 'warnings'> = {
-    target,
+    target: about.target,
     mode: isOpen ? 'open' : 'closed',
     load: described(plan),
     elapsed_seconds: rounded(elapsedMs / 1000, 3),
@@ -94,18 +107,20 @@ export function outcomeOf(
     bytes_per_second: rounded(aSecond(counts.bytes), 0),
     latency_us: summary(latency),
     service_us: isOpen ? summary(mergedHistogram(records.map((record) => record.service))) : undefined,
+    tiers: tiersOf(records),
     statuses: joined(records.map((record) => record.statuses)),
     key_statuses: joined(records.map((record) => record.keyStatuses)),
     failed: counts.refused + counts.gaveUp + counts.broken,
     unexpected: counts.unexpected,
     not_sent: counts.notSent,
     client_busy: busy,
-    checked,
+    ceiling: about.ceiling,
+    checked: about.checked,
     intervals: intervalsOf(records, plan),
     curve: curveOf(latency),
   };
   return {
-    result: { ...result, warnings: warningsOf(result, plan, isInProcess) },
+    result: { ...result, warnings: warningsOf(result, plan, about.isInProcess) },
     hdr: latency.outputPercentileDistribution(undefined, NS_A_US),
   };
 }
@@ -117,6 +132,11 @@ function warningsOf(result: Omit<BenchResult, 'warnings'>, plan: LoadPlan, isInP
   if (!isInProcess && busiest > BUSY_SHARE_MAX) {
     warnings.push(
       `a load thread was busy ${percent(busiest)} of its time: these figures measure the client; give it more --threads, or ask for less`,
+    );
+  }
+  if (isNearCeiling(result)) {
+    warnings.push(
+      `this client asks no more than ${result.ceiling?.requests_per_second} requests/s of a server that does nothing: these figures measure the client; give it more --threads, or ask for less`,
     );
   }
   if (requests === 0) warnings.push('no request ended within the measured time');
@@ -156,6 +176,18 @@ function joined(tallies: readonly Readonly<Record<string, number>>[]): Readonly<
     for (const [name, count] of Object.entries(tally)) sums.set(name, (sums.get(name) ?? 0) + count);
   }
   return Object.fromEntries([...sums].sort(([, a], [, b]) => b - a));
+}
+
+function tiersOf(records: readonly LoadRecord[]): BenchResult['tiers'] {
+  const known = TIERS.map((tier) => [tier, records.flatMap(({ tiers }) => tiers[tier] ?? [])] as const);
+  return Object.fromEntries(
+    known
+      .filter(([, encoded]) => encoded.length > 0)
+      .map(([tier, encoded]) => {
+        const latency = mergedHistogram(encoded);
+        return [tier, { requests: latency.totalCount, latency_us: summary(latency) }];
+      }),
+  );
 }
 
 function summary(histogram: Histogram): LatencySummary {

@@ -1,7 +1,8 @@
 /** The result as a person reads it in a terminal. */
 
 import { formatBytes } from '../core/index.ts';
-import { type BenchResult, type LatencySummary, percent } from './result.ts';
+import type { Ceiling } from './ceiling.ts';
+import { type BenchResult, type LatencySummary, percent, type TierSummary } from './result.ts';
 
 export function resultText(result: BenchResult): string {
   const { latency_us: latency, service_us: service, checked } = result;
@@ -12,6 +13,7 @@ export function resultText(result: BenchResult): string {
     ['throughput', throughput(result)],
     ['latency', latencyText(latency)],
     ...(service === undefined ? [] : ([['of which sent', latencyText(service)]] as const)),
+    ...Object.entries(result.tiers).map(([tier, answers]) => [`from ${tier}`, tierText(answers, result)] as const),
     ['statuses', tally(result.statuses)],
     ...(Object.keys(result.key_statuses).length === 0
       ? []
@@ -22,6 +24,7 @@ export function resultText(result: BenchResult): string {
           ['checked', `${checked.keys - checked.wrong.length} of ${checked.keys} answers equal a plain read`],
         ] as const)),
     ['client busy', result.client_busy.map(percent).join(', ')],
+    ...(result.ceiling === undefined ? [] : ([['client ceiling', ceilingText(result.ceiling, result)]] as const)),
   ];
   const width = Math.max(...rows.map(([name]) => name.length));
   const lines = rows.map(([name, text]) => `${name.padEnd(width)}  ${text}`);
@@ -47,6 +50,17 @@ export function loadText({ mode, load }: BenchResult): string {
 function throughput(result: BenchResult): string {
   const keys = result.load.batch === 0 ? '' : `, ${result.keys_per_second.toFixed(0)} keys/s`;
   return `${result.requests_per_second.toFixed(0)} requests/s${keys}, ${formatBytes(result.bytes_per_second)}/s`;
+}
+
+function tierText({ requests, latency_us: latency }: TierSummary, { requests: all }: BenchResult): string {
+  return `${percent(requests / Math.max(1, all))}  ${latencyText(latency)}`;
+}
+
+/** What the client asks of a server that does nothing, and how much of it this load was. */
+export function ceilingText(ceiling: Ceiling, { requests_per_second: rate }: BenchResult): string {
+  const { requests_per_second: most, p50_us: p50, p99_us: p99, client_busy: busy } = ceiling;
+  const limit = busy < 0.8 ? `; more than that was not asked, the client was busy ${percent(busy)} of its time` : '';
+  return `${most.toFixed(0)} requests/s of a server that does nothing, p50 ${duration(p50)}, p99 ${duration(p99)}; this load is ${percent(rate / Math.max(1, most))} of it${limit}`;
 }
 
 function latencyText({ mean, max, percentiles }: LatencySummary): string {

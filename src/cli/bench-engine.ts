@@ -1,6 +1,6 @@
 /** Lookups through our own engine in this process, as a load sends them: what is left when HTTP is taken away. */
 
-import type { AnswerKind, Done, Sender } from '../bench/index.ts';
+import type { AnswerKind, Done, Sender, Tier } from '../bench/index.ts';
 import { asServiceError } from '../core/index.ts';
 import { type Key, type Projection, parseKeyText, type Snapshot } from '../table/index.ts';
 import type { AskRows } from './bench-check.ts';
@@ -37,10 +37,10 @@ export class EngineSender implements Sender {
     } catch (thrown) {
       return void failed(thrown, done);
     }
-    if (json !== undefined) return void answered(json, done);
+    if (json !== undefined) return void answered(json, done, 'memory');
     node.engine
       .row(snapshot, key, this.#projection, AbortSignal.timeout(this.#timeoutMs))
-      .then((answer) => answered(answer.json, done))
+      .then(({ json: text, tier }) => answered(text, done, tier))
       .catch((thrown) => failed(thrown, done));
   }
 
@@ -48,7 +48,7 @@ export class EngineSender implements Sender {
     const { node, snapshot } = this.#opened;
     const keys = paths.map((path) => keyOf(snapshot, path));
     const wanted = { matches: 'first', limit: 1 } as const;
-    const { items } = await node.engine.lookup(
+    const { items, tier } = await node.engine.lookup(
       snapshot,
       keys,
       this.#projection,
@@ -60,7 +60,7 @@ export class EngineSender implements Sender {
       this.onKeyStatus?.(item.status);
       if (item.status === 'found' && 'row' in item) bytes += item.row.length;
     }
-    done('found', 'batch', bytes);
+    done('found', 'batch', bytes, tier);
   }
 }
 
@@ -82,12 +82,13 @@ function keyOf(snapshot: Snapshot, path: string): Key {
   return snapshot.keyLeaves.map((leaf, i) => parseKeyText(leaf, parts[i] ?? ''));
 }
 
-function answered(json: string | null, done: Done): void {
-  if (json === null) done('absent', 'not_found', 0);
-  else done('found', 'found', json.length);
+function answered(json: string | null, done: Done, tier: Tier): void {
+  if (json === null) done('absent', 'not_found', 0, tier);
+  else done('found', 'found', json.length, tier);
 }
 
-function failed(thrown: unknown, done: Done): void {
+/** What is not answered in time is given up, anything else refused. */
+export function failed(thrown: unknown, done: Done): void {
   const { kind, code } = asServiceError(thrown);
   const isTimeout = kind === 'timeout' || (thrown instanceof Error && thrown.name === 'TimeoutError');
   const answer: AnswerKind = isTimeout ? 'gaveUp' : 'refused';

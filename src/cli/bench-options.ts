@@ -2,9 +2,9 @@
 
 import { availableParallelism } from 'node:os';
 import type { Distribution, HttpTarget } from '../bench/index.ts';
-import { parseDuration } from '../core/index.ts';
+import { parseByteSize, parseDuration } from '../core/index.ts';
 import type { TableDefinition } from '../table/index.ts';
-import { readConfig, type S3Config } from './config.ts';
+import { defaultConfig, readConfig, type S3Config } from './config.ts';
 import { asUsage, UsageError } from './usage.ts';
 
 export interface BenchOptions {
@@ -21,6 +21,7 @@ export interface BenchOptions {
   readonly columns?: readonly string[];
   readonly value?: string;
   readonly body?: string;
+  readonly bytes?: string;
   readonly header?: readonly string[];
   readonly connections: string;
   readonly threads?: string;
@@ -28,6 +29,7 @@ export interface BenchOptions {
   readonly warmup: string;
   readonly duration: string;
   readonly timeout: string;
+  readonly ceiling: string;
   readonly seed: string;
   readonly check: string;
   readonly json?: string;
@@ -44,7 +46,9 @@ export type BenchTarget =
       /** Where the configuration says that its S3 is. */
       readonly s3: S3Config | undefined;
     }
-  | { readonly kind: 'inProcess'; readonly source: string; readonly key: readonly string[] };
+  | { readonly kind: 'inProcess'; readonly source: string; readonly key: readonly string[] }
+  /** Ranged GETs of so many bytes, with no table and no server of ours. */
+  | { readonly kind: 'storage'; readonly uri: string; readonly bytes: number; readonly s3: S3Config };
 
 export interface LoadNumbers {
   readonly distribution: Distribution;
@@ -60,12 +64,18 @@ export interface LoadNumbers {
   readonly seed: number;
 }
 
+/** For how long the client itself is measured. */
+export function ceilingMsOf({ ceiling }: BenchOptions): number {
+  return ceiling === '0' ? 0 : duration('--ceiling', ceiling, 100, HOUR_MS);
+}
+
 const CONNECTIONS_MAX = 10_000;
 const RATE_MAX = 1e7;
 const BATCH_MAX = 100_000;
 const THETA_DEFAULT = 0.99;
 const THETA_MAX = 10;
 const HOUR_MS = 3_600_000;
+const GET_BYTES_MAX = 2 ** 26;
 /** Points of the plots over time. */
 const INTERVALS_MAX = 300;
 
@@ -90,10 +100,12 @@ export function numbersOf(options: BenchOptions): LoadNumbers {
 }
 
 export function targetOf(url: string | undefined, options: BenchOptions): BenchTarget {
+  if (url?.startsWith('s3://')) return storageTarget(url, options);
+  if (options.bytes !== undefined) throw new UsageError('--bytes is of ranged GETs; it goes with s3://bucket/...');
   const given = [url, options.config, options.inProcess].filter((place) => place !== undefined);
   if (given.length !== 1) {
     throw new UsageError(
-      "say one target: a table's URL, a URL with {key} in it, --config FILE --table NAME, or --in-process SOURCE --key COLUMN",
+      "say one target: a table's URL, a URL with {key} in it, --config FILE --table NAME, s3://bucket/..., or --in-process SOURCE --key COLUMN",
     );
   }
   if (options.inProcess !== undefined) return inProcessTarget(options.inProcess, options);
@@ -113,6 +125,35 @@ function inProcessTarget(source: string, options: BenchOptions): BenchTarget {
     if (value !== undefined) throw new UsageError(`${name} is of requests over HTTP; --in-process sends none`);
   }
   return { kind: 'inProcess', source, key };
+}
+
+function storageTarget(uri: string, options: BenchOptions): BenchTarget {
+  for (const [name, value] of Object.entries({
+    '--in-process': options.inProcess,
+    '--table': options.table,
+    '--key': options.key,
+    '--keys-from': options.keysFrom,
+    '--range': options.range,
+    '--keys-file': options.keysFile,
+    '--batch': options.batch,
+    '--columns': options.columns,
+    '--value': options.value,
+    '--body': options.body,
+    '--header': options.header,
+    '--threads': options.threads,
+    '--absent': options.absent === '0' ? undefined : options.absent,
+  })) {
+    if (value !== undefined) throw new UsageError(`${name} does not go with ${uri}, of which ranges are got, not keys`);
+  }
+  const { bytes: text = '64KiB', config } = options;
+  const bytes = asUsage(() => parseByteSize(text));
+  if (!(bytes >= 1 && bytes <= GET_BYTES_MAX)) throw new UsageError(`--bytes takes 1B to 64MiB, not ${text}`);
+  return {
+    kind: 'storage',
+    uri,
+    bytes,
+    s3: (config === undefined ? defaultConfig() : asUsage(() => readConfig(config, process.env))).s3,
+  };
 }
 
 function configTarget(path: string, options: BenchOptions): BenchTarget {

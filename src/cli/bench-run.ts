@@ -2,23 +2,36 @@
 
 import { writeFileSync } from 'node:fs';
 import {
+  type About,
   type Checked,
   type HttpTarget,
+  httpCeiling,
   type KeySpace,
   type LoadPlan,
   type LoadRecord,
   loadFromThreads,
+  loopCeiling,
   monotonicClock,
   outcomeOf,
   reportHtml,
   resultText,
   runLoad,
+  type Sender,
 } from '../bench/index.ts';
 import { ServiceError } from '../core/index.ts';
 import { type AskRows, asked, checkAnswers, httpRows, sampleOf, textOf } from './bench-check.ts';
 import { EngineSender, engineRows } from './bench-engine.ts';
 import { keysOfFile, keysOfRange, keysOfSource } from './bench-keys.ts';
-import { type BenchOptions, type BenchTarget, type LoadNumbers, numbersOf, targetOf, whole } from './bench-options.ts';
+import {
+  type BenchOptions,
+  type BenchTarget,
+  ceilingMsOf,
+  type LoadNumbers,
+  numbersOf,
+  targetOf,
+  whole,
+} from './bench-options.ts';
+import { withStorage } from './bench-storage.ts';
 import { type OneTable, withConfiguredTable, withOneTable, writeOut } from './one-table.ts';
 import { asUsage, UsageError } from './usage.ts';
 
@@ -35,6 +48,7 @@ interface Prepared {
 export async function runBench(url: string | undefined, options: BenchOptions): Promise<void> {
   const numbers = numbersOf(options);
   const target = targetOf(url, options);
+  const ceilingMs = ceilingMsOf(options);
   const checks = whole('--check', options.check, 0, CHECKED_MAX);
   if (target.kind === 'inProcess') {
     const columns = options.value === undefined ? options.columns : [options.value];
@@ -46,15 +60,40 @@ export async function runBench(url: string | undefined, options: BenchOptions): 
       const checked = await checkedOf(opened, columns, keys, checks, numbers.seed, engineRows(opened, columns));
       const plan: LoadPlan = { ...numbers, threads: 1, keys };
       const sender = new EngineSender(opened, columns, numbers.batch > 0, numbers.timeoutMs);
-      const record = await runLoad(plan, { part: 0, parts: 1 }, sender, { clock: monotonicClock, spinMs: SPIN_MS });
-      await report(`${target.source} in this process`, plan, [record], checked, true, options);
+      const record = await runInThisThread(plan, sender);
+      const bytes = bytesAnAnswer([record]);
+      const ceiling = ceilingMs === 0 ? undefined : await loopCeiling(plan, bytes, ceilingMs);
+      const about = { target: `${target.source} in this process`, checked, ceiling, isInProcess: true };
+      await report(plan, [record], about, options);
+    });
+    return;
+  }
+  if (target.kind === 'storage') {
+    const { connections, timeoutMs } = numbers;
+    const gets = { bytes: target.bytes, connections, timeoutMs };
+    await withStorage(target.uri, target.s3, gets, async ({ target: name, keys, sender }) => {
+      const plan: LoadPlan = { ...numbers, threads: 1, keys };
+      const records = [await runInThisThread(plan, sender)];
+      await report(
+        plan,
+        records,
+        { target: name, checked: undefined, ceiling: undefined, isInProcess: false },
+        options,
+      );
     });
     return;
   }
   const { http } = target;
   const { keys, checked } = await prepared(target, options, numbers, checks);
   const plan: LoadPlan = { ...numbers, keys };
-  await report(http.url, plan, await loadFromThreads(plan, http), checked, false, options);
+  const records = await loadFromThreads(plan, http);
+  const bytes = bytesAnAnswer(records);
+  const ceiling = ceilingMs === 0 ? undefined : await httpCeiling(plan, http, bytes, ceilingMs);
+  await report(plan, records, { target: http.url, checked, ceiling, isInProcess: false }, options);
+}
+
+function runInThisThread(plan: LoadPlan, sender: Sender): Promise<LoadRecord> {
+  return runLoad(plan, { part: 0, parts: 1 }, sender, { clock: monotonicClock, spinMs: SPIN_MS });
 }
 
 async function prepared(
@@ -129,15 +168,19 @@ async function checkedOf(
   return checked;
 }
 
+function bytesAnAnswer(records: readonly LoadRecord[]): number {
+  const bytes = records.reduce((sum, { counts }) => sum + counts.bytes, 0);
+  const requests = records.reduce((sum, { counts }) => sum + counts.requests, 0);
+  return Math.round(bytes / Math.max(1, requests));
+}
+
 async function report(
-  target: string,
   plan: LoadPlan,
   records: readonly LoadRecord[],
-  checked: Checked | undefined,
-  isInProcess: boolean,
+  about: About,
   { json, hdr, html }: BenchOptions,
 ): Promise<void> {
-  const outcome = outcomeOf(target, plan, records, checked, isInProcess);
+  const outcome = outcomeOf(plan, records, about);
   await writeOut(resultText(outcome.result));
   if (json !== undefined) write(json, `${JSON.stringify(outcome.result, undefined, 2)}\n`);
   if (hdr !== undefined) write(hdr, outcome.hdr);

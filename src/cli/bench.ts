@@ -10,8 +10,11 @@ import { collectNames } from './usage.ts';
 export function benchCommand(): Command {
   return new Command('bench')
     .description('Ask a server for known keys, as fast as it answers or at a constant rate, and tell how it did.')
-    .argument('[url]', "a table's URL, http://host:port/v1/tables/NAME, or any URL with {key} in it")
-    .option('--config <file>', 'instead of a URL: the server of this pointlake.yaml')
+    .argument(
+      '[url]',
+      "a table's URL, http://host:port/v1/tables/NAME, any URL with {key} in it, or s3://bucket/... for S3 itself",
+    )
+    .option('--config <file>', 'instead of a URL: the server of this pointlake.yaml; with s3://... where its S3 is')
     .option('--table <name>', 'of the configuration this table')
     .option('--in-process <source>', 'instead of a URL: look up in these files with no server')
     .option(
@@ -27,6 +30,7 @@ export function benchCommand(): Command {
     .option('--columns <names>', 'only these columns, as a,b', collectNames)
     .option('--value <column>', 'bare values of this column instead of rows')
     .option('--body <template>', 'POST this instead of GET; {key} and {keys} stand for JSON')
+    .option('--bytes <size>', 'of s3://...: bytes a ranged GET, 64KiB by default')
     .option('--header <line>', "sent with every request, as 'name: value'; may be repeated", append)
     .option('--connections <n>', 'requests at the same time', '16')
     .option('--threads <n>', 'threads that make the load; by default all cores but one')
@@ -34,6 +38,11 @@ export function benchCommand(): Command {
     .option('--warmup <duration>', 'load that is not measured', '2s')
     .option('--duration <duration>', 'how long it is measured', '10s')
     .option('--timeout <duration>', 'after which a request is given up', '10s')
+    .option(
+      '--ceiling <duration>',
+      'how long the client itself is measured, on a server that does nothing; 0: not',
+      '1s',
+    )
     .option('--seed <n>', 'the same seed asks for the same keys', '1')
     .option('--check <keys>', 'answers held against a plain read of the source, where that is known', '100')
     .option('--json <file>', 'the result for programs')

@@ -24,6 +24,8 @@ const PLAN: LoadPlan = {
   seed: 1,
 };
 
+const ABOUT = { target: 'a delayed server', checked: undefined, ceiling: undefined, isInProcess: false };
+
 /** Answers request i after `delayMs(i)`. */
 class DelayedSender implements Sender {
   readonly asked: string[] = [];
@@ -53,7 +55,7 @@ async function outcome(plan: LoadPlan, senderOf: (clock: ManualClock) => Sender)
   const clock = new ManualClock();
   const work = runLoad(plan, { part: 0, parts: 1 }, senderOf(clock), { clock, spinMs: 0 });
   const record = await clock.runThrough(work);
-  return [outcomeOf('a delayed server', plan, [record], undefined, false), record];
+  return [outcomeOf(plan, [record], ABOUT), record];
 }
 
 /** Three digits are kept. */
@@ -143,6 +145,32 @@ test('refusals are counted by status and not timed; what was given up on is time
   assert.equal(mergedHistogram([record.latency]).totalCount, 6);
   near(result.latency_us.max, 300);
   assert.match(result.warnings.join('\n'), /6 of 10 requests failed/);
+});
+
+test('answers are told by where they came from, each with latencies of its own', async () => {
+  const answer = (done: Done, request: number) => {
+    if (request % 4 === 0) done('found', '200', 1, 'origin');
+    else done('found', '200', 1, 'memory');
+  };
+  const delays = (request: number) => (request % 4 === 0 ? 40 : 2);
+  const [{ result }] = await outcome({ ...PLAN, rate: 10 }, (clock) => new DelayedSender(clock, delays, answer));
+  assert.deepEqual(Object.keys(result.tiers), ['memory', 'origin']);
+  assert.deepEqual([result.tiers.memory?.requests, result.tiers.origin?.requests], [15, 5]);
+  near(result.tiers.memory?.latency_us.max, 2);
+  near(result.tiers.origin?.latency_us.percentiles['50'], 40);
+});
+
+test('a load near what its client can ask is told to measure the client, but not where something else set that', async () => {
+  const ceiling = { requests_per_second: 510, p50_us: 100, p99_us: 300, client_busy: 0.95 };
+  const clock = new ManualClock();
+  const sender = new DelayedSender(clock, () => 2);
+  const load = runLoad(PLAN, { part: 0, parts: 1 }, sender, { clock, spinMs: 0 });
+  const record = { ...(await clock.runThrough(load)), busyShare: 0.5 };
+  const warned = (more: Partial<typeof ceiling>) =>
+    outcomeOf(PLAN, [record], { ...ABOUT, ceiling: { ...ceiling, ...more } }).result.warnings.join();
+  assert.match(warned({}), /no more than 510 requests\/s of a server that does nothing: .* measure the client/);
+  assert.equal(warned({ requests_per_second: 1000 }), '');
+  assert.equal(warned({ client_busy: 0.5 }), '');
 });
 
 test('answers at once are looped over, and the loop ends in time', async () => {

@@ -35,7 +35,12 @@ function outcome(requests: number) {
     timeoutMs: 1000,
     seed: 1,
   } as const;
-  return outcomeOf(HOSTILE, plan, [recorder.toRecord(0.9)], { keys: 100, wrong: [] }, false);
+  return outcomeOf(plan, [recorder.toRecord(0.9)], {
+    target: HOSTILE,
+    checked: { keys: 100, wrong: [] },
+    ceiling: { requests_per_second: 110, p50_us: 20, p99_us: 90, client_busy: 0.97 },
+    isInProcess: false,
+  });
 }
 
 test('the report has its plots, carries the result, loads nothing, and escapes what it is told', () => {

@@ -11,12 +11,13 @@ import { fileURLToPath } from 'node:url';
 import type { BenchResult } from '../../src/bench/index.ts';
 import { benchCommand } from '../../src/cli/bench.ts';
 import { UsageError } from '../../src/cli/usage.ts';
+import { FaultyS3 } from '../support/faulty-s3.ts';
 import { nodeOf } from '../support/one-node.ts';
 import { scratchFolder, writeParquet } from '../support/scratch.ts';
 import { serve } from '../support/served.ts';
 
 const BIN = fileURLToPath(new URL('../../bin/pointlake.js', import.meta.url));
-const SHORT = ['--warmup', '50ms', '--duration', '300ms'];
+const SHORT = ['--warmup', '50ms', '--duration', '300ms', '--ceiling', '0'];
 
 /** Not synchronously: servers of these tests live in this process. */
 function run(...args: readonly string[]) {
@@ -47,7 +48,7 @@ async function served(context: TestContext, path: string, key: readonly string[]
 /** Runs with `--json` and gives the result; the run must end well. */
 async function resultOf(context: TestContext, ...args: readonly string[]): Promise<BenchResult> {
   const path = join(scratchFolder(context), 'result.json');
-  const { status, stderr } = await run(...args, ...SHORT, '--json', path);
+  const { status, stderr } = await run(...SHORT, ...args, '--json', path);
   assert.equal(stderr, '');
   assert.equal(status, 0);
   return JSON.parse(readFileSync(path, 'utf8')) as BenchResult;
@@ -62,7 +63,7 @@ test('a table over HTTP: keys from its file, some absent, answers checked, a rep
   const result = await resultOf(
     context,
     ...[url, '--keys-from', path, '--key', 'id', '--absent', '0.5', '--threads', '2'],
-    ...['--distribution', 'zipf', '--html', html, '--hdr', hdr],
+    ...['--distribution', 'zipf', '--html', html, '--hdr', hdr, '--ceiling', '100ms'],
   );
   assert.ok(result.requests > 0);
   assert.deepEqual(Object.keys(result.statuses).sort(), ['200', '404']);
@@ -70,6 +71,15 @@ test('a table over HTTP: keys from its file, some absent, answers checked, a rep
   assert.equal(result.failed, 0);
   assert.equal(result.client_busy.length, 2);
   assert.deepEqual(result.checked?.wrong, []);
+  assert.ok((result.ceiling?.requests_per_second ?? 0) > 0);
+  const { memory, ...elsewhere } = result.tiers;
+  assert.ok(memory !== undefined && memory.requests > 0);
+  const others = Object.values(elsewhere).map(({ requests }) => requests);
+  assert.equal(
+    others.reduce((sum, requests) => sum + requests, memory.requests),
+    result.requests,
+    'each answer says where it came from',
+  );
   assert.match(readFileSync(html, 'utf8'), /<svg /);
   assert.match(readFileSync(hdr, 'utf8'), /#\[Mean/);
 });
@@ -120,7 +130,37 @@ test('in this process, by rows and batches', async (context) => {
     assert.equal(result.unexpected, 0);
     assert.equal(result.failed, 0);
     assert.deepEqual(result.checked?.wrong, []);
+    assert.ok((result.tiers.memory?.requests ?? 0) > 0);
+    assert.equal(result.ceiling, undefined);
   }
+});
+
+test('S3 itself: plain ranged GETs, each at the listed version and once, whatever becomes of it', async (context) => {
+  const s3 = await FaultyS3.start();
+  context.after(() => s3.stop());
+  s3.put('lake', 't/a.bin', Buffer.alloc(10_500, 1));
+  s3.put('lake', 't/b.bin', Buffer.alloc(700, 2));
+  const folder = scratchFolder(context);
+  const config = join(folder, 'pointlake.yaml');
+  writeFileSync(config, `storage: { s3: { endpoint: "${s3.endpoint}", anonymous: true } }\ntables: {}\n`);
+  const gets = ['s3://lake/t/', '--config', config, '--bytes', '1000', '--connections', '2'];
+  const result = await resultOf(context, ...gets, '--distribution', 'sequential', '--rate', '100');
+  assert.deepEqual(Object.keys(result.statuses), ['206']);
+  assert.equal(result.failed, 0);
+  assert.equal(result.load.keys, 11);
+  const asked = s3.requests.filter(({ op }) => op === 'get');
+  const ranges = [
+    ...Array.from({ length: 10 }, (_, i) => `t/a.bin bytes=${i * 1000}-${i * 1000 + 999}`),
+    't/b.bin bytes=0-699',
+  ];
+  assert.deepEqual(new Set(asked.map(({ key, range }) => `${key} ${range}`)), new Set(ranges));
+  assert.ok(asked.every(({ ifMatch }) => ifMatch !== undefined));
+  const before = s3.requests.length;
+  const slowDown = { kind: 'status', status: 503, code: 'SlowDown' } as const;
+  s3.failNext('get', ...Array.from({ length: 5 }, () => slowDown));
+  const refused = await resultOf(context, ...gets, '--rate', '100', '--warmup', '0ms');
+  assert.equal(refused.failed, 5);
+  assert.equal(s3.requests.slice(before).filter(({ op }) => op === 'get').length, refused.requests, 'none is retried');
 });
 
 test('wrong answers are told, and nothing is timed', async (context) => {
@@ -180,6 +220,10 @@ test('wrong usage exits 2 with one line that says what would be right', async (c
     [[], /say one target/],
     [[url, '--in-process', path], /say one target/],
     [['localhost'], /no URL; write http:/],
+    [['s3://lake/a', '--range', '1..2'], /--range does not go with s3:.*ranges are got/],
+    [['s3://lake/a', '--bytes', '1GiB'], /--bytes takes 1B to 64MiB/],
+    [[url, '--bytes', '1KiB'], /--bytes is of ranged GETs/],
+    [[url, '--ceiling', '1ms'], /--ceiling takes 100 ms/],
     [['http://127.0.0.1:8080/people'], /no table's URL.*\{key\}/],
     [['--in-process', path], /needs the --key/],
     [['--in-process', path, '--key', 'id', '--columns', 'nope'], /no column "nope"/],
