@@ -126,7 +126,7 @@ export class LocalTarget implements RewriteTarget {
     if (existed) await rename(this.path, replaced);
     await rename(this.#aside, this.path);
     await syncFolder(dirname(this.path));
-    if (existed) await rm(replaced, { recursive: true });
+    if (existed) await removeReplaced(replaced, this.path);
   }
 
   async abort(): Promise<void> {
@@ -160,8 +160,17 @@ async function finishKilled(path: string): Promise<void> {
     const isAside = (await stat(aside).catch(ifMissing)) !== undefined;
     if (!isNamed && !isAside) continue;
     if (!isNamed) await rename(aside, path);
-    await rm(join(parent, name), { recursive: true });
+    await removeReplaced(join(parent, name), path);
   }
+}
+
+/** What was put into the folder since it was looked at is nobody's to remove. */
+async function removeReplaced(folder: string, path: string): Promise<void> {
+  const foreign = (await filesBelow(folder)).find((name) => !isOurs(name));
+  if (foreign === undefined) return rm(folder, { recursive: true });
+  throw invalid(
+    `the new ${path} stands, but ${foreign} was put into the old one meanwhile; it is kept in ${folder}: move it from there and remove that folder`,
+  );
 }
 
 function isAlive(pid: number): boolean {
