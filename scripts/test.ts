@@ -37,8 +37,9 @@ function run(): number {
   const reporter = fileURLToPath(new URL('./gates/ran-tests.ts', import.meta.url));
   const reporters = ['--test-reporter=spec', '--test-reporter-destination=stdout'];
   const counting = [`--test-reporter=${reporter}`, `--test-reporter-destination=${counted}`];
-  // Node would leave a core to itself, which does nothing while the tests run: half of two.
-  const concurrency = `--test-concurrency=${availableParallelism()}`;
+  // Node would leave a core to itself, which does nothing while the tests run: half of two. One file more runs while
+  // others wait for time to pass.
+  const concurrency = `--test-concurrency=${availableParallelism() + 1}`;
   const started = spawnSync(process.execPath, ['--test', concurrency, ...reporters, ...counting, ...flags, ...files], {
     cwd: projectRoot,
     env: environment(folder),

@@ -1,4 +1,7 @@
-/** A process that writes blocks to a disk tier as fast as it can until it is killed; and what those blocks hold. */
+/**
+ * A process that writes blocks to a disk tier as fast as it can until it is killed, and says so by a dot for every ten; and
+ * what those blocks hold.
+ */
 
 import { type BlockIdentity, DiskCache, fileIdentity } from '../../src/cache/index.ts';
 import { systemClock } from '../../src/core/index.ts';
@@ -27,10 +30,12 @@ export function openCache(path: string): DiskCache {
 if (import.meta.main) {
   const [path = '', start = '0'] = process.argv.slice(2);
   const cache = openCache(path);
-  process.stdout.write('open\n');
   for (let page = Number(start); ; page++) {
     cache.blocks.offer(identityOf(page % PAGES), payloadOf(page % PAGES), true);
-    if (page % 10 === 0) await cache.blocks.idle();
+    if (page % 10 === 0) {
+      await cache.blocks.idle();
+      process.stdout.write('.');
+    }
     if (page % 20 === 0) void cache.files.write(`file-${page % PAGES}`, payloadOf(page % PAGES));
   }
 }
