@@ -6,9 +6,10 @@
  * one block share it, and beyond the bound a reader is told to come back.
  */
 
-import type { FastifyReply } from 'fastify';
+import type { ServerResponse } from 'node:http';
 import { type Clock, ServiceError } from '../core/index.ts';
 import { drained, ended } from './drained.ts';
+import type { Reply } from './reply.ts';
 import { respond } from './respond.ts';
 
 /**
@@ -43,7 +44,7 @@ export class LargeReplies {
   }
 
   /** Sends a 200 with these bytes, a view of a block. Throws `overloaded` when too much is on its way already. */
-  send(reply: FastifyReply, headers: readonly string[], bytes: Uint8Array): void {
+  send(reply: Reply, headers: readonly string[], bytes: Uint8Array): void {
     if (bytes.length <= COPIED_BYTES_MAX) {
       respond(reply, 200, headers, Buffer.from(bytes));
       return;
@@ -53,7 +54,7 @@ export class LargeReplies {
     reply.hijack();
     reply.raw.once('close', () => this.#release(buffer));
     reply.raw.writeHead(200, [...headers, 'content-length', `${bytes.length}`]);
-    if (reply.request.method === 'HEAD') reply.raw.end();
+    if (reply.raw.req.method === 'HEAD') reply.raw.end();
     else void this.#stream(reply.raw, bytes);
   }
 
@@ -79,7 +80,7 @@ export class LargeReplies {
     this.#heldBytes -= buffer.byteLength;
   }
 
-  async #stream(raw: FastifyReply['raw'], bytes: Uint8Array): Promise<void> {
+  async #stream(raw: ServerResponse, bytes: Uint8Array): Promise<void> {
     for (let at = 0; at < bytes.length && !raw.destroyed; at += SLICE_BYTES) {
       const isTaken = raw.write(bytes.subarray(at, at + SLICE_BYTES));
       if (!isTaken && !(await drained(raw, this.#clock, this.#options.stallMs))) return;

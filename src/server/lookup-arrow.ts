@@ -14,7 +14,7 @@ import { tooLargeAnswer } from './lookup-results.ts';
 import type { RequestTime } from './pinned.ts';
 import { itemErrorJson } from './problem.ts';
 import { respond, respondError } from './respond.ts';
-import { ageHeader } from './row-route.ts';
+import { ageHeader } from './row-replies.ts';
 import { finishLookup, noneFound, readKey, requestOf, type TableLookup } from './table-lookup.ts';
 
 export const ARROW_TYPE = 'application/vnd.apache.arrow.stream';

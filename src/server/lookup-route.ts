@@ -18,7 +18,8 @@ import { parseLookup } from './lookup-body.ts';
 import { resultsJson } from './lookup-results.ts';
 import { type RequestTime, snapshotNow } from './pinned.ts';
 import { JSON_TYPE, respond, respondError } from './respond.ts';
-import { ageHeader, tableName } from './row-route.ts';
+import { ageHeader } from './row-replies.ts';
+import { tableName } from './row-route.ts';
 import { beginLookup, finishLookup, type LookupsUnderWay, type TableLookup } from './table-lookup.ts';
 import { readTarget } from './target.ts';
 

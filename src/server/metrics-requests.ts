@@ -8,6 +8,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { DurationHistogram } from '../core/index.ts';
 import { labels, type MetricFamily, type Samples } from './metrics-text.ts';
+import type { AnswerTier, Reply } from './reply.ts';
 
 /** By the first digit of the status; 0 is a client that left before its answer was out. */
 const STATUS_CLASSES = ['aborted', '1xx', '2xx', '3xx', '4xx', '5xx'] as const;
@@ -16,7 +17,6 @@ const TIERS = ['none', 'memory', 'disk', 'origin'] as const;
 /** For tables that are not configured: their names come from outside and have no end. */
 const OTHER_TABLE = 'other';
 
-export type AnswerTier = 'memory' | 'disk' | 'origin';
 export type KeyStatus = 'found' | 'not_found' | 'not_covered' | 'timeout' | 'error';
 
 const KEY_STATUSES: readonly KeyStatus[] = ['found', 'not_found', 'not_covered', 'timeout', 'error'];
@@ -159,29 +159,25 @@ export class RequestMetrics {
 export function measured(route: RouteMetrics, handler: Handler): Handler {
   return (request, reply) => {
     const startedMs = performance.now();
-    const { raw } = reply;
     try {
       handler(request, reply);
     } finally {
-      if (raw.writableEnded) countAnswer(route, request, reply, raw.statusCode, startedMs);
-      else {
-        raw.once('close', () => {
-          countAnswer(route, request, reply, raw.writableFinished ? raw.statusCode : 0, startedMs);
-        });
-      }
+      const { table } = request.params as { readonly table?: string };
+      countAnswer(route, table, reply, startedMs);
     }
   };
 }
 
-function countAnswer(
-  route: RouteMetrics,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  status: number,
-  startedMs: number,
-): void {
-  const { table } = request.params as { readonly table?: string };
-  route.answered(table, status, reply.tier, performance.now() - startedMs);
+/** Counts an answer that is out at once, and another when it is. */
+export function countAnswer(route: RouteMetrics, table: string | undefined, reply: Reply, startedMs: number): void {
+  const { raw } = reply;
+  if (raw.writableEnded) route.answered(table, raw.statusCode, reply.tier, performance.now() - startedMs);
+  else {
+    raw.once('close', () => {
+      const status = raw.writableFinished ? raw.statusCode : 0;
+      route.answered(table, status, reply.tier, performance.now() - startedMs);
+    });
+  }
 }
 
 function noCounts(): TableCounts {

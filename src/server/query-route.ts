@@ -18,7 +18,8 @@ import { itemErrorJson } from './problem.ts';
 import { jsonOptions, parseQuery } from './query.ts';
 import { cursorText, orderOf, parseQueryBody, positionOf, type QueryRequest } from './query-body.ts';
 import { JSON_TYPE, respond, respondError } from './respond.ts';
-import { ageHeader, isEmpty, tableName } from './row-route.ts';
+import { ageHeader, isEmpty } from './row-replies.ts';
+import { tableName } from './row-route.ts';
 import { StreamedReply } from './streamed-reply.ts';
 import { readTarget } from './target.ts';
 

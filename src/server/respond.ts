@@ -6,20 +6,15 @@
  * since a small string costs less to send than a Buffer.
  */
 
-import type { FastifyReply } from 'fastify';
 import { asServiceError } from '../core/index.ts';
 import { PROBLEM_TYPE, type Problem, problemJson, problemOf } from './problem.ts';
+import type { Reply } from './reply.ts';
 import type { ReplyHeaders } from './reply-headers.ts';
 
 export const JSON_TYPE = 'application/json; charset=utf-8';
 
 /** `headers` are names and values in turn, without `content-length`. Node leaves the body out for HEAD. */
-export function respond(
-  reply: FastifyReply,
-  status: number,
-  headers: readonly string[],
-  body: string | Uint8Array,
-): void {
+export function respond(reply: Reply, status: number, headers: readonly string[], body: string | Uint8Array): void {
   reply.hijack();
   const length = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength;
   reply.raw.writeHead(status, [...headers, 'content-length', `${length}`]);
@@ -28,7 +23,7 @@ export function respond(
 }
 
 /** `respond` with 200 for what is asked for most. */
-export function respondText(reply: FastifyReply, headers: ReplyHeaders, ageSeconds: number, body: string): void {
+export function respondText(reply: Reply, headers: ReplyHeaders, ageSeconds: number, body: string): void {
   reply.hijack();
   const length = Buffer.byteLength(body);
   reply.raw.writeHead(200, headers.withLength(ageSeconds, length));
@@ -36,29 +31,29 @@ export function respondText(reply: FastifyReply, headers: ReplyHeaders, ageSecon
 }
 
 /** A text of as many bytes as characters is ASCII, which Node writes faster where it need not look for more. */
-function endText(reply: FastifyReply, body: string, length: number): void {
+function endText(reply: Reply, body: string, length: number): void {
   if (length === body.length) reply.raw.end(body, 'latin1');
   else reply.raw.end(body);
 }
 
 /** For 204 and 304, which have no body and no length. */
-export function respondEmpty(reply: FastifyReply, status: 204 | 304, headers: readonly string[]): void {
+export function respondEmpty(reply: Reply, status: 204 | 304, headers: readonly string[]): void {
   reply.hijack();
   reply.raw.writeHead(status, [...headers]);
   reply.raw.end();
 }
 
-export function respondJson(reply: FastifyReply, value: unknown, status = 200): void {
+export function respondJson(reply: Reply, value: unknown, status = 200): void {
   respond(reply, status, ['content-type', JSON_TYPE], JSON.stringify(value));
 }
 
-export function respondProblem(reply: FastifyReply, problem: Problem): void {
+export function respondProblem(reply: Reply, problem: Problem): void {
   const headers = ['content-type', PROBLEM_TYPE, 'vary', 'accept', ...problem.headers];
   respond(reply, problem.status, headers, problemJson(problem));
 }
 
 /** Whatever was thrown, as a problem; nothing when the client is gone or has its answer already. */
-export function respondError(reply: FastifyReply, thrown: unknown, onInternalError: (error: Error) => void): void {
+export function respondError(reply: Reply, thrown: unknown, onInternalError: (error: Error) => void): void {
   const error = asServiceError(thrown);
   // That two rows have one key is no fault of the program.
   if (error.kind === 'internal' && error.code !== 'duplicate_key')

@@ -5,6 +5,7 @@
  * comes through the error handler and leaves as problem+json too.
  */
 
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { type Clock, ServiceError } from '../core/index.ts';
@@ -21,6 +22,7 @@ import {
   type StoresState,
 } from './context.ts';
 import { Encoders } from './encoders.ts';
+import { HotPath, type HotRoutes } from './hot-path.ts';
 import { keepTick } from './kept-tick.ts';
 import { LargeReplies } from './large-replies.ts';
 import { receiveBody } from './lookup-body.ts';
@@ -69,6 +71,8 @@ export interface ListenAddress {
   readonly port: number;
 }
 
+/** What Fastify would set: longer than the idle time-outs of usual load balancers, so that they close first. */
+const KEEP_ALIVE_MS = 72_000;
 const LATER_ROUTES = ['/v1/cluster', '/openapi.json', '/docs', '/console'];
 
 export class PointlakeServer {
@@ -103,8 +107,15 @@ export class PointlakeServer {
       isDraining: () => this.#draining,
     };
     keepTick();
-    this.fastify = makeFastify(this.#context);
-    addRoutes(this.fastify, this.#context);
+    const { metrics } = this.#context;
+    const rowRoutes = {
+      row: metrics.route('row', 'table'),
+      by: metrics.route('by', 'table'),
+      value: metrics.route('value', 'table'),
+    };
+    const hotPath = new HotPath(this.#context, rowRoutes);
+    this.fastify = makeFastify(this.#context, hotPath);
+    addRoutes(this.fastify, this.#context, rowRoutes);
   }
 
   /** Where it listens, for people and clients on this machine; empty before. */
@@ -153,17 +164,23 @@ function queryBounds({ queryGetsMax: getsMax, queryBytesMax: bytesMax, queriesMa
   return { getsMax, bytesMax, queriesMax };
 }
 
-function makeFastify(context: ServerContext): FastifyInstance {
+function makeFastify(context: ServerContext, hotPath: HotPath): FastifyInstance {
   const { options } = context;
   const fastify = Fastify({
     logger: false,
     bodyLimit: options.bodyBytesMax,
-    requestTimeout: options.requestTimeoutMs,
     exposeHeadRoutes: false,
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: HEADER_BYTES_MAX },
-    http: { maxHeaderSize: HEADER_BYTES_MAX },
+    serverFactory: (handler) => {
+      const server = createServer({ maxHeaderSize: HEADER_BYTES_MAX }, (request, response) => {
+        if (!hotPath.answer(request, response)) handler(request, response);
+      });
+      server.keepAliveTimeout = KEEP_ALIVE_MS;
+      server.requestTimeout = options.requestTimeoutMs;
+      return server;
+    },
     clientErrorHandler: refuseUnparsable,
     frameworkErrors: (error, _request, reply) => respondError(reply, ourError(error), context.onInternalError),
   });
@@ -197,7 +214,7 @@ function ourError(error: Error & { readonly code?: string }): unknown {
 
 type Handler = (request: FastifyRequest, reply: FastifyReply) => void;
 
-function addRoutes(fastify: FastifyInstance, context: ServerContext): void {
+function addRoutes(fastify: FastifyInstance, context: ServerContext, rowRoutes: HotRoutes): void {
   const { metrics } = context;
   const others = metrics.route('other', 'node');
   const refused = (handler: Handler) => measured(others, handler);
@@ -205,9 +222,9 @@ function addRoutes(fastify: FastifyInstance, context: ServerContext): void {
     fastify.route({ method: ['GET', 'HEAD'], url, handler: measured(route, handler) });
     refuseOtherMethods(fastify, url, ['GET', 'HEAD'], refused);
   };
-  get('/v1/tables/:table/rows/*', metrics.route('row', 'table'), rowHandler(context));
-  get('/v1/tables/:table/by/*', metrics.route('by', 'table'), namedKeyHandler(context));
-  get('/v1/tables/:table/values/*', metrics.route('value', 'table'), valueHandler(context));
+  get('/v1/tables/:table/rows/*', rowRoutes.row, rowHandler(context));
+  get('/v1/tables/:table/by/*', rowRoutes.by, namedKeyHandler(context));
+  get('/v1/tables/:table/values/*', rowRoutes.value, valueHandler(context));
   get('/v1/tables', metrics.route('tables', 'node'), tablesHandler(context));
   get('/v1/tables/:table', metrics.route('table', 'table'), tableHandler(context));
   get('/healthz', metrics.route('healthz', 'node'), healthHandler());

@@ -8,7 +8,7 @@ import { keyFromJson, leadingKeyFromJson } from './key-parts.ts';
 import type { LookupRequest } from './lookup-body.ts';
 import { onSnapshot, type RequestTime } from './pinned.ts';
 import { columnsOrDefault, jsonOptions, parseQuery } from './query.ts';
-import { isEmpty } from './row-route.ts';
+import { isEmpty } from './row-replies.ts';
 
 export interface TableLookup {
   readonly table: Table;

@@ -19,8 +19,12 @@ export class Catalog {
     return this.#tables.values();
   }
 
+  find(name: string): Table | undefined {
+    return this.#tables.get(name);
+  }
+
   get(name: string): Table {
-    const table = this.#tables.get(name);
+    const table = this.find(name);
     if (table !== undefined) return table;
     const known = this.names().slice(0, 50);
     throw new ServiceError(
