@@ -1,6 +1,7 @@
 /** The key index room: fingerprints of keys to rows, in sorted immutable runs. Knows no table and does no I/O. */
 
 export { type Fingerprints, fingerprintKey, fingerprintRows } from './fingerprint.ts';
+export { countKeys, type KeyCount } from './key-count.ts';
 export { KeyHash } from './key-hash.ts';
 export { KeyRun } from './key-run.ts';
 export { PageCache } from './page-cache.ts';

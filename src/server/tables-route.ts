@@ -185,6 +185,7 @@ function indexState(status: IndexStatus | undefined): object {
     runsOnDisk,
     bytesOnDisk,
     entries,
+    count,
     pagesRead,
     pagesHit,
     files,
@@ -198,6 +199,7 @@ function indexState(status: IndexStatus | undefined): object {
     reason,
     bytes,
     keys: entries,
+    ...(count === undefined ? {} : duplicatesState(count)),
     runs,
     ...(runsOnDisk === 0
       ? {}
@@ -207,6 +209,12 @@ function indexState(status: IndexStatus | undefined): object {
     ...(progress === undefined ? {} : { progress: { rows: progress.rows, rows_done: progress.rowsDone } }),
     ...(error === undefined ? {} : { error: { code: error.code, detail: error.message } }),
   };
+}
+
+/** Keys that share a fingerprint by chance pass for one, so that of duplicates it is the most that there can be. */
+function duplicatesState({ rows, keysAtLeast, alikeByChance }: Exclude<IndexStatus['count'], undefined>): object {
+  const byChance = Number(alikeByChance.toPrecision(2));
+  return { duplicates: { at_most: rows - keysAtLeast, by_chance: byChance, rows, keys_at_least: keysAtLeast } };
 }
 
 /** Of the whole node, as memory is. */

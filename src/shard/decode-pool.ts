@@ -8,10 +8,10 @@
 import { availableParallelism } from 'node:os';
 import { move, Piscina, transferableSymbol, valueSymbol } from 'piscina';
 import { asServiceError, DurationHistogram, fromPlainError, ServiceError } from '../core/index.ts';
-import type { Fingerprints } from '../keyindex/index.ts';
+import type { Fingerprints, KeyCount } from '../keyindex/index.ts';
 import { type DecodedPage, decodeCost } from '../parquet/index.ts';
 import { type DecodeTask, decodeHere, type PoolTask, type TaskOutcome, type TaskResult } from './decode-task.ts';
-import { fingerprintsOf, type KeyTask, runOf } from './key-task.ts';
+import { countOf, fingerprintsOf, type KeyTask, runOf } from './key-task.ts';
 
 /** Estimated microseconds up to which decoding here beats two thread hops and two copies. */
 const INLINE_COST_US_MAX = 300;
@@ -86,6 +86,12 @@ export class DecodePool {
     const keys = task.kind === 'run' ? task.parts.reduce((sum, part) => sum + part.fingerprints.count, 0) : undefined;
     if (keys !== undefined && keys <= INLINE_KEYS_MAX && task.to === undefined) return runOf(task);
     return (await this.#inThread(task, signal)) as Uint8Array | undefined;
+  }
+
+  /** `entries` of all its runs. */
+  async keyCount(task: KeyTask & { readonly kind: 'count' }, entries: number, signal?: AbortSignal): Promise<KeyCount> {
+    if (entries <= INLINE_KEYS_MAX && task.runs.every((run) => typeof run !== 'string')) return countOf(task);
+    return (await this.#inThread(task, signal)) as KeyCount;
   }
 
   async close(): Promise<void> {

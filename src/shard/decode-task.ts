@@ -1,9 +1,9 @@
 /** What crosses to a thread of the pool and back: plain data and transferred buffers, errors as plain objects. */
 
 import { asServiceError, type PlainError } from '../core/index.ts';
-import type { Fingerprints } from '../keyindex/index.ts';
+import type { Fingerprints, KeyCount } from '../keyindex/index.ts';
 import { type DecodedPage, decodeDataPage, decodeDictionaryPage, type PageContext } from '../parquet/index.ts';
-import { fingerprintsOf, type KeyTask, runOf } from './key-task.ts';
+import { countOf, fingerprintsOf, type KeyTask, runOf } from './key-task.ts';
 
 export interface DecodeTask {
   readonly kind: 'data' | 'dictionary';
@@ -14,8 +14,8 @@ export interface DecodeTask {
 
 export type PoolTask = DecodeTask | KeyTask;
 
-/** By the kind of task: a page, the fingerprints of rows, the bytes of a run unless it was written to a file. */
-export type TaskOutcome = DecodedPage | Fingerprints | Uint8Array | undefined;
+/** By the kind of task: a page, the fingerprints of rows, the bytes of a run unless it was written to a file, a count. */
+export type TaskOutcome = DecodedPage | Fingerprints | Uint8Array | KeyCount | undefined;
 
 export type TaskResult =
   | { readonly ok: true; readonly outcome: TaskOutcome }
@@ -55,5 +55,7 @@ function outcomeOf(task: PoolTask): TaskOutcome {
     case 'run':
     case 'merge':
       return runOf(task);
+    case 'count':
+      return countOf(task);
   }
 }

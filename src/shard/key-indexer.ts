@@ -9,10 +9,11 @@
  */
 
 import { asServiceError, assert, type ByteRange, rangeLength } from '../core/index.ts';
-import { type Fingerprints, KeyRun, type RunFile } from '../keyindex/index.ts';
+import { type Fingerprints, type KeyCount, KeyRun, type RunFile } from '../keyindex/index.ts';
 import type { LeafColumn, PageLocations } from '../parquet/index.ts';
 import {
   type ChunkBlocks,
+  type CountedRuns,
   formOf,
   type IndexProgress,
   indexedFileId,
@@ -126,6 +127,13 @@ export class KeyIndexer {
       await this.#indexFiles(index, files, indexed, watch, signal);
       await this.#mergeDown(index, snapshot, watch, signal);
     }
+  }
+
+  /** Throws where a run cannot be gone through. */
+  count({ runs, groups }: CountedRuns, keeper: RunKeeper | undefined, signal: AbortSignal): Promise<KeyCount> {
+    const entries = runs.reduce((sum, run) => sum + run.entries, 0);
+    const places = runs.map((run) => run.bytes ?? keeper?.pathOf(run) ?? '');
+    return this.#pool.keyCount({ kind: 'count', runs: places, groups }, entries, signal);
   }
 
   #openFilesByForm(index: KeyIndex, snapshot: Snapshot): Iterable<readonly SnapshotReadableFile[]> {

@@ -2,8 +2,10 @@
 
 import { SequentialFile, writeInPieces } from '../cache/index.ts';
 import {
+  countKeys,
   type Fingerprints,
   fingerprintRows,
+  type KeyCount,
   KeyRun,
   mergeRuns,
   PageCache,
@@ -45,6 +47,12 @@ export type KeyTask =
       readonly to: string | undefined;
       /** By run, then by file of it: whether its rows stay. */
       readonly live: readonly (readonly boolean[])[];
+    }
+  | {
+      readonly kind: 'count';
+      readonly runs: readonly (Uint8Array | string)[];
+      /** By run, then by file of it, as `countKeys` takes them. */
+      readonly groups: readonly Int32Array[];
     };
 
 /** Of each column's pages the same rows. Throws `corrupt` and `unsupported` as decoding does. */
@@ -64,11 +72,19 @@ export function runOf(task: KeyTask & { readonly kind: 'run' | 'merge' }): Uint8
   return undefined;
 }
 
+export function countOf({ runs, groups }: KeyTask & { readonly kind: 'count' }): KeyCount {
+  return withRuns(runs, (opened) => countKeys(opened, groups));
+}
+
 function mergeInto({ runs, live }: KeyTask & { readonly kind: 'merge' }, sink: RunSink): void {
+  withRuns(runs, (opened) => mergeRuns(opened, (run, file) => live[run]?.[file] === true, sink));
+}
+
+function withRuns<T>(runs: readonly (Uint8Array | string)[], use: (opened: readonly KeyRun[]) => T): T {
   const opened: KeyRun[] = [];
   try {
     for (const run of runs) opened.push(typeof run === 'string' ? openInOrder(run) : KeyRun.open(run));
-    mergeRuns(opened, (run, file) => live[run]?.[file] === true, sink);
+    return use(opened);
   } finally {
     for (const run of opened) run.close();
   }

@@ -4,8 +4,9 @@
  */
 
 import { asServiceError, assert, type ServiceError } from '../core/index.ts';
-import type { KeyRun, RunFile } from '../keyindex/index.ts';
+import type { KeyCount, KeyRun, RunFile } from '../keyindex/index.ts';
 import {
+  type CountedRuns,
   chooseIndex,
   type IndexChoice,
   type IndexMode,
@@ -21,6 +22,9 @@ import type { KeyIndexer } from './key-indexer.ts';
 const BYTES_A_KEY = 9.1;
 /** Of a run on disk, what finding its pages keeps in memory: two words for each page of 4 KiB. */
 const DIRECTORY_SHARE = 8 / 4096;
+
+/** Rows of an index whose keys are counted: ten million take a thread a third of a second, for each snapshot with other files. */
+const COUNTED_ROWS_MAX = 100e6;
 
 /** Rounds begun for damage between two snapshots. */
 const REPAIRS_MAX = 8;
@@ -51,6 +55,8 @@ export interface IndexStatus {
   /** Of the snapshot's files, those that lookups need not search. */
   readonly filesIndexed: number;
   readonly files: number;
+  /** Of the indexed files of the snapshot; undefined until they were gone through, and where that cannot be told. */
+  readonly count: KeyCount | undefined;
   /** While it is built. */
   readonly progress: IndexProgress | undefined;
   readonly error: ServiceError | undefined;
@@ -80,6 +86,10 @@ export class TableIndexing {
   #error: ServiceError | undefined = undefined;
   #chargedBytes = 0;
   #running: Promise<void> | undefined = undefined;
+  #counting: Promise<void> | undefined = undefined;
+  #count: KeyCount | undefined = undefined;
+  /** What the count is of. */
+  #counted: CountedRuns | undefined = undefined;
   readonly #closing = new AbortController();
 
   constructor(table: string, options: TableIndexingOptions) {
@@ -133,6 +143,7 @@ export class TableIndexing {
       pagesHit: this.#index.counts.hits,
       filesIndexed: snapshot?.keys[this.#options.key]?.index?.coveredFiles ?? 0,
       files: snapshot?.files.length ?? 0,
+      count: this.#running === undefined ? this.#count : undefined,
       progress: this.#progress,
       error,
     };
@@ -147,9 +158,13 @@ export class TableIndexing {
     return this.#options.stored?.named() ?? [];
   }
 
-  /** Resolves when nothing is being built. */
+  /** Resolves when nothing is being built or counted. */
   async idle(): Promise<void> {
-    while (this.#running !== undefined) await this.#running;
+    for (let busy = this.#busy; busy !== undefined; busy = this.#busy) await busy;
+  }
+
+  get #busy(): Promise<void> | undefined {
+    return this.#running ?? this.#counting;
   }
 
   async close(): Promise<void> {
@@ -186,6 +201,8 @@ export class TableIndexing {
     this.#damage = asServiceError(thrown);
     this.#options.log(`table ${this.#table}: a run of its key index is dropped: ${this.#damage.message}`);
     this.#index.remove([run]);
+    this.#count = undefined;
+    this.#counted = undefined;
     this.#renew();
     void this.#options.stored?.drop([run]);
     if (this.#mayRepair()) this.#start();
@@ -238,6 +255,36 @@ export class TableIndexing {
     // What failed is tried again, and so is still worth waiting for.
     if (this.#error === undefined) this.#show(undefined);
     this.#progress = undefined;
+    this.#counting ??= this.#countKeys().finally(() => {
+      this.#counting = undefined;
+    });
+  }
+
+  /** Until the newest runs are counted. Never rejects: a run that cannot be gone through is found out by lookups too. */
+  async #countKeys(): Promise<void> {
+    for (;;) {
+      const wanted = this.#toCount();
+      if (this.#counted !== undefined && wanted !== undefined && isSame(this.#counted, wanted)) return;
+      this.#counted = wanted;
+      this.#count = undefined;
+      if (wanted === undefined) return;
+      try {
+        const { indexer, stored } = this.#options;
+        const count = await indexer.count(wanted, stored, this.#closing.signal);
+        if (this.#counted === wanted) this.#count = count;
+      } catch {
+        this.#counted = undefined;
+        const now = this.#toCount();
+        if (now === undefined || isSame(now, wanted)) return;
+      }
+    }
+  }
+
+  #toCount(): CountedRuns | undefined {
+    const snapshot = this.#snapshot;
+    const key = snapshot?.keys[this.#options.key];
+    if (snapshot === undefined || snapshot.rows > COUNTED_ROWS_MAX || this.#closing.signal.aborted) return undefined;
+    return key?.index?.counting(key.columns, snapshot.files);
   }
 
   /** Gives the snapshot a view of what the index has now. */
@@ -264,6 +311,11 @@ export class TableIndexing {
     const onDisk = stored === undefined ? '' : `, nor on disk, where an eighth of cache.disk.size is theirs`;
     return `an index of ${needed} bytes ${inMemory}${onDisk}`;
   }
+}
+
+function isSame(a: CountedRuns, b: CountedRuns): boolean {
+  const isAlike = (i: number) => a.runs[i] === b.runs[i] && `${a.groups[i]}` === `${b.groups[i]}`;
+  return a.runs.length === b.runs.length && a.runs.every((_, i) => isAlike(i));
 }
 
 function rowsOf({ firstPositions }: KeyRun): number {

@@ -40,7 +40,7 @@ export {
   parseKeyText,
 } from './key.ts';
 export { type KeyDepth, keyDepth } from './key-depth.ts';
-export { formOf, indexedFileId, KeyIndex, type KeyIndexView, ROWS_A_KEY_MAX } from './key-index.ts';
+export { type CountedRuns, formOf, indexedFileId, KeyIndex, type KeyIndexView, ROWS_A_KEY_MAX } from './key-index.ts';
 export { chooseIndex, type IndexChoice } from './key-index-choice.ts';
 export { KeyMemory } from './key-memory.ts';
 export {

@@ -13,6 +13,8 @@ import type { ObjectMeta } from '../storage/index.ts';
 import { typeText } from './column-type.ts';
 import { keyInFile, type MappedKey } from './file-mapping.ts';
 import type { CandidateFiles } from './key-files.ts';
+import { folderValue } from './partition.ts';
+import type { TableColumn } from './schema.ts';
 import type { SnapshotFile, SnapshotReadableFile } from './snapshot-file.ts';
 
 /** Rows of one key beyond which the bounds of pages are the better guide. */
@@ -99,6 +101,12 @@ function joined(stretches: readonly RunFile[]): readonly RunFile[] {
   return all;
 }
 
+export interface CountedRuns {
+  readonly runs: readonly KeyRun[];
+  /** By run, then by file of it. */
+  readonly groups: readonly Int32Array[];
+}
+
 /** A run beside the files of a snapshot. */
 interface RunView {
   readonly run: KeyRun;
@@ -143,6 +151,22 @@ export class KeyIndexView {
     for (const { ordinals } of views)
       for (const [at, ordinal] of ordinals.entries()) if (isOpen.has(ordinal)) ordinals[at] = -1;
     this.#runs = views;
+  }
+
+  /** What `countKeys` takes; undefined where files have the key in types whose fingerprints cannot be compared. */
+  counting(columns: readonly TableColumn[], files: readonly SnapshotFile[]): CountedRuns | undefined {
+    const folders = columns.filter(({ partition }) => partition !== undefined);
+    const groupOf = new Map<string, number>();
+    const runs: KeyRun[] = [];
+    const groups: Int32Array[] = [];
+    const forms = new Set<string>();
+    for (const { run, ordinals, leaves } of this.#runs) {
+      if (ordinals.every((ordinal) => ordinal < 0)) continue;
+      forms.add(leaves.map(typeText).join());
+      runs.push(run);
+      groups.push(ordinals.map((ordinal) => groupIn(groupOf, folders, files[ordinal])));
+    }
+    return forms.size > 1 ? undefined : { runs, groups };
   }
 
   get coveredFiles(): number {
@@ -205,6 +229,23 @@ export class KeyIndexView {
     if (own !== undefined) fingerprintKey(this.#hash, leaves, own);
     return own !== undefined;
   }
+}
+
+/** A number for the folder's values of key columns, below 0 where rows of the file have no key or are not counted. */
+function groupIn(
+  groupOf: Map<string, number>,
+  folders: readonly TableColumn[],
+  file: SnapshotFile | undefined,
+): number {
+  if (file?.kind !== 'readable') return -1;
+  const values = folders.map((column) => folderValue(file, column)?.key);
+  if (values.includes(undefined)) return -1;
+  const id = JSON.stringify(
+    values.map((value) => (value instanceof Uint8Array ? [...value] : `${typeof value} ${value}`)),
+  );
+  const group = groupOf.get(id) ?? groupOf.size;
+  groupOf.set(id, group);
+  return group;
 }
 
 function takeRows({ run, ordinals }: RunView, positions: readonly number[], files: number[], rows: number[]): void {

@@ -5,39 +5,15 @@ import { test } from 'node:test';
 import { ServiceError } from '../../src/core/index.ts';
 import { KeyHash } from '../../src/keyindex/key-hash.ts';
 import { KeyRun } from '../../src/keyindex/key-run.ts';
-import { RunBuilder } from '../../src/keyindex/run-builder.ts';
-import { PAGE_ENTRIES, type RunFile } from '../../src/keyindex/run-layout.ts';
+import { PAGE_ENTRIES } from '../../src/keyindex/run-layout.ts';
 import { mergeRuns } from '../../src/keyindex/run-merge.ts';
+import { type Entry, randomEntries, runBytes } from './entries.ts';
 import { randomOf, seedOf } from './seed.ts';
-
-interface Entry {
-  readonly high: number;
-  readonly low: number;
-  readonly position: number;
-}
-
-function runBytes(entries: readonly Entry[], files: readonly RunFile[]): Uint8Array {
-  const builder = new RunBuilder(entries.length);
-  for (const { high, low, position } of entries) builder.add(high, low, position);
-  const parts: Uint8Array[] = [];
-  builder.finish(files, (bytes) => parts.push(bytes));
-  return Uint8Array.from(Buffer.concat(parts));
-}
 
 function probed(run: KeyRun, high: number, low: number): readonly number[] {
   const found: number[] = [];
   assert.equal(run.probe(high, low, found, Number.POSITIVE_INFINITY), 'all');
   return found;
-}
-
-/** Fingerprints of few values, so that they repeat over pages; and some at the ends of their range. */
-function randomEntries(random: () => number, count: number): readonly Entry[] {
-  const spread = 2 ** Math.ceil(random() * 32);
-  const kinds = Math.ceil(random() * 3);
-  return Array.from({ length: count }, (_, position) => {
-    const high = random() < 0.01 ? 2 ** 32 - 1 : Math.floor(random() * spread);
-    return { high, low: Math.floor(random() * kinds), position };
-  });
 }
 
 test('a run answers as a plain list of its entries does, whatever repeats', () => {

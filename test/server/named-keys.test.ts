@@ -3,13 +3,18 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import type { PointlakeNode } from '../../src/main.ts';
 import type { TableDefinition } from '../../src/table/index.ts';
 import { nodeOf } from '../support/one-node.ts';
 import { scratchFolder, writeParquet } from '../support/scratch.ts';
 import { serve } from '../support/served.ts';
 import { expectProblem, post } from './fixture.ts';
 
-async function start(context: TestContext, options: Partial<TableDefinition>): Promise<string> {
+async function start(
+  context: TestContext,
+  options: Partial<TableDefinition>,
+  opened: (node: PointlakeNode) => Promise<void> = async () => undefined,
+): Promise<string> {
   const folder = scratchFolder(context);
   writeParquet(join(folder, 'a.parquet'), [
     { name: 'id', data: [1, 2, 2], type: 'INT32' },
@@ -19,6 +24,7 @@ async function start(context: TestContext, options: Partial<TableDefinition>): P
   ]);
   const node = nodeOf(context, [{ name: 't', source: folder, key: ['id'], options }]);
   await node.catalog.get('t').refresh();
+  await opened(node);
   const server = await serve(node);
   context.after(() => server.close());
   return `${server.url}/v1/tables/t`;
@@ -118,4 +124,24 @@ test('several rows of a key: the latest, or a fault that says where they are', a
     ['row 1 of row group 0', 'row 2 of row group 0'],
   );
   assert.equal((await fetch(`${once}/values/v/2`)).status, 500);
+});
+
+test('how many rows share a key is told of each key that has an index', async (context) => {
+  const url = await start(context, { index: 'hash', keys }, async (node) => {
+    for (const indexing of node.indexings(node.catalog.get('t'))) await indexing.idle();
+  });
+  const state = (await (await fetch(url)).json()) as {
+    readonly index: { readonly state: string; readonly duplicates: unknown };
+    readonly keys: Readonly<Record<string, { readonly index: { readonly duplicates?: unknown } }>>;
+  };
+  assert.equal(state.index.state, 'ready');
+  const byChance = (distinct: number) => Number(((distinct * (distinct - 1)) / 2 / 2 ** 40).toPrecision(2));
+  assert.deepEqual(state.index.duplicates, { at_most: 1, by_chance: byChance(2), rows: 3, keys_at_least: 2 });
+  assert.deepEqual(state.keys.pair?.index.duplicates, {
+    at_most: 0,
+    by_chance: byChance(3),
+    rows: 3,
+    keys_at_least: 3,
+  });
+  assert.equal(state.keys.url?.index.duplicates, undefined);
 });
