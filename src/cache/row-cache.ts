@@ -1,5 +1,5 @@
 /**
- * Encoded rows of hot keys, ready to send.
+ * Encoded rows of hot keys, ready to send: texts, or rows packed for a batch of columns.
  *
  * Touching a block a column costs more than everything else in a hot lookup; a row that was encoded once is kept as the
  * bytes that were sent, and found by one probe of a hash table. Rows lie in two preallocated rings, in the order in which
@@ -74,6 +74,11 @@ export interface RowOrigin {
   readonly row: number;
 }
 
+/** Takes the bytes of a row that is kept; says where they are with it. */
+export interface RowBytes {
+  append(bytes: Uint8Array, start: number, end: number): number;
+}
+
 export interface RowCacheStats {
   readonly capacityBytes: number;
   readonly entries: number;
@@ -131,13 +136,14 @@ export class RowCache {
 
   /** The text kept for a key of a space in this generation. */
   get(space: number, key: Uint8Array, generation: number): string | undefined {
-    const at = this.#entryOf(space, key);
-    if (at < 0 || this.#view.getUint32(at + GENERATION_AT, true) !== generation) {
-      this.#misses += 1;
-      return undefined;
-    }
-    this.#hits += 1;
-    return this.#textAt(at, key.length);
+    const at = this.#entryNow(space, key, generation);
+    return at < 0 ? undefined : this.#textAt(at, key.length);
+  }
+
+  /** The same of bytes: where they are in `into`, undefined where there are none. */
+  copy(space: number, key: Uint8Array, generation: number, into: RowBytes): number | undefined {
+    const at = this.#entryNow(space, key, generation);
+    return at < 0 ? undefined : this.#copyAt(at, key.length, into);
   }
 
   /** What the text kept for a key of a space was made from, in whichever generation. */
@@ -151,8 +157,25 @@ export class RowCache {
    * same row. It is of that generation from now on, unless it is of a later one. To be called after `get` missed it.
    */
   adopt(space: number, key: Uint8Array, generation: number, by: 'proof' | 'search'): string | undefined {
+    const at = this.#adopted(space, key, generation, by);
+    return at < 0 ? undefined : this.#textAt(at, key.length);
+  }
+
+  /** The same of bytes, as `copy`. */
+  adoptCopy(
+    space: number,
+    key: Uint8Array,
+    generation: number,
+    by: 'proof' | 'search',
+    into: RowBytes,
+  ): number | undefined {
+    const at = this.#adopted(space, key, generation, by);
+    return at < 0 ? undefined : this.#copyAt(at, key.length, into);
+  }
+
+  #adopted(space: number, key: Uint8Array, generation: number, by: 'proof' | 'search'): number {
     const at = this.#entryOf(space, key);
-    if (at < 0) return undefined;
+    if (at < 0) return -1;
     if (by === 'search') this.#confirmed += 1;
     else {
       this.#misses -= 1;
@@ -162,29 +185,29 @@ export class RowCache {
     if (this.#view.getUint32(at + GENERATION_AT, true) < generation) {
       this.#view.setUint32(at + GENERATION_AT, generation, true);
     }
-    return this.#textAt(at, key.length);
+    return at;
   }
 
-  /** Keeps a text in place of one of an earlier generation, or leaves it when it is too long. */
-  put(space: number, key: Uint8Array, text: string, origin: RowOrigin): void {
-    if (this.#capacityBytes === 0 || text.length > TEXT_CHARACTERS_MAX || key.length > KEY_BYTES_MAX) return;
+  /** Keeps a row in place of one of an earlier generation, or leaves it when it is too long. */
+  put(space: number, key: Uint8Array, row: string | Uint8Array, origin: RowOrigin): void {
+    if (this.#capacityBytes === 0 || row.length > TEXT_CHARACTERS_MAX || key.length > KEY_BYTES_MAX) return;
     const hash = hashOf(space, key);
     const known = this.#find(hash, space, key);
     if (known >= 0 && this.#view.getUint32(known + GENERATION_AT, true) >= origin.generation) return;
     if (known >= 0) this.#abandon(known);
-    const most = entryBytes(key.length, 3 * text.length);
+    const most = entryBytes(key.length, typeof row === 'string' ? 3 * row.length : row.length);
     if (most > (this.#small.end - this.#small.start) / 2) return;
     // A key that is asked for in two generations has been asked for twice.
     const ring = known >= 0 || this.#ghosts[hash & this.#mask] === hash ? this.#main : this.#small;
     const at = this.#makeRoom(ring, most);
     const textAt = at + ENTRY_HEADER_BYTES + key.length;
-    const textBytes = this.#bytes.write(text, textAt, 'utf8');
+    const textBytes = this.#write(row, textAt);
     const length = entryBytes(key.length, textBytes);
     this.#view.setUint32(at, length, true);
     this.#view.setUint32(at + HASH_AT, hash, true);
     this.#view.setUint32(at + SPACE_AT, space, true);
     this.#view.setUint16(at + KEY_LENGTH_AT, key.length, true);
-    this.#bytes[at + FLAGS_AT] = textBytes === text.length ? FLAG_ASCII : 0;
+    this.#bytes[at + FLAGS_AT] = textBytes === row.length ? FLAG_ASCII : 0;
     this.#view.setUint32(at + TEXT_LENGTH_AT, textBytes, true);
     this.#view.setUint32(at + GENERATION_AT, origin.generation, true);
     this.#view.setUint32(at + FILE_AT, origin.file, true);
@@ -194,13 +217,42 @@ export class RowCache {
     this.#link(hash, at);
   }
 
+  /** How many bytes it takes there. */
+  #write(row: string | Uint8Array, at: number): number {
+    if (typeof row === 'string') return this.#bytes.write(row, at, 'utf8');
+    this.#bytes.set(row, at);
+    return row.length;
+  }
+
+  #entryNow(space: number, key: Uint8Array, generation: number): number {
+    const at = this.#entryOf(space, key);
+    if (at < 0 || this.#view.getUint32(at + GENERATION_AT, true) !== generation) {
+      this.#misses += 1;
+      return -1;
+    }
+    this.#hits += 1;
+    return at;
+  }
+
   #entryOf(space: number, key: Uint8Array): number {
     return this.#capacityBytes === 0 ? -1 : this.#find(hashOf(space, key), space, key);
   }
 
-  #textAt(at: number, keyBytes: number): string {
+  /** Marks it as read. */
+  #flagsOf(at: number): number {
     const flags = this.#bytes[at + FLAGS_AT]!;
     if ((flags & FLAG_READ) === 0) this.#bytes[at + FLAGS_AT] = flags | FLAG_READ;
+    return flags;
+  }
+
+  #copyAt(at: number, keyBytes: number, into: RowBytes): number {
+    this.#flagsOf(at);
+    const start = at + ENTRY_HEADER_BYTES + keyBytes;
+    return into.append(this.#bytes, start, start + this.#view.getUint32(at + TEXT_LENGTH_AT, true));
+  }
+
+  #textAt(at: number, keyBytes: number): string {
+    const flags = this.#flagsOf(at);
     const start = at + ENTRY_HEADER_BYTES + keyBytes;
     const end = start + this.#view.getUint32(at + TEXT_LENGTH_AT, true);
     return (flags & FLAG_ASCII) === 0 ? this.#bytes.utf8Slice(start, end) : this.#bytes.latin1Slice(start, end);

@@ -7,6 +7,9 @@
 import type { FastifyReply } from 'fastify';
 import { type Clock, ServiceError } from '../core/index.ts';
 
+/** Made once: an error takes its time, and without one the platform makes one of its own. */
+const OVER = new ServiceError('timeout', 'timeout', 'the request was answered before this read was done');
+
 /**
  * Runs `work` under a signal that aborts when the time is up or the client disconnects. `settle: 'at deadline'` rejects
  * then even if the work goes on; `'with work'` leaves it to the work to end with what it has.
@@ -33,10 +36,10 @@ export async function underDeadline<T>(
     // Libraries wrap or replace the reason; ours says what happened.
     throw deadline.signal.aborted ? deadline.signal.reason : thrown;
   } finally {
-    timer.abort();
+    timer.abort(OVER);
     reply.raw.off('close', onClose);
     // A request that failed by one of its reads has no use for the others.
-    deadline.abort(requestOver());
+    deadline.abort(OVER);
   }
 }
 
@@ -55,10 +58,6 @@ function aborted(signal: AbortSignal, running: Promise<unknown>): Promise<never>
 function timedOut(timeoutMs: number): ServiceError {
   const message = `there was no answer within ${timeoutMs} ms; ask again, since what was fetched is kept, or allow more time`;
   return new ServiceError('timeout', 'timeout', message, { timeout_ms: timeoutMs });
-}
-
-function requestOver(): ServiceError {
-  return new ServiceError('timeout', 'timeout', 'the request was answered before this read was done');
 }
 
 function clientGone(): ServiceError {

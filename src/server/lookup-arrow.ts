@@ -4,7 +4,7 @@
  */
 
 import type { FastifyReply } from 'fastify';
-import { ArrowLookup, type LookupAnswer, type LookupItem, loadArrow } from '../shard/index.ts';
+import { type ArrowLookup, type LookupAnswer, type LookupItem, loadArrow } from '../shard/index.ts';
 import type { Snapshot } from '../table/index.ts';
 import type { ServerContext } from './context.ts';
 import { underDeadline } from './deadline.ts';
@@ -44,10 +44,10 @@ export async function sendArrow(
     const begin = (snapshot: Snapshot) => {
       const request = requestOf(context, of, snapshot);
       if (request === undefined) {
-        rows = new ArrowLookup(arrow, snapshot.projection([]), matches);
+        rows = context.engine.arrowRows(arrow, snapshot.projection([]), matches, 0);
         return noneFound(snapshot, of.lookup);
       }
-      rows = new ArrowLookup(arrow, request.projection, matches);
+      rows = context.engine.arrowRows(arrow, request.projection, matches, request.keys.length);
       return context.engine.beginAs(rows, request, of.receipt);
     };
     const begun = pinned && begin(pinned);

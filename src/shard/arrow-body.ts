@@ -19,7 +19,6 @@ const MESSAGE_BODY_LENGTH = 3;
 const BATCH_LENGTH = 0;
 const BATCH_NODES = 1;
 const BATCH_BUFFERS = 2;
-const FIRST_BODY_BYTES = 64 * 1024;
 
 const END_OF_STREAM: Uint8Array = Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0);
 
@@ -91,13 +90,19 @@ export class ArrowFrame {
 
 /** Buffers one after the other, each at a multiple of 8, zero wherever nobody wrote. */
 export class ArrowBody {
-  words: Uint32Array<ArrayBuffer> = new Uint32Array(FIRST_BODY_BYTES / 4);
-  bytes: Buffer = Buffer.from(this.words.buffer);
+  words: Uint32Array<ArrayBuffer>;
+  bytes: Buffer;
   end = 0;
   /** By column. */
   readonly nullCounts: number[] = [];
   /** Offset and length of each buffer in turn. */
   readonly places: number[] = [];
+
+  /** `bytesExpected` is only a first guess. */
+  constructor(bytesExpected: number) {
+    this.words = new Uint32Array(Math.ceil(bytesExpected / 4));
+    this.bytes = Buffer.from(this.words.buffer);
+  }
 
   /** Where a buffer of that many bytes begins. */
   buffer(length: number): number {

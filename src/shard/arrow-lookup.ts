@@ -18,14 +18,21 @@ import { ArrowBody, ArrowFrame } from './arrow-body.ts';
 import { type Arrow, typeOf } from './arrow-types.ts';
 import type { LookupItem, RowForm } from './batch.ts';
 import type { RowPlace } from './encode-row.ts';
+import type { KeptForm, KeptRows } from './kept-rows.ts';
 import { locatedRow } from './located-row.ts';
-import { type PackedKind, PackedRows, packedKind } from './packed-rows.ts';
+import { COPIED_IN_PLACE_MAX, type PackedKind, PackedRows, packedKind } from './packed-rows.ts';
 
 const KEY = 'pointlake_key';
 const STATUS = 'pointlake_status';
 const ERROR = 'pointlake_error';
 const TRUNCATED = 'pointlake_truncated';
 const NO_ROW = -1;
+/** What a row's key, status and offsets usually take, and what a column does beside its values: only the first guess of a size. */
+const OWN_BYTES_A_ROW = 24;
+const COLUMN_BYTES = 64;
+
+const STATUSES = ['found', 'not_found', 'timeout', 'error', 'not_covered'] as const;
+const STATUS_BYTES: ReadonlyMap<string, Uint8Array> = new Map(STATUSES.map((status) => [status, Buffer.from(status)]));
 
 /** How wide the values of a column are in Arrow; 0: bits, -1: offsets and bytes. */
 const BITS = 0;
@@ -45,23 +52,38 @@ export class ArrowLookup implements RowForm<number> {
   readonly #form: ArrowForm;
   readonly #matches: 'first' | 'all';
   readonly #rows: PackedRows;
+  readonly #kept: KeptRows;
+  readonly #keptForm: KeptForm<number>;
 
   /** Throws `unsupported` for columns that cannot be had so. */
-  constructor(arrow: Arrow, projection: Projection, matches: 'first' | 'all') {
+  constructor(arrow: Arrow, projection: Projection, matches: 'first' | 'all', kept: KeptRows, rowsExpected: number) {
     this.#arrow = arrow;
     this.#form = formFor(arrow, projection, matches);
     this.#matches = matches;
-    this.#rows = new PackedRows(projection);
+    const rows = new PackedRows(projection, rowsExpected);
+    this.#rows = rows;
+    this.#kept = kept;
+    this.#keptForm = {
+      numberOf: (space) => space.packedNumber,
+      get: (cache, space, key, generation) => cache.copy(space, key, generation, rows),
+      adopt: (cache, space, key, generation, by) => cache.adoptCopy(space, key, generation, by, rows),
+    };
   }
 
   tryRow(snapshot: Snapshot, key: Key, projection: Projection): number | null | undefined {
+    const kept = this.kept(snapshot, key, projection);
+    if (kept !== undefined) return kept;
     const place = locatedRow(snapshot, key, projection.key);
-    return place === null || place === undefined ? place : this.#rows.add(place, undefined);
+    if (place === null || place === undefined) return place;
+    const same = this.#kept.confirm(snapshot, key, projection, place, this.#keptForm);
+    if (same !== undefined) return same;
+    const row = this.#rows.add(place, undefined);
+    if (row !== undefined) this.#kept.put(snapshot, key, projection, place, this.#rows.bytesOf(row), this.#keptForm);
+    return row;
   }
 
-  /** What is kept is JSON. */
-  kept(): undefined {
-    return undefined;
+  kept(snapshot: Snapshot, key: Key, projection: Projection): number | undefined {
+    return this.#kept.get(snapshot, key, projection, this.#keptForm);
   }
 
   encode(place: RowPlace, _projection: Projection, pins: Pins | undefined): number | undefined {
@@ -81,9 +103,9 @@ export class ArrowLookup implements RowForm<number> {
     const { schema, frame, widths } = this.#form;
     const answer = laidOut(items, errorText);
     const rows = answer.rows.length;
-    const body = new ArrowBody();
+    const body = new ArrowBody(this.#rows.byteLength + OWN_BYTES_A_ROW * rows + COLUMN_BYTES * widths.length);
     writeWords(body, answer.keys);
-    writeTexts(body, answer.statuses);
+    writeStatuses(body, answer.statuses);
     writeTexts(body, answer.errors);
     if (this.#matches === 'all') writeFlags(body, answer.truncated);
     for (const [column, width] of widths.entries()) writeColumn(body, this.#rows, answer.rows, column, width);
@@ -103,19 +125,28 @@ interface LaidOut {
 
 function laidOut(items: readonly LookupItem<number>[], errorText: (error: PlainError, key: number) => string): LaidOut {
   const out: LaidOut = { keys: [], rows: [], statuses: [], errors: [], truncated: [] };
-  const put = (key: number, row: number, status: string, error: string | undefined, isTruncated: boolean) => {
-    out.keys.push(key);
-    out.rows.push(row);
-    out.statuses.push(status);
-    out.errors.push(error);
-    out.truncated.push(isTruncated);
-  };
-  for (const [key, item] of items.entries()) {
-    if ('row' in item) put(key, item.row, item.status, undefined, false);
-    else if ('rows' in item) for (const row of item.rows) put(key, row, item.status, undefined, item.truncated);
-    else put(key, NO_ROW, item.status, 'error' in item ? errorText(item.error, key) : undefined, false);
+  for (let key = 0; key < items.length; key++) {
+    const item = items[key] as LookupItem<number>;
+    if ('row' in item) lay(out, key, item.row, item.status, undefined, false);
+    else if ('rows' in item) for (const row of item.rows) lay(out, key, row, item.status, undefined, item.truncated);
+    else lay(out, key, NO_ROW, item.status, 'error' in item ? errorText(item.error, key) : undefined, false);
   }
   return out;
+}
+
+function lay(
+  out: LaidOut,
+  key: number,
+  row: number,
+  status: string,
+  error: string | undefined,
+  isTruncated: boolean,
+): void {
+  out.keys.push(key);
+  out.rows.push(row);
+  out.statuses.push(status);
+  out.errors.push(error);
+  out.truncated.push(isTruncated);
 }
 
 function writeColumn(
@@ -133,18 +164,40 @@ function writeColumn(
     return;
   }
   const { words, bytes } = packed;
-  const isBytes = packed.kinds[column] === 'bytes';
   const out = body.buffer(width === BITS ? Math.ceil(rows.length / 8) : rows.length * width);
+  if (packed.kinds[column] !== 'bytes' && width >= 4) {
+    writeWide(body.words, out >>> 2, packed.words, rows, slot, width / 4, nulls);
+    return;
+  }
+  const isBytes = packed.kinds[column] === 'bytes';
   for (let i = 0; i < rows.length; i++) {
-    const row = rows[i] as number;
     if (nulls !== undefined && nulls[i] === 1) continue;
+    const row = rows[i] as number;
     const at = row + slot;
     const to = out + i * width;
     if (isBytes) bytes.copy(body.bytes, to, 4 * row + (words[at] as number), 4 * row + (words[at] as number) + width);
     else if (width === BITS) setBit(body.bytes, out, i, words[at] as number);
     else if (width === 1) body.bytes[to] = words[at] as number;
-    else if (width === 2) body.bytes.writeUInt16LE((words[at] as number) & 0xffff, to);
-    else for (let word = 0; word < width / 4; word++) body.words[(to >>> 2) + word] = words[at + word] as number;
+    else body.bytes.writeUInt16LE((words[at] as number) & 0xffff, to);
+  }
+}
+
+/** Values of one, two or four words. */
+function writeWide(
+  out: Uint32Array,
+  start: number,
+  words: Uint32Array,
+  rows: readonly number[],
+  slot: number,
+  wordsEach: number,
+  nulls: Uint8Array | undefined,
+): void {
+  for (let i = 0, to = start; i < rows.length; i++, to += wordsEach) {
+    if (nulls !== undefined && nulls[i] === 1) continue;
+    const at = (rows[i] as number) + slot;
+    out[to] = words[at] as number;
+    if (wordsEach > 1) out[to + 1] = words[at + 1] as number;
+    for (let word = 2; word < wordsEach; word++) out[to + word] = words[at + word] as number;
   }
 }
 
@@ -177,8 +230,9 @@ function writeOffsets(
   let to = body.buffer(end);
   for (let i = 0; i < rows.length; i++) {
     const length = lengthOf(i);
-    const from = length === 0 ? 0 : 4 * (rows[i] as number) + (words[(rows[i] as number) + slot] as number);
-    bytes.copy(body.bytes, to, from, from + length);
+    if (length === 0) continue;
+    const from = 4 * (rows[i] as number) + (words[(rows[i] as number) + slot] as number);
+    copyBytesTo(body.bytes, to, bytes, from, length);
     to += length;
   }
 }
@@ -207,7 +261,32 @@ function writeFlags(body: ArrowBody, values: readonly boolean[]): void {
   for (const [i, value] of values.entries()) setBit(body.bytes, at, i, value ? 1 : 0);
 }
 
+function writeStatuses(body: ArrowBody, statuses: readonly string[]): void {
+  writeValidity(body, undefined);
+  const offsets = body.buffer(4 * (statuses.length + 1)) >>> 2;
+  let end = 0;
+  for (let i = 0; i < statuses.length; i++) {
+    end += (statuses[i] as string).length;
+    body.words[offsets + i + 1] = end;
+  }
+  let to = body.buffer(end);
+  for (let i = 0; i < statuses.length; i++) {
+    const bytes = STATUS_BYTES.get(statuses[i] as string) as Uint8Array;
+    copyBytesTo(body.bytes, to, bytes, 0, bytes.length);
+    to += bytes.length;
+  }
+}
+
+function copyBytesTo(target: Uint8Array, to: number, bytes: Uint8Array, from: number, length: number): void {
+  if (length > COPIED_IN_PLACE_MAX) target.set(bytes.subarray(from, from + length), to);
+  else for (let i = 0; i < length; i++) target[to + i] = bytes[from + i] as number;
+}
+
 function writeTexts(body: ArrowBody, texts: readonly (string | undefined)[]): void {
+  if (texts.every((text) => text === undefined)) {
+    writeNulls(body, texts.length);
+    return;
+  }
   const hasNulls = texts.some((text) => text === undefined);
   writeValidity(body, hasNulls ? Uint8Array.from(texts, (text) => (text === undefined ? 1 : 0)) : undefined);
   const offsets = body.buffer(4 * (texts.length + 1)) >>> 2;
@@ -218,6 +297,14 @@ function writeTexts(body: ArrowBody, texts: readonly (string | undefined)[]): vo
   }
   const at = body.buffer(end);
   body.bytes.write(texts.join(''), at, 'utf8');
+}
+
+/** Texts none of which is there: what nobody wrote is zero. */
+function writeNulls(body: ArrowBody, count: number): void {
+  body.buffer(Math.ceil(count / 8));
+  body.nullCounts.push(count);
+  body.buffer(4 * (count + 1));
+  body.buffer(0);
 }
 
 function setBit(bytes: Uint8Array, at: number, bit: number, value: number): void {

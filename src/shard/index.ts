@@ -1,6 +1,6 @@
 /** The shard room: what answers lookups, from memory or by loading pages. */
 
-export { ArrowLookup } from './arrow-lookup.ts';
+export type { ArrowLookup } from './arrow-lookup.ts';
 export { type ArrowStream, arrowStream } from './arrow-rows.ts';
 export { loadArrow } from './arrow-types.ts';
 export type { Batch, BatchRequest, LookupAnswer, LookupItem, LookupOptions, RowForm } from './batch.ts';

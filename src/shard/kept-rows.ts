@@ -1,7 +1,7 @@
 /**
  * Encoded rows of hot keys over the snapshots of a table.
  *
- * A text is kept with the file, the row and the snapshot it was read from. On another snapshot it serves only where it
+ * A row is kept with the file, the row and the snapshot it was read from. On another snapshot it serves only where it
  * is provably the answer there too:
  *
  *     the snapshot has the very same version of the file      the row is there, and reads the same
@@ -9,7 +9,7 @@
  *                                                             no other row can have taken its place
  *
  * What is not known proves nothing, a file that cannot be read least of all: then the row is searched for as if nothing
- * were kept. Where the search ends at the same row of the same file, its text need not be made again. Files that left
+ * were kept. Where the search ends at the same row of the same file, it need not be encoded again. Files that left
  * prove nothing either way: of the rows of a key one was chosen, and it is still there.
  *
  * This holds in both directions, so that requests for an older snapshot are served from what newer ones kept.
@@ -23,6 +23,20 @@ import { RowKeys } from './row-keys.ts';
 /** Snapshots of a table whose files are remembered; rows of older ones are searched for again. */
 const GENERATIONS_MAX = 8;
 
+/** A form in which rows are kept, each in a space of its own. */
+export interface KeptForm<Row> {
+  numberOf(space: Projection['space']): number;
+  get(rows: RowCache, space: number, key: Uint8Array, generation: number): Row | undefined;
+  adopt(rows: RowCache, space: number, key: Uint8Array, generation: number, by: 'proof' | 'search'): Row | undefined;
+}
+
+/** As JSON. */
+export const KEPT_TEXT: KeptForm<string> = {
+  numberOf: (space) => space.number,
+  get: (rows, space, key, generation) => rows.get(space, key, generation),
+  adopt: (rows, space, key, generation, by) => rows.adopt(space, key, generation, by),
+};
+
 export class KeptRows {
   readonly #rows: RowCache;
   readonly #keys = new RowKeys();
@@ -32,40 +46,64 @@ export class KeptRows {
     this.#rows = rows;
   }
 
-  /** The row's text, where it was kept and is the answer in this snapshot. */
-  get(snapshot: Snapshot, key: Key, { space, key: by }: Projection): string | undefined {
+  /** The row, where it was kept in this form and is the answer in this snapshot. */
+  get<Row>(snapshot: Snapshot, key: Key, { space, key: by }: Projection, form: KeptForm<Row>): Row | undefined {
     const bytes = this.#keys.bytesOf(key);
     if (bytes === undefined) return undefined;
     space.isUsed = true;
-    const kept = this.#rows.get(space.number, bytes, snapshot.generation);
-    return kept ?? this.#crossed(snapshot, by, key, bytes, space.number);
+    const number = form.numberOf(space);
+    const kept = form.get(this.#rows, number, bytes, snapshot.generation);
+    return kept ?? this.#crossed(snapshot, by, key, bytes, number, form);
   }
 
-  /** The text that was kept of this very row, in whichever snapshot; asked after `get` had none and the row was found. */
-  confirm(snapshot: Snapshot, key: Key, { space }: Projection, place: RowPlace): string | undefined {
+  /** What was kept of this very row, in whichever snapshot; asked after `get` had none and the row was found. */
+  confirm<Row>(
+    snapshot: Snapshot,
+    key: Key,
+    { space }: Projection,
+    place: RowPlace,
+    form: KeptForm<Row>,
+  ): Row | undefined {
     const bytes = this.#keys.bytesOf(key);
-    const origin = bytes && this.#rows.originOf(space.number, bytes);
+    const number = form.numberOf(space);
+    const origin = bytes && this.#rows.originOf(number, bytes);
     if (bytes === undefined || origin === undefined) return undefined;
     if (origin.file !== place.file.file.number || origin.row !== rowInFile(place)) return undefined;
     this.#generationsOf(snapshot).filesOf(snapshot);
-    return this.#rows.adopt(space.number, bytes, snapshot.generation, 'search');
+    return form.adopt(this.#rows, number, bytes, snapshot.generation, 'search');
   }
 
-  put(snapshot: Snapshot, key: Key, { space }: Projection, place: RowPlace, json: string): void {
+  put(
+    snapshot: Snapshot,
+    key: Key,
+    { space }: Projection,
+    place: RowPlace,
+    row: string | Uint8Array,
+    form: KeptForm<unknown>,
+  ): void {
     const bytes = this.#keys.bytesOf(key);
     if (bytes === undefined) return;
     this.#generationsOf(snapshot).filesOf(snapshot);
     const { generation } = snapshot;
-    this.#rows.put(space.number, bytes, json, { generation, file: place.file.file.number, row: rowInFile(place) });
+    const origin = { generation, file: place.file.file.number, row: rowInFile(place) };
+    this.#rows.put(form.numberOf(space), bytes, row, origin);
   }
 
-  #crossed(snapshot: Snapshot, by: TableKey, key: Key, bytes: Uint8Array, space: number): string | undefined {
+  #crossed<Row>(
+    snapshot: Snapshot,
+    by: TableKey,
+    key: Key,
+    bytes: Uint8Array,
+    space: number,
+    form: KeptForm<Row>,
+  ): Row | undefined {
     const origin = this.#rows.originOf(space, bytes);
     if (origin === undefined) return undefined;
     const generations = this.#generationsOf(snapshot);
     const added = generations.addedSince(origin.generation, snapshot);
     if (added === undefined || !generations.hasFile(snapshot, origin.file)) return undefined;
-    return lackKey(by, key, added) ? this.#rows.adopt(space, bytes, snapshot.generation, 'proof') : undefined;
+    if (!lackKey(by, key, added)) return undefined;
+    return form.adopt(this.#rows, space, bytes, snapshot.generation, 'proof');
   }
 
   #generationsOf({ definition }: Snapshot): Generations {

@@ -13,6 +13,8 @@ import type { RowCache } from '../cache/index.ts';
 import { ServiceError } from '../core/index.ts';
 import { Gate } from '../storage/index.ts';
 import type { Key, NestedWriter, Projection, Snapshot, Table, TableColumn, ValueWriter } from '../table/index.ts';
+import { ArrowLookup } from './arrow-lookup.ts';
+import type { Arrow } from './arrow-types.ts';
 import {
   type Batch,
   Batches,
@@ -28,7 +30,7 @@ import { allNow, readAll } from './batch-matches.ts';
 import type { BatchPages } from './batch-pages.ts';
 import { ColdRead } from './cold-read.ts';
 import { encodeRow, encodeValue, missingPages, type Tier, type ValueAnswer } from './encode-row.ts';
-import { KeptRows } from './kept-rows.ts';
+import { KEPT_TEXT, KeptRows } from './kept-rows.ts';
 import { locatedRow } from './located-row.ts';
 import { LookupCeiling } from './lookup-ceiling.ts';
 import { LookupTrace, StageTimes } from './lookup-trace.ts';
@@ -60,7 +62,7 @@ export class LookupEngine {
   readonly #bounds: QueryBounds | undefined;
   readonly #json: RowForm<string> = {
     tryRow: (snapshot, key, projection) => this.tryRow(snapshot, key, projection),
-    kept: (snapshot, key, projection) => this.#kept.get(snapshot, key, projection),
+    kept: (snapshot, key, projection) => this.#kept.get(snapshot, key, projection, KEPT_TEXT),
     encode: encodeRow,
   };
   /** Of the lookups that waited. */
@@ -87,14 +89,14 @@ export class LookupEngine {
 
   /** The row's JSON text, null when the key is provably absent, undefined when something is not in memory. */
   tryRow(snapshot: Snapshot, key: Key, projection: Projection): string | null | undefined {
-    const kept = this.#kept.get(snapshot, key, projection);
+    const kept = this.#kept.get(snapshot, key, projection, KEPT_TEXT);
     if (kept !== undefined) return kept;
     const place = locatedRow(snapshot, key, projection.key);
     if (place === null || place === undefined) return place;
-    const same = this.#kept.confirm(snapshot, key, projection, place);
+    const same = this.#kept.confirm(snapshot, key, projection, place, KEPT_TEXT);
     if (same !== undefined) return same;
     const json = encodeRow(place, projection, undefined);
-    if (json !== undefined) this.#kept.put(snapshot, key, projection, place, json);
+    if (json !== undefined) this.#kept.put(snapshot, key, projection, place, json, KEPT_TEXT);
     return json;
   }
 
@@ -121,7 +123,7 @@ export class LookupEngine {
     signal: AbortSignal,
     receipt?: Receipt,
   ): Promise<RowAnswer> {
-    const kept = receipt && this.#kept.get(snapshot, key, projection);
+    const kept = receipt && this.#kept.get(snapshot, key, projection, KEPT_TEXT);
     if (kept !== undefined) {
       receipt?.keptRow();
       return { json: kept, tier: 'memory', snapshot };
@@ -160,6 +162,11 @@ export class LookupEngine {
   /** The same in another form. */
   beginAs<Row>(form: RowForm<Row>, request: Omit<BatchRequest, 'form'>, receipt?: Receipt): Batch<Row> {
     return this.#batches.begin({ ...request, form }, receipt);
+  }
+
+  /** The form of an answer as Arrow, for one request. Throws `unsupported` for columns that cannot be had so. */
+  arrowRows(arrow: Arrow, projection: Projection, matches: 'first' | 'all', keys: number): ArrowLookup {
+    return new ArrowLookup(arrow, projection, matches, this.#kept, keys);
   }
 
   /** Many keys of one snapshot. When the signal aborts, what is still open answers `timeout`. */

@@ -36,23 +36,28 @@ const SLOT_WORDS: Readonly<Record<PackedKind, number>> = {
   text: 2,
   wide: 4,
 };
-const FIRST_WORDS = 4096;
+/** What the bytes of a row's texts usually take, and the most that is taken at first. */
+const TEXT_WORDS_EXPECTED = 8;
+const FIRST_WORDS_MAX = 65_536;
 const WIDE_BYTES = 16;
+/** Up to here a loop is faster than a call. */
+export const COPIED_IN_PLACE_MAX = 48;
 
 export class PackedRows {
   readonly kinds: readonly PackedKind[];
   /** Words from the start of a row to each column's slot. */
   readonly slots: Int32Array;
-  words: Uint32Array<ArrayBuffer> = new Uint32Array(FIRST_WORDS);
-  bytes: Buffer = Buffer.from(this.words.buffer);
+  words: Uint32Array<ArrayBuffer>;
+  bytes: Buffer;
   readonly #projection: Projection;
   readonly #fixedWords: number;
   readonly #bytesMax: number;
-  #floats: DataView = new DataView(this.words.buffer);
+  #floats: DataView;
   /** In words. */
   #end = 0;
 
-  constructor(projection: Projection) {
+  /** `rowsExpected` is only a first guess. */
+  constructor(projection: Projection, rowsExpected: number) {
     this.#projection = projection;
     this.#bytesMax = projection.json.valueBytesMax ?? Number.POSITIVE_INFINITY;
     this.kinds = projection.columns.map(packedKind);
@@ -63,6 +68,9 @@ export class PackedRows {
       at += SLOT_WORDS[kind];
     }
     this.#fixedWords = at;
+    this.words = new Uint32Array(Math.min(rowsExpected * (at + TEXT_WORDS_EXPECTED), FIRST_WORDS_MAX));
+    this.bytes = Buffer.from(this.words.buffer);
+    this.#floats = new DataView(this.words.buffer);
   }
 
   get byteLength(): number {
@@ -78,6 +86,21 @@ export class PackedRows {
     } catch (thrown) {
       throw castFaultIn(thrown, place.file.file.object.key, place.rowGroup);
     }
+  }
+
+  /** A row as `bytesOf` gave it, from these bytes. */
+  append(bytes: Uint8Array, start: number, end: number): number {
+    const row = this.#end;
+    this.#reserve(4 * row + end - start);
+    if (end - start > COPIED_IN_PLACE_MAX) this.bytes.set(bytes.subarray(start, end), 4 * row);
+    else for (let from = start, to = 4 * row; from < end; from++, to++) this.bytes[to] = bytes[from] as number;
+    this.#end = (4 * row + end - start + 3) >>> 2;
+    return row;
+  }
+
+  /** The row that was added last, to be copied before the next comes; it means the same wherever it lies. */
+  bytesOf(row: number): Uint8Array {
+    return this.bytes.subarray(4 * row, 4 * this.#end);
   }
 
   isNull(row: number, column: number): boolean {

@@ -22,12 +22,15 @@ let spacesMade = 0;
 export class RowSpace {
   /** Never 0, and never given twice. */
   readonly number: number;
+  /** For the same rows in packed form. */
+  readonly packedNumber: number;
   /** To be set with each use. */
   isUsed = true;
 
   constructor() {
-    spacesMade += 1;
-    this.number = spacesMade;
+    this.number = spacesMade + 1;
+    this.packedNumber = spacesMade + 2;
+    spacesMade += 2;
   }
 }
 
