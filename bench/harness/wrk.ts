@@ -1,6 +1,6 @@
 /** Runs the load generator `wrk` (Debian package `wrk`) pinned to a core of its own, one closed loop a connection. */
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { BusyTime } from './busy-time.ts';
@@ -31,15 +31,20 @@ export interface ScriptedLoad extends Pick<Load, 'origin' | 'connections' | 'sec
   readonly scriptArgs: readonly string[];
 }
 
-export function runWrk(load: Load, core: number): Promise<LoadResult> {
+/** Whether a load may go before others on its core: two on one core else wait for each other's turn, milliseconds each. */
+export const mayGoFirst: boolean = spawnSync('chrt', ['-r', '1', 'true']).status === 0;
+
+export function runWrk(load: Load, core: number, goesFirst = false): Promise<LoadResult> {
   const scriptArgs = [load.pathBeforeKey, String(load.lastKey), String(load.seed)];
-  return runScript({ ...load, script: 'random-keys.lua', scriptArgs }, core);
+  return runScript({ ...load, script: 'random-keys.lua', scriptArgs }, core, goesFirst);
 }
 
-export async function runScript(load: ScriptedLoad, core: number): Promise<LoadResult> {
+export async function runScript(load: ScriptedLoad, core: number, goesFirst = false): Promise<LoadResult> {
   const script = fileURLToPath(new URL(load.script, import.meta.url));
   const wrkArgs = ['-t1', `-c${load.connections}`, `-d${load.seconds}s`, '--timeout', '10s', '-s', script, load.origin];
-  const wrk = spawn('taskset', ['-c', String(core), 'wrk', ...wrkArgs, '--', ...load.scriptArgs], {
+  const program = ['taskset', '-c', String(core), 'wrk', ...wrkArgs, '--', ...load.scriptArgs];
+  const [command = '', ...args] = goesFirst && mayGoFirst ? ['chrt', '-r', '1', ...program] : program;
+  const wrk = spawn(command, args, {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let output = '';
