@@ -7,11 +7,11 @@ import { describe, type TestContext, test } from 'node:test';
 import { rangeLength, ServiceError } from '../../src/core/index.ts';
 import { keyClassOf } from '../../src/parquet/index.ts';
 import type { TableColumn } from '../../src/table/index.ts';
-import { corpusEntries, hasCorpus, isParquet, NO_CORPUS, pathOf } from '../conformance/support/corpus.ts';
+import { corpusEntries, hasCorpus, isParquet, MANY_PAGES, NO_CORPUS, pathOf } from '../conformance/support/corpus.ts';
 import { FUZZ_SEED, randomFrom } from '../parquet/support/property.ts';
 import { duckdbRows, hyparquetRows } from '../support/nested-oracles.ts';
 import { nodeOf } from '../support/one-node.ts';
-import { sampled } from '../support/sampled.ts';
+import { isLong, sampled } from '../support/sampled.ts';
 import { scratchFolder } from '../support/scratch.ts';
 import { rewritten } from './copying.ts';
 import { checkIndexes } from './written-indexes.ts';
@@ -46,7 +46,7 @@ async function columnsOf(context: TestContext, source: string): Promise<readonly
   }
 }
 
-/** Random values of a type of DuckDB, from a column `h` of random 64-bit numbers. */
+/** In any four seeds that follow each other each is there. Random values of a type of DuckDB, from a column `h` of random 64-bit numbers. */
 const EXPRESSIONS: readonly string[] = [
   '(h % 128)::TINYINT',
   '(h % 100)::SMALLINT',
@@ -82,7 +82,7 @@ describe('what is written is read back', () => {
     for (let round = 0; round < Number(process.env.FUZZ_RUNS ?? sampled(4, 10)); round += 1) {
       const seed = FUZZ_SEED + round;
       const random = randomFrom(seed);
-      const chosen = EXPRESSIONS.filter(() => random() < 0.3);
+      const chosen = EXPRESSIONS.filter((_, i) => (i + seed) % 4 === 0 || random() < 0.1);
       const columns = chosen.map((expression, i) => {
         const nulls = random() < 0.5 ? `CASE WHEN hash(i, ${i}) % 5 = 0 THEN NULL ELSE ${expression} END` : expression;
         return `${nulls.replaceAll(/\bh\b/g, `(hash(i, ${seed + i}) % 2147483647)::BIGINT`)} AS c${i}`;
@@ -104,8 +104,8 @@ describe('what is written is read back', () => {
         [...new Set(keys)].reverse(),
         target,
         {
-          codec: CODECS[round % 3]!,
-          encoding: ENCODINGS[round % 2]!,
+          codec: CODECS[seed % 3]!,
+          encoding: ENCODINGS[seed % 2]!,
           dictionaries: some(0.4),
           bloomFilters: some(0.4),
           rowsPerPage: random() < 0.2 ? 7 : 1 + Math.floor(random() * 600),
@@ -132,12 +132,11 @@ describe('what is written is read back', () => {
 
   test("the format's own files: every type, encoding and annotation", { skip }, async (context) => {
     const folder = scratchFolder(context);
-    const share = sampled(1 / 3, 1);
     let copied = 0;
     const without: string[] = [];
-    const random = randomFrom(FUZZ_SEED);
+    const left = new Set(isLong ? [] : MANY_PAGES.toSpliced(FUZZ_SEED % MANY_PAGES.length, 1));
     for (const [i, name] of corpusEntries().filter(isParquet).entries()) {
-      if (random() > share) continue;
+      if (left.has(name)) continue;
       const columns = await columnsOf(context, pathOf(name));
       const key = columns?.find(isKey);
       if (columns === undefined || key === undefined) {
@@ -164,7 +163,7 @@ describe('what is written is read back', () => {
       copied += 1;
     }
     context.diagnostic(`FUZZ_SEED=${FUZZ_SEED}: ${copied} copied; without a key or refused: ${without.join(', ')}`);
-    assert.ok(copied >= sampled(8, 50), `${copied} copied`);
+    assert.ok(copied >= 50, `${copied} copied`);
   });
 });
 

@@ -42,6 +42,13 @@ export function hasCorpus(): boolean {
 /** What a checkout without the corpus is told; CI has it. */
 export const NO_CORPUS = `the conformance files are not at ${CORPUS}: nothing was compared`;
 
+/** Of thousands of pages each: these take longer than all others together, so that a short run takes a part of them. */
+export const MANY_PAGES: readonly string[] = [
+  'data/overflow_i16_page_cnt.parquet',
+  'data/alltypes_tiny_pages.parquet',
+  'data/alltypes_tiny_pages_plain.parquet',
+];
+
 export function pathOf(name: string): string {
   return CORPUS + name;
 }

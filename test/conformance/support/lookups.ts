@@ -8,7 +8,7 @@ import type { LookupItem } from '../../../src/shard/index.ts';
 import { type IndexMode, type Key, type Projection, parseExactJson, parseKeyJson } from '../../../src/table/index.ts';
 import { randomFrom } from '../../parquet/support/property.ts';
 import { noDeadline } from '../../support/one-node.ts';
-import { corpusEntries, isParquet, pathOf } from './corpus.ts';
+import { corpusEntries, isParquet, MANY_PAGES, pathOf } from './corpus.ts';
 import { nearby, sameKey } from './near-keys.ts';
 import { JSON_FORM, type OpenedTable, rowText, scannedRows, withTable } from './product.ts';
 import { refusalOf } from './rules.ts';
@@ -46,14 +46,22 @@ interface Wanted {
   readonly rows: readonly string[];
 }
 
-/** In all conformance files that can be read: of every `share` columns one, another one with each seed. */
-export async function lookUpAll(limits: LookupLimits, share: number): Promise<LookupCounts> {
+/** Of so many columns one, another one with each seed. */
+export interface ColumnShares {
+  readonly plain: number;
+  /** Of files of thousands of pages. */
+  readonly manyPages: number;
+}
+
+/** In all conformance files that can be read. */
+export async function lookUpAll(limits: LookupLimits, shares: ColumnShares): Promise<LookupCounts> {
   const counts = new LookupCounts();
   let columns = limits.seed;
   for (const name of corpusEntries()) {
     if (!isParquet(name) || refusalOf(name) !== undefined) continue;
     counts.files += 1;
     const path = pathOf(name);
+    const share = MANY_PAGES.includes(name) ? shares.manyPages : shares.plain;
     for (const column of await searchableColumns(path)) {
       columns += 1;
       if (columns % share === 0) await checkColumn(path, column, limits, counts);
