@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { tableFromIPC } from 'apache-arrow';
 import { Asker } from '../support/ask.ts';
 import { FaultyS3 } from '../support/faulty-s3.ts';
 import { nodeOf } from '../support/one-node.ts';
@@ -9,6 +10,7 @@ import { parquetBytes } from '../support/scratch.ts';
 import { serve } from '../support/served.ts';
 
 const ROWS = 20_000;
+const ARROW = 'application/vnd.apache.arrow.stream';
 const textOf = (version: number, id: number) => `version ${version} of ${id} ${'.'.repeat(40)}`;
 
 function bytesOf(version: number): Buffer {
@@ -60,6 +62,43 @@ test('a batch restarts whole, keys that were in memory included', async (context
   assert.equal((await asker.ask('/v1/tables/t/rows/5')).text, rowText(2, 5));
 });
 
+test('so does one that is answered as Arrow', async (context) => {
+  const { s3, asker } = await start(context);
+  const keys = [5, 9999, 5, 15_000];
+  const lookup = () => asker.ask('/v1/tables/t/lookup', { body: JSON.stringify({ keys }), headers: { accept: ARROW } });
+  const versionsOf = (bytes: Buffer) =>
+    tableFromIPC(bytes)
+      .toArray()
+      .map(({ version, text }) => ({ version, text }));
+  await asker.ask('/v1/tables/t/lookup', { body: '{"keys":[5]}', headers: { accept: ARROW } });
+  s3.put('lake', 't/a.parquet', bytesOf(2));
+  const changed = await lookup();
+  assert.equal(changed.status, 200);
+  const wanted = keys.map((id) => ({ version: 2, text: textOf(2, id) }));
+  assert.deepEqual(versionsOf(changed.bytes), wanted);
+  // Now all of them are kept.
+  const kept = await lookup();
+  assert.equal(kept.headers['pointlake-cache'], 'memory');
+  assert.deepEqual(versionsOf(kept.bytes), wanted);
+});
+
+test('at its deadline an Arrow batch has the rows that it has, and says of the others that their time was over', async (context) => {
+  const { s3, asker } = await start(context);
+  await asker.ask('/v1/tables/t/lookup', { body: '{"keys":[5]}', headers: { accept: ARROW } });
+  s3.faultOf = ({ op }) => (op === 'get' ? { kind: 'until', done: new Promise(() => undefined) } : undefined);
+  const headers = { accept: ARROW, 'pointlake-timeout-ms': '300' };
+  const answer = await asker.ask('/v1/tables/t/lookup', { body: '{"keys":[15000,5]}', headers });
+  assert.equal(answer.status, 200);
+  const rows = tableFromIPC(answer.bytes).toArray();
+  assert.deepEqual(
+    rows.map(({ pointlake_status: status, text }) => [status, text]),
+    [
+      ['timeout', null],
+      ['found', textOf(1, 5)],
+    ],
+  );
+});
+
 test('a change that a refresh under way has missed is found by the next', async (context) => {
   const { s3, node, asker } = await start(context);
   s3.put('lake', 't/b.parquet', bytesOf(1));
@@ -82,7 +121,7 @@ test('a change that a refresh under way has missed is found by the next', async 
   assert.equal((await asking).text, rowText(2, 15_000));
 });
 
-test('an object that changes at every read is 503 changed for rows, values and batches, and serves when it rests', async (context) => {
+test('an object that changes at every read is 503 changed for rows, values and batches of both forms, and serves when it rests', async (context) => {
   const { s3, asker } = await start(context);
   const versions = [bytesOf(2), bytesOf(3)];
   let version = 1;
@@ -96,6 +135,7 @@ test('an object that changes at every read is 503 changed for rows, values and b
     () => asker.ask('/v1/tables/t/rows/100'),
     () => asker.ask('/v1/tables/t/values/text/5000'),
     () => asker.ask('/v1/tables/t/lookup', { body: '{"keys":[1,8000]}' }),
+    () => asker.ask('/v1/tables/t/lookup', { body: '{"keys":[1,8000]}', headers: { accept: ARROW } }),
   ];
   for (const ask of asks) {
     const { status, headers, text } = await ask();

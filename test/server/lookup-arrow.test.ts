@@ -230,3 +230,12 @@ test('a column with the name of one that tells of keys is refused', async (conte
   assert.deepEqual([refused.code, refused.column], ['unsupported', 'pointlake_status']);
   assert.equal((await post(url, '{"keys":[1],"columns":["id"]}', { accept: ARROW })).status, 200);
 });
+
+test('an answer above the bound is refused, whether its rows were packed before or not', async (context) => {
+  const { url } = await startFixture(context, { server: { answerCharactersMax: 600 } });
+  const users = `${url}/v1/tables/users/lookup`;
+  for (let round = 0; round < 2; round++) {
+    const { status, code } = await problemOf(await post(users, '{"keys":[1,2,3,1,2,3,1,2,3]}', { accept: ARROW }));
+    assert.deepEqual([status, code], [413, 'answer_too_large']);
+  }
+});
