@@ -36,6 +36,8 @@ export interface BuiltIndex {
   readonly view: KeyIndexView;
   readonly bytes: number;
   readonly keys: number;
+  /** Rows whose key another has already, at most; undefined where it cannot be told. */
+  readonly duplicates: number | undefined;
   readonly runs: number;
   readonly filesIndexed: number;
   readonly files: number;
@@ -71,8 +73,9 @@ export async function buildIndex(node: PointlakeNode, snapshot: Snapshot, by: Ta
         'the files changed while the key index was built; inspect them again',
       );
     }
-    const { bytes, entries, runs, filesIndexed, files } = status;
-    return { view, bytes, keys: entries, runs, filesIndexed, files };
+    const { bytes, entries, runs, filesIndexed, files, count } = status;
+    const duplicates = count && count.rows - count.keysAtLeast;
+    return { view, bytes, keys: entries, duplicates, runs, filesIndexed, files };
   } finally {
     // Its runs stay with the view.
     node.forgetTable(table);

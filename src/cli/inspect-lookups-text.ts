@@ -2,7 +2,7 @@
 
 import { formatBytes } from '../core/index.ts';
 import type { LookupReport } from './inspect-advice.ts';
-import type { ColdReport, Spread } from './inspect-lookups.ts';
+import type { ColdReport, IndexInPlace, Spread } from './inspect-lookups.ts';
 
 const plain = (value: number) => `${value}`;
 
@@ -23,11 +23,7 @@ export function lookupsText(report: LookupReport): readonly string[] {
       ...(isOwn ? [['shared with other keys', ...cells(depth.sharedPages, plain)]] : []),
     ]),
     '',
-    ...rows([
-      ['cold, from S3', 'mean', 'p50', 'p99', 'max'],
-      ...coldRows('all columns', cold.allColumns),
-      ...coldRows('key only', cold.keyOnly),
-    ]),
+    ...rows([['cold, from S3', 'mean', 'p50', 'p99', 'max'], ...coldRowsOf(cold)]),
     '',
     ...indexLines(index),
     `  page checksums: ${checksums.withCrc} of ${checksums.pages} pages; metadata takes ${formatBytes(metadataBytes)} in memory`,
@@ -52,14 +48,26 @@ function indexLines({ mode, isBuilt, reason, bytes, here }: LookupReport['index'
   const covered = here.filesIndexed === here.files ? 'all files' : `${here.filesIndexed} of ${here.files} files`;
   const runs = here.runs === 1 ? 'one run' : `${here.runs} runs`;
   return [
-    ...rows([
-      ['cold, with a key index', 'mean', 'p50', 'p99', 'max'],
-      ...coldRows('all columns', here.allColumns),
-      ...coldRows('key only', here.keyOnly),
-    ]),
+    ...rows([['cold, with a key index', 'mean', 'p50', 'p99', 'max'], ...coldRowsOf(here)]),
     '',
     line,
     `  with the key index that was built here the index answers: ${here.keys} rows of ${covered} in ${runs}, ${formatBytes(here.bytes)}`,
+    ...duplicatesLines(here),
+  ];
+}
+
+function duplicatesLines({ duplicates, filesIndexed, files }: IndexInPlace): readonly string[] {
+  if (duplicates === undefined) return [];
+  const where = filesIndexed === files ? '' : ' of these files';
+  if (duplicates === 0) return [`  no two rows${where} have the same key`];
+  return [`  at most ${duplicates} rows${where} have a key that another row has already`];
+}
+
+function coldRowsOf(cold: Omit<LookupReport['cold'], 'lookups'>): readonly (readonly string[])[] {
+  return [
+    ...coldRows('all columns', cold.allColumns),
+    ...('defaultColumns' in cold ? coldRows('default columns', cold.defaultColumns) : []),
+    ...coldRows('key only', cold.keyOnly),
   ];
 }
 

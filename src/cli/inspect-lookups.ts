@@ -51,6 +51,8 @@ export interface LookupFigures {
     /** Lookups gone through for each. */
     readonly lookups: number;
     readonly allColumns: ColdReport | undefined;
+    /** Where the configuration names them: what a request that names none is answered. */
+    readonly defaultColumns?: ColdReport | undefined;
     readonly keyOnly: ColdReport | undefined;
   };
   /** What finding a key may take without a key index, which is what one takes that is not there. */
@@ -65,8 +67,10 @@ export interface LookupFigures {
   readonly metadataBytes: number;
 }
 
-export interface IndexInPlace extends Pick<BuiltIndex, 'bytes' | 'keys' | 'runs' | 'filesIndexed' | 'files'> {
+export interface IndexInPlace
+  extends Pick<BuiltIndex, 'bytes' | 'keys' | 'duplicates' | 'runs' | 'filesIndexed' | 'files'> {
   readonly allColumns: ColdReport | undefined;
+  readonly defaultColumns?: ColdReport | undefined;
   readonly keyOnly: ColdReport | undefined;
 }
 
@@ -130,7 +134,7 @@ async function coldLookups(
   by: TableKey,
   rows: readonly SampledRow[],
   signal: AbortSignal,
-): Promise<Pick<LookupFigures['cold'], 'allColumns' | 'keyOnly'>> {
+): Promise<Omit<LookupFigures['cold'], 'lookups'>> {
   const rehearsed = async (columns: readonly TableColumn[]): Promise<ColdReport | undefined> => {
     const costs: ColdCost[] = [];
     for (const row of rows) {
@@ -140,11 +144,16 @@ async function coldLookups(
     return spreads(costs, ['roundTrips', 'gets', 'bytes']);
   };
   const all = snapshot.columns.filter(({ unsupported }) => unsupported === undefined);
-  return { allColumns: await rehearsed(all), keyOnly: await rehearsed(by.columns) };
+  const byDefault = snapshot.definition.defaultColumns && snapshot.projection(undefined).columns;
+  return {
+    allColumns: await rehearsed(all),
+    ...(byDefault && { defaultColumns: await rehearsed(byDefault) }),
+    keyOnly: await rehearsed(by.columns),
+  };
 }
 
-function figuresOf({ bytes, keys, runs, filesIndexed, files }: BuiltIndex) {
-  return { bytes, keys, runs, filesIndexed, files };
+function figuresOf({ view: _, ...figures }: BuiltIndex) {
+  return figures;
 }
 
 /**

@@ -247,6 +247,8 @@ test('with an index in place: it answers, takes what was foretold, and spares th
     ['no page checksums (CRC)'],
   );
   const said = lookupsText(await lookupsOf(path, { key: ['id'], withIndex: true })).join('\n');
+  assert.equal(here.duplicates, 0);
+  assert.match(said, /\n {2}no two rows have the same key\n/);
   assert.match(said, /the index answers: 30000 rows of all files in one run, 27\d\.\d kB/);
   const without = lookupsText(await lookupsOf(path)).join('\n');
   assert.match(without, /index: auto would build a key index of about 271\.5 kB: .*\n {2}--with-index builds it here/);
@@ -270,7 +272,9 @@ test('a table of a configuration, by its key and by a named one', async (context
     ],
   );
   assert.equal(lookups?.index.here?.keys, ROWS);
-  assert.match(lookupsText(lookups!)[0]!, /^lookups by cohort \(group\), of \d+ sampled keys:$/);
+  assert.equal(lookups.index.here.duplicates, ROWS / 2);
+  assert.match(lookupsText(lookups).join('\n'), /at most 15000 rows have a key that another row has already/);
+  assert.equal(lookups.cold.defaultColumns, undefined);
   const wrong = (uri: string | undefined, given: Options, message: RegExp) =>
     assert.rejects(async () => inspect(uri, given), message);
   await wrong('t', { ...options, by: 'nobody' }, /no key "nobody"|nobody/);
@@ -280,4 +284,10 @@ test('a table of a configuration, by its key and by a named one', async (context
   await wrong(undefined, {}, /name a path or URI/);
   await wrong('a.parquet', { by: 'cohort' }, /--by needs --config/);
   await wrong('a.parquet', { withIndex: true }, /--with-index needs --key/);
+  const narrow = configured(folder, '', ', default_columns: [group]');
+  const { cold } = await lookupsOf('t', narrow);
+  assert.ok(cold.defaultColumns && cold.allColumns && cold.keyOnly);
+  assert.ok(cold.keyOnly.bytes.mean <= cold.defaultColumns.bytes.mean);
+  assert.match(lookupsText(await lookupsOf('t', narrow)).join('\n'), /default columns: GETs/);
+  assert.match(lookupsText(lookups!)[0]!, /^lookups by cohort \(group\), of \d+ sampled keys:$/);
 });
