@@ -11,7 +11,7 @@
 import type { Budget } from './budget.ts';
 
 export interface LearnedOwner {
-  /** Whether it was used since this was last asked. */
+  /** Whether it was used since this was last asked; it may not say so for ever. */
   takeUsed(): boolean;
   /** Forgets what it learned, and takes its bytes off the budget. */
   forget(): void;

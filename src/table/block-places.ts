@@ -6,35 +6,48 @@
  *
  *     columns   [ rows a page | at of its pages ]   rows a page 0: pages differ; at 0: nothing was ever resident
  *     pages     [ 0 | location of the page's one block | -at of its blocks ]
- *     blocks    [ shift | 0 or location | 0 or location | .. ]   each block holds 2^shift rows
+ *     blocks    [ -1 - shift | 0 or location | 0 or location | .. ]   each block holds 2^shift rows
  *
- * A place once made stays, so that its index, the slot, can be kept; it costs four bytes for each block of the file that
- * was ever read.
+ * A place once made stays for as long as these places do, so that its index, the slot, can be kept. They cost four bytes
+ * for each block of the row group that was read, and are forgotten as a whole while none of them is resident. Beyond the
+ * columns what is positive is a location and nothing else, so that a slot that outlived its places finds a block or nothing.
  */
 
 import { WHOLE_PAGE_SHIFT } from '../cache/index.ts';
 import type { PageLocations } from '../parquet/index.ts';
 
 const WORDS_A_COLUMN = 2;
+/** What the objects take, about, and those of each chunk that the memory tier holds though none of its blocks is there. */
+const OBJECT_BYTES = 256;
+const OWNER_BYTES = 512;
 
 export class BlockPlaces {
+  /** How many blocks are in memory. */
+  residents = 0;
+  /** How many chunks the memory tier knows by their slots here. */
+  owners = 0;
+  readonly #firstSlot: number;
   #words: Int32Array;
   #end: number;
 
   constructor(columns: number) {
+    this.#firstSlot = WORDS_A_COLUMN * columns;
     this.#end = WORDS_A_COLUMN * columns;
     this.#words = new Int32Array(this.#end);
   }
 
   get byteSize(): number {
-    return this.#words.byteLength;
+    const ofOwners = this.residents === 0 ? OWNER_BYTES * this.owners : 0;
+    return OBJECT_BYTES + ofOwners + this.#words.byteLength;
   }
 
+  /** 0 where nothing is. */
   locationAt(slot: number): number {
-    return this.#words[slot]!;
+    return slot < this.#firstSlot ? 0 : Math.max(0, this.#words[slot] ?? 0);
   }
 
   put(slot: number, location: number): void {
+    this.residents += (location === 0 ? 0 : 1) - (this.#words[slot] === 0 ? 0 : 1);
     this.#words[slot] = location;
   }
 
@@ -47,7 +60,7 @@ export class BlockPlaces {
     const pages = words[WORDS_A_COLUMN * column + 1]!;
     if (pages === 0) return 0;
     const at = words[pages + page]!;
-    return at >= 0 ? pages + page : 1 - at + (rowInPage >>> words[-at]!);
+    return at >= 0 ? pages + page : 1 - at + (rowInPage >>> ~words[-at]!);
   }
 
   /**
@@ -68,8 +81,8 @@ export class BlockPlaces {
       const page = Math.trunc(row / stride);
       const rowInPage = row - page * stride;
       const at = words[pages + page]!;
-      rows[i] = at >= 0 ? rowInPage : rowInPage & (2 ** words[-at]! - 1);
-      const location = at >= 0 ? at : words[1 - at + (rowInPage >>> words[-at]!)]!;
+      rows[i] = at >= 0 ? rowInPage : rowInPage & (2 ** ~words[-at]! - 1);
+      const location = at >= 0 ? at : words[1 - at + (rowInPage >>> ~words[-at]!)]!;
       locations[i] = location;
       if (location === 0) isComplete = false;
     }
@@ -79,7 +92,7 @@ export class BlockPlaces {
   /** Rows of the page's blocks are 2^shift; 31 where the page is one block. */
   shiftOf(column: number, page: number): number {
     const at = this.#words[this.#words[WORDS_A_COLUMN * column + 1]! + page]!;
-    return at >= 0 ? WHOLE_PAGE_SHIFT : this.#words[-at]!;
+    return at >= 0 ? WHOLE_PAGE_SHIFT : ~this.#words[-at]!;
   }
 
   /** Rows of every page of the column but the last; 0 where they differ or nothing was ever resident. */
@@ -95,7 +108,7 @@ export class BlockPlaces {
     const rows = locations.rowEnd(page) - locations.firstRow(page);
     const head = this.#pagesOf(column, locations) + page;
     const at = this.#words[head]!;
-    if (at < 0 && this.#words[-at] === shift) return 1 - at;
+    if (at < 0 && ~this.#words[-at]! === shift) return 1 - at;
     if (at < 0 && this.#holdsAny(-at, rows)) return 0;
     if (shift === WHOLE_PAGE_SHIFT) {
       if (at < 0) this.#words[head] = 0;
@@ -103,7 +116,7 @@ export class BlockPlaces {
     }
     if (at > 0) return 0;
     const run = this.#add(1 + Math.ceil(rows / 2 ** shift));
-    this.#words[run] = shift;
+    this.#words[run] = ~shift;
     this.#words[head] = -run;
     return run + 1;
   }
@@ -115,7 +128,7 @@ export class BlockPlaces {
   }
 
   #holdsAny(run: number, rows: number): boolean {
-    const blocks = Math.ceil(rows / 2 ** this.#words[run]!);
+    const blocks = Math.ceil(rows / 2 ** ~this.#words[run]!);
     return this.#words.subarray(run + 1, run + 1 + blocks).some((location) => location !== 0);
   }
 

@@ -20,6 +20,7 @@ import { assert, type BufferViews } from '../core/index.ts';
 import { Block, type BloomFilter, type ColumnChunk, type PageBounds, type PageLocations } from '../parquet/index.ts';
 import type { BlockAt } from './block-at.ts';
 import type { BlockPlaces } from './block-places.ts';
+import { CHUNK_BYTES } from './file-chunks.ts';
 import { ASCENT_BYTES, hasManyBlocks, PageAscent } from './page-ascent.ts';
 
 /** The blocks of one page as the decoder returned them, or those of them that were found on disk. */
@@ -57,6 +58,12 @@ export interface ChunkOwner {
   /** Of all chunks of the row group; undefined before `openPlaces`. */
   placesOf(rowGroup: number): BlockPlaces | undefined;
   openPlaces(rowGroup: number): BlockPlaces;
+  /** The first block of the row group came to memory, or the last one left. */
+  placesChanged(rowGroup: number): void;
+  /** The chunk knows something again, and is kept for it. */
+  keepChunk(chunk: ChunkBlocks): void;
+  /** The chunk knows nothing any more, and is kept for as long only as others have it. */
+  fadeChunk(chunk: ChunkBlocks): void;
   /** What blocks of the table may take in memory. */
   readonly quota: MemoryQuota;
   /** Whether no snapshot has the file any more. */
@@ -90,6 +97,8 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
   /** By page, of those that searches have walked into. */
   #ascents: Map<number, PageAscent> | undefined = undefined;
   #isUsed = false;
+  /** Whether its file keeps it; else it fades. */
+  #isKept = true;
   /** What a lookup may still hold, though it was forgotten. */
   #lent: WeakRef<Learned> | undefined = undefined;
   #codeBlocks = 0;
@@ -158,9 +167,20 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
   forget(): void {
     const { layout } = this.#learned ?? {};
     if (layout !== undefined) this.#file.stored?.keepLayout(this, layout);
-    this.#file.addLayout(-bytesOf(this.#learned) - ASCENT_BYTES * (this.#ascents?.size ?? 0));
+    this.#file.addLayout(-this.#learnedBytes);
     this.#learned = undefined;
     this.#ascents = undefined;
+    if (this.#isKept) this.#file.fadeChunk(this);
+    this.#isKept = false;
+  }
+
+  /** What it has charged, and what its file has for it. */
+  get chargedBytes(): number {
+    return this.#isKept ? CHUNK_BYTES + this.#learnedBytes : 0;
+  }
+
+  get #learnedBytes(): number {
+    return bytesOf(this.#learned) + ASCENT_BYTES * (this.#ascents?.size ?? 0);
   }
 
   /** What is known of the order of the page of a block, unless that block is its last or the page has few. */
@@ -193,8 +213,9 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
     const before = bytesOf(this.#learned);
     this.#learned = learned;
     if (this.#file.isReleased) return;
+    if (!this.#isKept) this.#file.keepChunk(this);
+    this.#isKept = true;
     this.#file.addLayout(bytesOf(learned) - before);
-    this.#tier.learned.add(this);
   }
 
   /**
@@ -258,12 +279,15 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
     locations: PageLocations | undefined = this.layout?.locations,
   ): Promise<void> | undefined {
     if (locations === undefined || this.#file.isReleased || rows === 0) return undefined;
-    if (this.#ownerId === UNREGISTERED) this.#ownerId = this.#tier.register(this, this.#file.quota);
     const isWhole = rows <= 2 ** shift;
     const places = this.#file.openPlaces(this.rowGroup);
     const before = places.byteSize;
+    if (this.#ownerId === UNREGISTERED) {
+      this.#ownerId = this.#tier.register(this, this.#file.quota);
+      places.owners += 1;
+    }
     const first = places.open(this.#column, locations, page, isWhole ? WHOLE_PAGE_SHIFT : shift);
-    if (places.byteSize > before) this.#file.addLayout(places.byteSize - before);
+    if (places.byteSize !== before) this.#file.addLayout(places.byteSize - before);
     if (first === 0) return undefined;
     for (let ordinal = 0; ordinal < blocks.length; ordinal++) {
       const block = blocks[ordinal];
@@ -278,7 +302,13 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
   /** The file is served no more: its blocks leave memory when their turn comes. */
   release(): void {
     this.#tier.learned.remove(this);
+    this.losePlaces();
+  }
+
+  /** Its slots hold nothing from now on; what waits to be admitted there is not. */
+  losePlaces(): void {
     if (this.#ownerId !== UNREGISTERED) this.#tier.release(this.#ownerId);
+    this.#ownerId = UNREGISTERED;
   }
 
   locationOf(slot: number): number {
@@ -287,7 +317,7 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
 
   admitted(slot: number, location: number, block: AdmittedBlock, isOutside: boolean): void {
     assert(block instanceof Block, 'what a chunk admits are blocks');
-    this.#places?.put(slot, location);
+    this.#put(slot, location);
     if (block.kind === 'CODES') this.#keepDictionary(block);
     if (!isOutside) return;
     this.#outside ??= new Map();
@@ -300,13 +330,23 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
   }
 
   evicted(slot: number, tag: number): void {
-    this.#places?.put(slot, 0);
+    this.#put(slot, 0);
     this.#outside?.delete(slot);
     if (!isOfCodes(tag)) return;
     this.#codeBlocks -= 1;
     if (this.#codeBlocks > 0 || this.dictionary === undefined) return;
     this.#tier.letGo(this.dictionary.byteLength, this.#file.quota);
     this.dictionary = undefined;
+  }
+
+  #put(slot: number, location: number): void {
+    const places = this.#places;
+    if (places === undefined) return;
+    const { residents, byteSize } = places;
+    places.put(slot, location);
+    if (residents > 0 && places.residents > 0) return;
+    this.#file.addLayout(places.byteSize - byteSize);
+    this.#file.placesChanged(this.rowGroup);
   }
 
   get #places(): BlockPlaces | undefined {

@@ -4,8 +4,10 @@ import type { Budget, MemoryQuota, MemoryTier } from '../cache/index.ts';
 import { formatBytes, ServiceError } from '../core/index.ts';
 import type { FileIndex, LeafColumn } from '../parquet/index.ts';
 import type { ObjectMeta, ObjectStore } from '../storage/index.ts';
-import { BlockPlaces } from './block-places.ts';
+import type { BlockPlaces } from './block-places.ts';
 import { ChunkBlocks, type ChunkLayout, type ChunkOwner } from './chunk-blocks.ts';
+import { CHUNK_BYTES, FileChunks } from './file-chunks.ts';
+import { RowGroupPlaces } from './row-group-places.ts';
 import type { StoredFile } from './stored-file.ts';
 
 let filesMade = 0;
@@ -28,9 +30,9 @@ export class TableFile implements ChunkOwner {
   #layoutBytes = 0;
   #released = false;
   /** By row group, then column; made on first use. */
-  readonly #chunks: (ChunkBlocks | undefined)[];
+  readonly #chunks: FileChunks<ChunkBlocks>;
   /** By row group; made when its first block comes. */
-  readonly #places: (BlockPlaces | undefined)[] = [];
+  readonly #places: (RowGroupPlaces | undefined)[] = [];
 
   constructor(
     store: ObjectStore,
@@ -50,7 +52,7 @@ export class TableFile implements ChunkOwner {
     this.index = index;
     this.#keyColumns = new Set(keyColumns);
     this.tier = tier;
-    this.#chunks = new Array(index.rowGroups * index.schema.leaves.length);
+    this.#chunks = new FileChunks(index.rowGroups * index.schema.leaves.length);
     this.#footerBytes = index.byteSize;
     if (!tier.budget.fits('metadata', this.#footerBytes)) throw metadataTooLarge(tier.budget, this.#footerBytes);
     tier.budget.charge('metadata', this.#footerBytes);
@@ -85,21 +87,39 @@ export class TableFile implements ChunkOwner {
     this.#released = true;
     this.tier.budget.release('metadata', this.#footerBytes);
     this.tier.budget.release('layouts', this.#layoutBytes);
-    for (const chunk of this.#chunks) chunk?.release();
+    for (const chunk of this.#chunks.all()) chunk.release();
+    for (const places of this.#places) if (places !== undefined) this.tier.learned.remove(places);
   }
 
   placesOf(rowGroup: number): BlockPlaces | undefined {
-    return this.#places[rowGroup];
+    return this.#places[rowGroup]?.places;
   }
 
   openPlaces(rowGroup: number): BlockPlaces {
-    let places = this.#places[rowGroup];
-    if (places === undefined) {
-      places = new BlockPlaces(this.index.schema.leaves.length);
-      this.#places[rowGroup] = places;
-      this.addLayout(places.byteSize);
+    let opened = this.#places[rowGroup];
+    if (opened === undefined) {
+      opened = new RowGroupPlaces(this.index.schema.leaves.length, () => this.#forgetPlaces(rowGroup));
+      this.#places[rowGroup] = opened;
+      this.addLayout(opened.places.byteSize);
+      this.placesChanged(rowGroup);
     }
-    return places;
+    opened.isUsed = true;
+    return opened.places;
+  }
+
+  /** Places of which none is taken may be forgotten. */
+  placesChanged(rowGroup: number): void {
+    const opened = this.#places[rowGroup];
+    if (opened === undefined || this.#released) return;
+    if (opened.places.residents === 0) this.tier.learned.add(opened);
+    else this.tier.learned.remove(opened);
+  }
+
+  #forgetPlaces(rowGroup: number): void {
+    const columns = this.index.schema.leaves.length;
+    for (const chunk of this.#chunks.all(rowGroup * columns, (rowGroup + 1) * columns)) chunk.losePlaces();
+    this.addLayout(-(this.placesOf(rowGroup)?.byteSize ?? 0));
+    this.#places[rowGroup] = undefined;
   }
 
   /** Key columns are the ones whose page bounds are worth reading. */
@@ -110,20 +130,42 @@ export class TableFile implements ChunkOwner {
   /** Every layout that is known so far, by row group times columns plus column. */
   layouts(): ReadonlyMap<number, ChunkLayout> {
     const layouts = new Map<number, ChunkLayout>();
-    for (const [at, chunk] of this.#chunks.entries()) {
-      if (chunk?.layout !== undefined) layouts.set(at, chunk.layout);
+    for (const [at, chunk] of this.#chunks.kept()) {
+      if (chunk.layout !== undefined) layouts.set(at, chunk.layout);
     }
     return layouts;
   }
 
+  /** What is charged beside the footer, counted again: of each chunk, and of the places of each row group. */
+  chargedBytes(): number {
+    let bytes = 0;
+    for (const [, chunk] of this.#chunks.kept()) bytes += chunk.chargedBytes;
+    for (const opened of this.#places) bytes += opened?.places.byteSize ?? 0;
+    return bytes;
+  }
+
   chunk(rowGroup: number, column: number): ChunkBlocks {
-    const at = rowGroup * this.index.schema.leaves.length + column;
-    let chunk = this.#chunks[at];
-    if (chunk === undefined) {
-      chunk = new ChunkBlocks(this.index.chunk(rowGroup, column), rowGroup, this, this.tier);
-      this.#chunks[at] = chunk;
-    }
+    const known = this.#chunks.at(rowGroup * this.index.schema.leaves.length + column);
+    if (known !== undefined) return known;
+    const chunk = new ChunkBlocks(this.index.chunk(rowGroup, column), rowGroup, this, this.tier);
+    this.keepChunk(chunk);
     return chunk;
+  }
+
+  keepChunk(chunk: ChunkBlocks): void {
+    this.#chunks.keep(this.#placeOf(chunk), chunk);
+    if (this.#released) return;
+    this.tier.learned.add(chunk);
+    this.addLayout(CHUNK_BYTES);
+  }
+
+  fadeChunk(chunk: ChunkBlocks): void {
+    this.#chunks.fade(this.#placeOf(chunk), chunk);
+    this.addLayout(-CHUNK_BYTES);
+  }
+
+  #placeOf({ rowGroup, chunk }: ChunkBlocks): number {
+    return rowGroup * this.index.schema.leaves.length + chunk.leaf.ordinal;
   }
 }
 
