@@ -6,6 +6,7 @@ import type { ColumnChunk, PageLocations } from '../parquet/index.ts';
 import type { PageLoader } from '../shard/index.ts';
 import type { ObjectStore, StoreProvider } from '../storage/index.ts';
 import {
+  type Pins,
   positionsOf,
   type Snapshot,
   type TableColumn,
@@ -83,17 +84,23 @@ async function inspectTable(
 ): Promise<InspectReport> {
   const { loader } = node;
   const by = name === undefined ? snapshot.primaryKey : asUsage(() => snapshot.key(name));
-  const walk = () => findPages(loader, snapshot);
+  // What the walk learned stays known until all is told, however little memory there is.
+  const held: Pins = new Map();
+  const walk = () => findPages(loader, snapshot, held);
   const { source } = snapshot.definition;
   if (by.columns.length === 0) {
     await walk();
-    return inspectSnapshot(source, snapshot, by);
+    const report = inspectSnapshot(source, snapshot, by);
+    held.clear();
+    return report;
   }
   const mode = indexModes[by.ordinal] ?? 'auto';
   const build = withIndex ? () => buildIndex(node, snapshot, by) : undefined;
   const figures = await inspectLookups({ loader, snapshot, by, mode, room: indexRoom }, walk, build);
   const lookups = { ...figures, advice: adviceFor(snapshot, by, figures, limits) };
-  return { ...inspectSnapshot(source, snapshot, by), lookups };
+  const report = { ...inspectSnapshot(source, snapshot, by), lookups };
+  held.clear();
+  return report;
 }
 
 /** So that files are opened and read as those of S3 are. */
@@ -117,7 +124,7 @@ function asIfFar(stores: StoreProvider): StoreProvider {
 }
 
 /** Where the offset index does not say, page headers tell; a chunk that is broken is left out here and shown by `scan`. */
-async function findPages(loader: PageLoader, snapshot: Snapshot): Promise<void> {
+async function findPages(loader: PageLoader, snapshot: Snapshot, held: Pins): Promise<void> {
   const signal = new AbortController().signal;
   let left = CHUNKS_LOOKED_AT_MAX;
   for (const file of snapshot.files) {
@@ -126,7 +133,9 @@ async function findPages(loader: PageLoader, snapshot: Snapshot): Promise<void> 
       for (const { ordinal } of file.file.index.schema.leaves) {
         left -= 1;
         if (left < 0) return;
-        await loader.layout(file.file, file.file.chunk(rowGroup, ordinal), signal).catch(unlessBroken);
+        const chunk = file.file.chunk(rowGroup, ordinal);
+        await loader.layout(file.file, chunk, signal).catch(unlessBroken);
+        chunk.holdLearned(held);
       }
     }
   }

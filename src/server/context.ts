@@ -63,6 +63,7 @@ export type MemoryClass = 'metadata' | 'keys' | 'blocks' | 'rows' | 'inFlight';
 export interface MemoryState {
   readonly stats: { readonly entries: number; readonly admitted: number; readonly evicted: number };
   readonly budget: { readonly totalBytes: number; usedBytes(kind: MemoryClass): number };
+  readonly learned: { readonly evicted: number };
 }
 
 /** The encoded rows that are kept. */

@@ -64,6 +64,14 @@ function memoryFamilies({ tier, rows, loader }: ServerContext): readonly MetricF
     one('pointlake_blocks', 'gauge', 'Decoded blocks in memory.', () => tier.stats.entries),
     one('pointlake_blocks_admitted_total', 'counter', 'Blocks taken into memory.', () => tier.stats.admitted),
     one('pointlake_blocks_evicted_total', 'counter', 'Blocks evicted from memory.', () => tier.stats.evicted),
+    one(
+      'pointlake_learned_forgotten_total',
+      'counter',
+      'Times that layouts or places of blocks were forgotten.',
+      () => {
+        return tier.learned.evicted;
+      },
+    ),
     one('pointlake_row_cache_hits_total', 'counter', 'Rows answered as they were kept.', () => rows.stats.hits),
     one('pointlake_row_cache_misses_total', 'counter', 'Rows asked for and not kept.', () => rows.stats.misses),
     one(

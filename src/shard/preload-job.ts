@@ -128,23 +128,27 @@ export class PreloadJob {
   }
 
   async #load(unit: PreloadUnit): Promise<void> {
-    await this.#loadMetadata(unit);
+    // What was learned stays known for as long as this goes on, or pages of what was forgotten would be passed over.
+    const held: Pins = new Map();
+    await this.#loadMetadata(unit, held);
     const missing: WantedPage[] = [];
     for (const wanted of wantedPages(unit, this.plan)) {
       if (this.#parts.into === 'memory' && wanted.chunk.isResident(wanted.page)) continue;
       if (!(await this.#fromDisk(wanted))) missing.push(wanted);
     }
     for (const batch of batchesOf(missing, this.#gate.capacityBytes)) await this.#loadBatch(batch);
+    held.clear();
   }
 
   /** Where the pages lie, and for keys what rules them out; a chunk whose layout is broken has no pages to bring. */
-  async #loadMetadata(unit: PreloadUnit): Promise<void> {
+  async #loadMetadata(unit: PreloadUnit, held: Pins): Promise<void> {
     const { file, rowGroup } = unit;
     const keyChunk = keyChunkOf(unit, this.plan.range);
     const chunks = new Set(unit.positions.map((position) => file.file.chunk(rowGroup, position)));
     if (keyChunk !== undefined) chunks.add(keyChunk);
     const needs: Need[] = [];
     for (const chunk of chunks) {
+      chunk.holdLearned(held);
       if (chunk.layout === undefined) needs.push({ kind: 'layout', file: file.file, chunk });
       const isKey = file.file.isKey(chunk.chunk.leaf);
       if (isKey && chunk.bloomFilter === undefined) needs.push({ kind: 'bloomFilter', file: file.file, chunk });
@@ -152,7 +156,7 @@ export class PreloadJob {
     if (needs.length === 0) return;
     const { loader, pace } = this.#parts;
     await pace.bytes(0, this.#stop.signal);
-    const failed = await loader.load(needs, new Map(), this.#stop.signal, this.trace);
+    const failed = await loader.load(needs, held, this.#stop.signal, this.trace);
     for (const { error } of failed) this.#report(error);
   }
 
@@ -216,16 +220,30 @@ export class PreloadJob {
     let pages = 0;
     let resident = 0;
     for (const unit of this.plan.units) {
+      const held: Pins = new Map();
+      if (!(await this.#learnAgain(unit, held))) return;
       for (const wanted of wantedPages(unit, this.plan)) {
         pages += 1;
         const { chunk, page } = wanted;
         const isThere = this.#parts.into === 'memory' ? chunk.isResident(page) : await this.#isOnDisk(wanted);
         if (isThere) resident += 1;
       }
+      held.clear();
       await nextTurn();
       if (this.state !== 'running') return;
     }
     this.verified = { pages, resident, evicted: this.#parts.evictions() - this.#evictedBefore };
+  }
+
+  /** False where that cannot be read any more, or the preload was cancelled: then nothing is said of what is there. */
+  async #learnAgain(unit: PreloadUnit, held: Pins): Promise<boolean> {
+    try {
+      await this.#loadMetadata(unit, held);
+      return true;
+    } catch (thrown) {
+      if (this.state === 'running') this.#report(asServiceError(thrown));
+      return false;
+    }
   }
 
   async #isOnDisk(wanted: WantedPage): Promise<boolean> {

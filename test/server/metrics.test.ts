@@ -104,6 +104,7 @@ test('reads of storage are those that were made, and the stages are those of loo
   const used = sampleValue(metrics, 'pointlake_memory_used_bytes', { class: 'blocks' });
   assert.equal(used, node.tier.budget.usedBytes('blocks'));
   assert.equal(sampleValue(metrics, 'pointlake_blocks'), node.tier.stats.entries);
+  assert.equal(sampleValue(metrics, 'pointlake_learned_forgotten_total'), node.tier.learned.evicted);
 });
 
 test('a client that leaves before its answer is counted as such', async (context) => {

@@ -8,7 +8,7 @@ import { runInNewContext } from 'node:vm';
 import type { BudgetClass } from '../../src/cache/index.ts';
 import type { PointlakeNode } from '../../src/main.ts';
 import { locatedRow, planRow } from '../../src/shard/index.ts';
-import type { Snapshot } from '../../src/table/index.ts';
+import { parsePreload, type Snapshot } from '../../src/table/index.ts';
 import { FaultyS3 } from '../support/faulty-s3.ts';
 import { keyOf, noDeadline, nodeOf } from '../support/one-node.ts';
 import { RoundTrips } from '../support/round-trips.ts';
@@ -131,4 +131,23 @@ test('with a disk tier, learning a layout again costs no GET', async (context) =
   assert.deepEqual(await lookup(20_000), rowOf(20_000));
   assert.equal(trips.gets, 0);
   assert.notEqual(chunkOf(snapshot, 20_000, 'id').layout, undefined);
+});
+
+test('a preload counts the pages of all layouts, those that were forgotten meanwhile too', async (context) => {
+  const roomy = await start(context);
+  const [whole] = roomy.snapshot.files;
+  assert.ok(whole?.kind === 'readable');
+  let pages = 0;
+  for (let rowGroup = 0; rowGroup < whole.file.index.rowGroups; rowGroup++) {
+    for (const { ordinal } of whole.file.index.schema.leaves) {
+      const { locations } = await roomy.node.loader.layout(whole.file, whole.file.chunk(rowGroup, ordinal), noDeadline);
+      pages += locations.pages;
+    }
+  }
+  const { node } = await start(context, { cacheMemoryBytes: 4 * MIB });
+  const request = parsePreload({ columns: 'all', force: true, verify: true });
+  const { job } = await node.preloader.begin(node.catalog.get('t'), request);
+  while (job.state === 'running') await nextTurn();
+  assert.deepEqual([job.state, job.errors, job.verified?.pages], ['done', [], pages]);
+  assert.ok(node.tier.learned.evicted > 0, 'layouts were forgotten');
 });
