@@ -13,6 +13,7 @@ const mayImport = {
   shard: ['table', 'keyindex', 'cache', 'parquet', 'storage', 'core'],
   rewrite: ['shard', 'table', 'parquet', 'storage', 'core'],
   server: ['shard', 'table', 'core'],
+  workers: ['server', 'shard', 'table', 'keyindex', 'cache', 'parquet', 'storage', 'core'],
   client: [],
   bench: ['core'],
 };

@@ -29,6 +29,7 @@ import {
   tableStores,
 } from './storage/index.ts';
 import { Catalog, KeyMemory, StoredRuns, Table, type TableDefinition, TableSource } from './table/index.ts';
+import { Publisher } from './workers/index.ts';
 
 /** Of the memory given to the node, what pages may take while they are fetched and decoded. */
 const IN_FLIGHT_SHARE = 1 / 8;
@@ -59,8 +60,18 @@ export interface NodeOptions {
   readonly disk?: { readonly path: string; readonly sizeBytes: number } | undefined;
   /** For what an operator should know: one line each. */
   readonly log?: (line: string) => void;
+  /** Event loops that answer, this one included; the others read what this one caches. One by default. */
+  readonly loops?: number | undefined;
   /** Puts something between the tables and storage, such as a trace of requests. */
   readonly wrapStores?: (stores: StoreProvider) => StoreProvider;
+}
+
+/** What further event loops read from. */
+export interface OtherLoops {
+  readonly publisher: Publisher;
+  /** Of the encoded rows that each of them keeps. */
+  readonly rowsBytes: number;
+  readonly slabBytes: number;
 }
 
 export interface PointlakeNode {
@@ -69,6 +80,8 @@ export interface PointlakeNode {
   readonly loader: PageLoader;
   readonly tier: MemoryTier;
   readonly rows: RowCache;
+  /** Undefined where this is the only event loop. */
+  readonly others: OtherLoops | undefined;
   /** What all tables read from. */
   readonly stores: Stores;
   readonly pool: DecodePool;
@@ -90,14 +103,17 @@ export function createNode(options: NodeOptions): PointlakeNode {
   const clock = options.clock ?? systemClock;
   const stores = new Stores({ s3: options.s3, ...(options.hedge !== undefined && { hedge: options.hedge }) });
   const provider = options.wrapStores?.(stores) ?? stores;
-  const rows = new RowCache(Math.min(ROWS_BYTES_MAX, options.cacheMemoryBytes * ROWS_SHARE));
+  const { loops = 1 } = options;
+  const rowsBytes = Math.min(ROWS_BYTES_MAX, options.cacheMemoryBytes * ROWS_SHARE) / loops;
+  const rows = new RowCache(rowsBytes);
   const inFlightBytes = options.cacheMemoryBytes * IN_FLIGHT_SHARE;
   const heldBytes = Math.min(HELD_BYTES_MAX, options.cacheMemoryBytes * HELD_SHARE);
   const held = new HeldObjects(heldBytes, clock);
   const budget = new Budget(options.cacheMemoryBytes);
   budget.charge('inFlight', inFlightBytes + heldBytes);
-  budget.charge('rows', rows.stats.capacityBytes);
-  const tier = new MemoryTier(budget);
+  budget.charge('rows', loops * rows.stats.capacityBytes);
+  const publisher = loops > 1 ? new Publisher() : undefined;
+  const tier = new MemoryTier(budget, publisher);
   const disk = options.disk && openDisk(options.disk, clock, tier, options.log ?? (() => undefined));
   const diskPlace = disk && { cache: disk, endpoint: endpointOf(options.s3) };
   const tables: Table[] = [];
@@ -127,12 +143,14 @@ export function createNode(options: NodeOptions): PointlakeNode {
           memory: keyMemory,
           stored: disk && new StoredRuns(disk.indexes, keyMemory, [...place, ...columns]),
           log: options.log ?? (() => undefined),
+          onChange: publisher && ((snapshot, of, runs) => publisher.indexed(snapshot, of, runs)),
         }),
     );
-    const table = new Table(definition, source, tier, clock, diskPlace, {
+    const table: Table = new Table(definition, source, tier, clock, diskPlace, {
       prepare: (next, before, signal) => warmReplaced(loader, next, before, signal),
       publish: (snapshot) => {
         for (const indexing of ofTable) indexing.attach(snapshot);
+        publisher?.publish(table, snapshot);
       },
       log: options.log,
     });
@@ -148,7 +166,7 @@ export function createNode(options: NodeOptions): PointlakeNode {
     indexings.delete(table);
   };
   const engine = new LookupEngine(loader, rows, { bounds: options.lookupBounds });
-  const blockBytes = options.cacheMemoryBytes - inFlightBytes - heldBytes - rows.stats.capacityBytes;
+  const blockBytes = options.cacheMemoryBytes - inFlightBytes - heldBytes - loops * rows.stats.capacityBytes;
   const preloader = new Preloader({
     loader,
     clock,
@@ -159,8 +177,11 @@ export function createNode(options: NodeOptions): PointlakeNode {
     log: options.log ?? (() => undefined),
   });
   const settled = () => Promise.all(tables.map((table) => table.disk?.settled()));
+  const catalog = new Catalog(options.tables.map(makeTable));
+  publisher?.watch(catalog, () => tier.slabs.shared());
   return {
-    catalog: new Catalog(options.tables.map(makeTable)),
+    catalog,
+    others: publisher && { publisher, rowsBytes, slabBytes: tier.slabs.slabBytes },
     engine,
     loader,
     tier,

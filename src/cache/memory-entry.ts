@@ -4,10 +4,11 @@
  *
  *     word 0 bytes of the entry | 1 owner | 2 slot | 3 state | 4 bytes held outside | 5 tag | 6 note | 7 turn
  *
- * The note is its owner's (`NOTE_WORD`), the turn is its number in the queue of a quota.
+ * The note is its owner's (`NOTE_WORD`), the turn is its number in the queue of a quota. Threads that read the slabs of another
+ * one write nothing but the note and, as a byte by itself, that they read the block.
  */
 
-import { UNIT_BYTES } from './memory-slabs.ts';
+import { UNIT_BYTES } from './slab-views.ts';
 
 export const ENTRY_HEADER_BYTES = 32;
 /** The word, counted from the block, in which its owner may note something of its own; 0 at first. */
@@ -26,6 +27,9 @@ export const IS_OUTSIDE = 2;
 export const IS_IN_MAIN = 4;
 /** Its owner has it no more; the memory is free when the entry's turn comes. */
 export const IS_GONE = 8;
+/** In the byte of the state that other threads store: no flag of the writer's can be lost by it, theirs may be by the writer's. */
+export const READ_ELSEWHERE: number = 1 << 24;
+export const READ_ELSEWHERE_BYTE: number = 4 * STATE + 3;
 
 /** What a block of so many bytes takes in a slab. */
 export function entryBytes(blockBytes: number): number {

@@ -2,92 +2,109 @@
  * The memory of the memory tier: slabs of one size, allocated one by one as they are needed and given back when others
  * need the bytes. Memory that the system has not been asked for costs nothing, so a node starts small.
  *
- * A place in the slabs is one positive 32-bit integer, its location: slab and offset in units of 64 bytes, a cache
- * line. The first unit of a slab is never used, so that 0 is no location.
+ * Where other threads read the slabs they lie in shared memory. A slab that holds nothing any more then rests until no
+ * reader can be in it, and its number is given to another one only when all readers have let go of it.
  */
 
 import { BufferViews } from '../core/index.ts';
+import type { ReaderEpochs } from './reader-epochs.ts';
+import { SlabViews, UNIT_BYTES } from './slab-views.ts';
 
-export const UNIT_BYTES = 64;
-const UNIT_SHIFT = 6;
 /** A slab is about this share of all, so that those which are being filled or emptied waste little. */
 const SLABS_WANTED = 128;
 const SLAB_BYTES_MIN = 16 * 1024;
 const SLAB_BYTES_MAX = 4 * 2 ** 20;
 /** What 31 bits of units reach. */
 export const SLAB_MEMORY_BYTES_MAX: number = 2 ** 31 * UNIT_BYTES;
+/** Slabs that may rest at once; with more, a reader is stuck, and nothing is admitted until it goes on. */
+const RESTING_MAX = 4;
 
-/**
- * The one place that allocates slabs, so that one day they may be shared by several event loops. Undefined where the
- * system has no memory: a cache does with less.
- */
-function allocateSlab(bytes: number): ArrayBufferLike | undefined {
+/** Threads that read the slabs. */
+export interface SlabReaders {
+  readonly epochs: ReaderEpochs;
+  /** The slab of that number is this one from now on. */
+  slabAdded(slab: number, buffer: SharedArrayBuffer): void;
+  /** It is gone; resolves when no reader knows it any more. */
+  slabDropped(slab: number): Promise<void>;
+}
+
+/** Undefined where the system has no memory: a cache does with less. */
+function allocate(bytes: number, isShared: boolean): ArrayBuffer | SharedArrayBuffer | undefined {
   try {
-    return new ArrayBuffer(bytes);
+    return isShared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes);
   } catch (thrown) {
     if (thrown instanceof RangeError) return undefined;
     throw thrown;
   }
 }
 
-export class MemorySlabs {
-  readonly slabBytes: number;
-  /** From a location to its slab. */
-  readonly #slabShift: number;
-  readonly #offsetMask: number;
-  readonly #views: (BufferViews | undefined)[] = [];
+export class MemorySlabs extends SlabViews {
+  readonly #readers: SlabReaders | undefined;
   /** Slabs that are allocated and hold nothing. */
   readonly #free: number[] = [];
-  /** Places in `#views` whose slab was given back. */
+  /** Of these, slabs that a reader may still be in, in the order in which they were emptied. */
+  readonly #resting: { readonly slab: number; readonly epoch: number }[] = [];
+  /** Numbers of slabs that were given back. */
   readonly #vacant: number[] = [];
+  #allocated = 0;
 
-  constructor(memoryBytes: number) {
+  constructor(memoryBytes: number, readers?: SlabReaders) {
     const wanted = 2 ** Math.floor(Math.log2(Math.max(1, memoryBytes / SLABS_WANTED)));
-    this.slabBytes = Math.min(SLAB_BYTES_MAX, Math.max(SLAB_BYTES_MIN, wanted));
-    this.#slabShift = Math.log2(this.slabBytes) - UNIT_SHIFT;
-    this.#offsetMask = 2 ** this.#slabShift - 1;
+    super(Math.min(SLAB_BYTES_MAX, Math.max(SLAB_BYTES_MIN, wanted)));
+    this.#readers = readers;
   }
 
   get allocated(): number {
-    return this.#views.length - this.#vacant.length;
+    return this.#allocated;
   }
 
-  /** An empty slab, or undefined where there is no memory. */
+  /** What readers that come later have to know. */
+  *shared(): Iterable<readonly [slab: number, buffer: SharedArrayBuffer]> {
+    for (const [slab, views] of this.views.entries()) {
+      if (views?.buffer instanceof SharedArrayBuffer) yield [slab, views.buffer];
+    }
+  }
+
+  /** An empty slab, or undefined where there is no memory, or none that may be written yet. */
   take(): number | undefined {
+    this.#wake();
     const kept = this.#free.pop();
     if (kept !== undefined) return kept;
-    const buffer = allocateSlab(this.slabBytes);
+    const buffer =
+      this.#resting.length < RESTING_MAX ? allocate(this.slabBytes, this.#readers !== undefined) : undefined;
     if (buffer === undefined) return undefined;
-    const slab = this.#vacant.pop() ?? this.#views.length;
-    this.#views[slab] = new BufferViews(buffer);
+    const slab = this.#vacant.pop() ?? this.views.length;
+    this.views[slab] = new BufferViews(buffer);
+    this.#allocated += 1;
+    if (buffer instanceof SharedArrayBuffer) this.#readers?.slabAdded(slab, buffer);
     return slab;
   }
 
-  /** Takes back a slab that holds nothing any more. */
+  /** Takes back a slab that nothing points into any more. */
   give(slab: number): void {
-    this.#free.push(slab);
+    if (this.#readers === undefined) this.#free.push(slab);
+    else this.#resting.push({ slab, epoch: this.#readers.epochs.retire() });
   }
 
   /** Gives an empty slab's memory back to the system; false where there is none. */
   shrink(): boolean {
-    const slab = this.#free.pop();
+    // Whoever is still in it keeps its memory for as long.
+    const slab = this.#free.pop() ?? this.#resting.shift()?.slab;
     if (slab === undefined) return false;
-    this.#views[slab] = undefined;
-    this.#vacant.push(slab);
+    this.views[slab] = undefined;
+    this.#allocated -= 1;
+    if (this.#readers === undefined) this.#vacant.push(slab);
+    else void this.#readers.slabDropped(slab).then(() => this.#vacant.push(slab));
     return true;
   }
 
-  locationOf(slab: number, offset: number): number {
-    return (slab << this.#slabShift) | (offset >>> UNIT_SHIFT);
-  }
-
-  /** The views of the slab that a location is in. */
-  viewsOf(location: number): BufferViews {
-    return this.#views[location >>> this.#slabShift]!;
-  }
-
-  /** The byte of its slab that a location is at. */
-  offsetOf(location: number): number {
-    return (location & this.#offsetMask) << UNIT_SHIFT;
+  /** Slabs that no reader can be in any more are free. */
+  #wake(): void {
+    for (;;) {
+      const [oldest] = this.#resting;
+      if (oldest === undefined || this.#readers?.epochs.isPassed(oldest.epoch) === false) return;
+      this.#free.push(oldest.slab);
+      this.#resting.shift();
+    }
   }
 }

@@ -32,6 +32,7 @@ import {
   OUTSIDE,
   OWNER,
   READ,
+  READ_ELSEWHERE,
   SLOT,
   STATE,
   TAG,
@@ -41,7 +42,7 @@ import { MemoryLog } from './memory-log.ts';
 import { type Admission, type AdmittedBlock, type BlockOwner, MemoryOwners, type OwnerState } from './memory-owners.ts';
 import { MemoryQuota } from './memory-quota.ts';
 import { MemoryQuotas } from './memory-quotas.ts';
-import { MemorySlabs, SLAB_MEMORY_BYTES_MAX } from './memory-slabs.ts';
+import { MemorySlabs, SLAB_MEMORY_BYTES_MAX, type SlabReaders } from './memory-slabs.ts';
 import type { MemoryTierStats } from './memory-stats.ts';
 
 /** The share of the probation. */
@@ -66,6 +67,8 @@ const COPIED_A_TURN_BYTES = 4 * 2 ** 20;
 export class MemoryTier {
   readonly budget: Budget;
   readonly learned: LearnedClock;
+  /** Whether other threads read what is here. */
+  readonly isShared: boolean;
   readonly #slabs: MemorySlabs;
   readonly #probation: MemoryLog;
   readonly #main: MemoryLog;
@@ -88,11 +91,12 @@ export class MemoryTier {
   #spared = 0;
   #refused = 0;
 
-  constructor(budget: Budget) {
+  constructor(budget: Budget, readers?: SlabReaders) {
     this.budget = budget;
     this.learned = new LearnedClock(budget);
     const memoryBytes = Math.min(SLAB_MEMORY_BYTES_MAX, budget.limitBytes('blocks'));
-    this.#slabs = new MemorySlabs(memoryBytes);
+    this.#slabs = new MemorySlabs(memoryBytes, readers);
+    this.isShared = readers !== undefined;
     this.#probation = new MemoryLog(this.#slabs);
     this.#main = new MemoryLog(this.#slabs);
     this.#ghosts = new MemoryGhosts(memoryBytes);
@@ -174,6 +178,16 @@ export class MemoryTier {
 
   letGo(bytes: number, quota: MemoryQuota): void {
     this.hold(-bytes, quota);
+  }
+
+  /** The slabs there are, for readers in other threads. */
+  get slabs(): Pick<MemorySlabs, 'slabBytes' | 'shared'> {
+    return this.#slabs;
+  }
+
+  /** Whether the block can be read where it lies, as far as its slab is known. */
+  has(_location: number): boolean {
+    return true;
   }
 
   /** The views of the slab that the location is in. */
@@ -383,7 +397,7 @@ export class MemoryTier {
     const weight = bytes + words[at + OUTSIDE]!;
     log.weightBytes -= weight;
     const owner = this.#owners.of(words[at + OWNER]!);
-    const to = (words[at + STATE]! & READ) === 0 ? unread : this.#main;
+    const to = (words[at + STATE]! & (READ | READ_ELSEWHERE)) === 0 ? unread : this.#main;
     if ((words[at + STATE]! & IS_GONE) !== 0) log.goneBytes -= bytes;
     else if (to !== undefined && this.#mayStay(owner) && this.#openFor(to, bytes, this.#mayOpenToSpare())) {
       this.#spare(owner, to, views, at, bytes, weight);
@@ -406,10 +420,10 @@ export class MemoryTier {
     const to = this.#slabs.offsetOf(location) >>> 2;
     views.bytes.copy(target.bytes, 4 * to, 4 * at, 4 * at + bytes);
     const flags = target.int32s[to + STATE]!;
-    target.int32s[to + STATE] = (flags & ~READ) | (log === this.#main ? IS_IN_MAIN : 0);
+    target.int32s[to + STATE] = (flags & ~(READ | READ_ELSEWHERE)) | (log === this.#main ? IS_IN_MAIN : 0);
     log.weightBytes += weight;
     this.#sparingBytesLeft -= bytes;
-    const wasRead = (flags & READ) !== 0;
+    const wasRead = (flags & (READ | READ_ELSEWHERE)) !== 0;
     if (wasRead) this.#spared += 1;
     state.owner.moved(target.int32s[to + SLOT]!, location, target.int32s[to + TAG]!, wasRead);
   }

@@ -35,7 +35,7 @@ function knownKeys(parent: readonly string[]): readonly string[] {
   if (section === 'cache' && parent[1] === 'disk') return Object.keys(diskSchema.shape);
   if (parent.length > 1) return STORAGE_KEYS[parent[1] ?? ''] ?? [];
   const sections: Readonly<Record<string, readonly string[]>> = {
-    server: ['host', 'port'],
+    server: ['host', 'port', 'workers'],
     storage: Object.keys(STORAGE_KEYS),
     parquet: ['verifyCrc'],
     cache: ['memory', 'disk'],

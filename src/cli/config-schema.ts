@@ -21,6 +21,9 @@ const DISK_BYTES_MIN = 64 * 2 ** 20;
 /** What a value on its own may have; a row cannot show more. */
 const VALUE_BYTES_MAX = 32 * 2 ** 20;
 
+/** Event loops of one process. */
+export const WORKERS_MAX = 64;
+
 export const diskSchema = z.strictObject({
   path: z.string().min(1),
   size: byteSize.default(10 * 2 ** 30).refine((bytes) => bytes >= DISK_BYTES_MIN, { error: 'expected at least 64MiB' }),
@@ -28,7 +31,11 @@ export const diskSchema = z.strictObject({
 
 export const configSchema = z.strictObject({
   server: z
-    .strictObject({ host: z.string().min(1).default('127.0.0.1'), port: z.int().min(0).max(65_535).default(8080) })
+    .strictObject({
+      host: z.string().min(1).default('127.0.0.1'),
+      port: z.int().min(0).max(65_535).default(8080),
+      workers: z.int().min(1).max(WORKERS_MAX).default(1),
+    })
     .prefault({}),
   storage: z
     .strictObject({

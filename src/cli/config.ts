@@ -17,7 +17,8 @@ import { definitionOf } from './config-tables.ts';
 import { defaultCacheBytes, memoryLimitBytes } from './memory-limit.ts';
 
 export interface NodeConfig {
-  readonly server: { readonly host: string; readonly port: number };
+  /** `workers` are event loops that answer. */
+  readonly server: { readonly host: string; readonly port: number; readonly workers: number };
   readonly s3: S3Config;
   readonly hedge: Partial<HedgePolicy> | false | undefined;
   readonly coalesce: Partial<CoalesceOptions> | undefined;

@@ -3,16 +3,19 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { type ServiceError, systemClock } from '../core/index.ts';
 import { createNode, type PointlakeNode } from '../main.ts';
-import { isLoopbackHost, type PointlakeServer, startServer } from '../server/index.ts';
+import { isLoopbackHost, type PointlakeServer, type ServerOptions, startServer } from '../server/index.ts';
 import { exampleKeys, REQUEST_SHARE } from '../shard/index.ts';
 import { parseSourceUri, tableNameOf } from '../storage/index.ts';
 import { keyPath, type Table, type TableDefinition, tableDefinition } from '../table/index.ts';
+import type { ServingThreads } from '../workers/index.ts';
 import { defaultConfig, type NodeConfig, readConfig } from './config.ts';
+import { WORKERS_MAX } from './config-schema.ts';
 import { likelyKeys } from './likely-keys.ts';
 import { memoryLimitBytes, memoryWarning } from './memory-limit.ts';
 import { withOneTable } from './one-table.ts';
 import { Reload } from './reload.ts';
 import { ServedTables } from './served-tables.ts';
+import { startServingLoops } from './serving-loops.ts';
 import { asUsage, collectNames, UsageError } from './usage.ts';
 import { VERSION } from './version.ts';
 
@@ -29,6 +32,7 @@ interface ServeOptions {
   readonly key?: readonly string[];
   readonly host?: string;
   readonly port?: number;
+  readonly workers?: number;
 }
 
 export function serveCommand(): Command {
@@ -44,6 +48,7 @@ export function serveCommand(): Command {
     )
     .option('--host <host>', 'address to listen on (default: 127.0.0.1)')
     .option('--port <port>', 'port to listen on, 0 for any (default: 8080)', portNumber)
+    .option('--workers <count>', 'event loops that answer, at most one a core (default: 1)', workerCount)
     .addHelpText(
       'after',
       '\nExamples:\n  pointlake serve data/users.parquet --key user_id\n  pointlake serve --config pointlake.yaml',
@@ -61,7 +66,9 @@ async function runServe(uris: readonly string[], options: ServeOptions): Promise
   const tooLarge = memoryWarning(config.cacheMemoryBytes, memoryLimitBytes());
   if (tooLarge !== undefined) log(tooLarge);
   const { gets: getsMax, bytes: bytesMax } = config.limits;
-  const node = createNode({ ...config, log, lookupBounds: { getsMax, bytesMax } });
+  const { workers } = config.server;
+  const node = createNode({ ...config, loops: workers, log, lookupBounds: { getsMax, bytesMax } });
+  const limits = limitsOf(config);
   const server = await startServer(
     {
       catalog: node.catalog,
@@ -76,36 +83,41 @@ async function runServe(uris: readonly string[], options: ServeOptions): Promise
       stores: node.stores,
       version: VERSION,
       clock: systemClock,
+      otherCounts: node.others && (() => node.others?.publisher.takeCounts() ?? Promise.resolve([])),
       onInternalError: (error) => log(`internal error: ${error.stack ?? error.message}`),
     },
-    {
-      ...config.server,
-      keysMax: config.limits.keys,
-      bodyBytesMax: config.limits.body,
-      valueInRowBytes: config.limits.valueInRow,
-      queryGetsMax: getsMax * REQUEST_SHARE,
-      queryBytesMax: bytesMax * REQUEST_SHARE,
-      largeReplyBytesMax: largeReplyBytes(config.cacheMemoryBytes),
-    },
+    { host: config.server.host, port: config.server.port, isShared: workers > 1, ...limits },
   );
+  const loops = startServingLoops(node, server, { ...config.server, port: server.port }, limits, log);
   const stopping = new AbortController();
   const events = { onSnapshot: logSnapshot, onError: logError, onReplaced: logReplaced };
   const tables = new ServedTables(node, systemClock, events, stopping.signal);
   const opened = Promise.withResolvers<void>();
-  stopOnSignals(server, node, stopping);
+  stopOnSignals(server, loops, node, stopping);
   reloadOnSignal(new Reload(tables, config, () => configOf(uris, options), log), opened.promise, options);
   if (!isLoopbackHost(config.server.host)) {
     log(
       `warning: listening on ${config.server.host} without authentication: anyone who reaches this port can read these tables`,
     );
   }
-  await tables.open();
+  await Promise.all([tables.open(), loops]);
   if (stopping.signal.aborted) return;
   // Tables that are still in error keep what their last snapshot names.
   void node.sweepDisk();
   log(`ready on ${server.url}`);
   for (const table of node.catalog.tables()) process.stdout.write(`${await exampleCurl(node, table, server.url)}\n`);
   opened.resolve();
+}
+
+function limitsOf({ limits, cacheMemoryBytes }: NodeConfig): Partial<ServerOptions> {
+  return {
+    keysMax: limits.keys,
+    bodyBytesMax: limits.body,
+    valueInRowBytes: limits.valueInRow,
+    queryGetsMax: limits.gets * REQUEST_SHARE,
+    queryBytesMax: limits.bytes * REQUEST_SHARE,
+    largeReplyBytesMax: largeReplyBytes(cacheMemoryBytes),
+  };
 }
 
 /** An eighth of the node's memory, as pages on their way have, but room for two of the largest values. */
@@ -134,7 +146,11 @@ async function configOf(uris: readonly string[], options: ServeOptions): Promise
   return {
     ...base,
     tables,
-    server: { host: options.host ?? base.server.host, port: options.port ?? base.server.port },
+    server: {
+      host: options.host ?? base.server.host,
+      port: options.port ?? base.server.port,
+      workers: options.workers ?? base.server.workers,
+    },
   };
 }
 
@@ -186,13 +202,18 @@ async function exampleCurl(node: PointlakeNode, table: Table, url: string): Prom
 }
 
 /** The first signal drains; a second one ends at once. */
-function stopOnSignals(server: PointlakeServer, node: PointlakeNode, stopping: AbortController): void {
+function stopOnSignals(
+  server: PointlakeServer,
+  loops: Promise<ServingThreads | undefined>,
+  node: PointlakeNode,
+  stopping: AbortController,
+): void {
   const stop = async (name: string) => {
     if (stopping.signal.aborted) process.exit(1);
     stopping.abort(new Error(`stopped by ${name}`));
     log(`${name}: finishing what is in flight`);
     setTimeout(() => process.exit(0), GRACE_MS).unref();
-    await server.close();
+    await Promise.all([server.close(), loops.then((threads) => threads?.close())]);
     await node.close();
     process.exit(0);
   };
@@ -222,6 +243,12 @@ function portNumber(text: string): number {
   const port = /^[0-9]{1,5}$/.test(text) ? Number(text) : Number.NaN;
   if (!(port <= 65_535)) throw new InvalidArgumentError('expected a port from 0 to 65535');
   return port;
+}
+
+function workerCount(text: string): number {
+  const count = /^[0-9]{1,3}$/.test(text) ? Number(text) : 0;
+  if (count < 1 || count > WORKERS_MAX) throw new InvalidArgumentError(`expected a number from 1 to ${WORKERS_MAX}`);
+  return count;
 }
 
 function log(line: string): void {

@@ -25,6 +25,18 @@ export class DurationHistogram {
     this.#values[BOUNDS + 1] = this.sumMs + ms;
   }
 
+  /** What another one took. */
+  add(taken: Float64Array): void {
+    for (let i = 0; i < this.#values.length; i++) this.#values[i] = (this.#values[i] ?? 0) + (taken[i] ?? 0);
+  }
+
+  /** Everything recorded since this was last asked, for another one to add. */
+  take(): Float64Array {
+    const taken = this.#values.slice();
+    this.#values.fill(0);
+    return taken;
+  }
+
   /** By bucket: how many took at most its bound and more than the one before; the last holds what took longer than all. */
   get counts(): Float64Array {
     return this.#values.subarray(0, BOUNDS + 1);

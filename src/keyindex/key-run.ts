@@ -33,14 +33,14 @@ export class KeyRun {
   /** Position of the first row of each file, and one more for the end of the last. */
   readonly firstPositions: Float64Array;
   /** The run as it is written, where it is in memory whole. */
-  readonly bytes: Uint8Array | undefined;
+  bytes: Uint8Array | undefined;
   /** Of the run as it is written, wherever it lies. */
   readonly runBytes: number;
   /** What the run keeps in memory, beside pages that are cached. */
   readonly byteLength: number;
   readonly #firsts: Uint32Array;
   /** All pages, one after another. */
-  readonly #whole: RunPage | undefined;
+  #whole: RunPage | undefined;
   readonly #stored: StoredPages | undefined;
 
   private constructor(directory: RunDirectory, tailBytes: number, source: Uint8Array | [RunReader, PageKeeping]) {
@@ -77,6 +77,22 @@ export class KeyRun {
       if (!opened.#namesRowsOnly(page)) throw corrupt('a key index names rows that no file of it has');
     }
     return opened;
+  }
+
+  /** The same for bytes that were opened before, and have not changed since. */
+  static openKnown(run: Uint8Array): KeyRun {
+    const tailBytes = tailBytesOf(run, run.length);
+    return new KeyRun(decodeTail(Uint8Array.from(run.subarray(run.length - tailBytes))), tailBytes, run);
+  }
+
+  /** The bytes of a run that is in memory whole, from now on in memory that other threads can read too. */
+  share(): Uint8Array | undefined {
+    if (this.bytes === undefined || this.bytes.buffer instanceof SharedArrayBuffer) return this.bytes;
+    const shared = new Uint8Array(new SharedArrayBuffer(this.bytes.byteLength));
+    shared.set(this.bytes);
+    this.bytes = shared;
+    this.#whole = { bytes: shared, words: new Uint32Array(shared.buffer, 0, this.pages * PAGE_WORDS) };
+    return shared;
   }
 
   /** A run that stays where it lies. Only its directory is read now. Throws `corrupt`, and what reading throws. */

@@ -91,7 +91,9 @@ export class Block {
   /** The same block in memory of its own, which may be held over a wait. */
   copy(): Block {
     const { byteOffset, byteLength } = this;
-    const block = new Block(new BufferViews(this.buffer.slice(byteOffset, byteOffset + byteLength)), 0);
+    // Of shared memory this makes memory of one's own too.
+    const own = new Uint8Array(this.buffer, byteOffset, byteLength).slice();
+    const block = new Block(new BufferViews(own.buffer), 0);
     block.order = this.order;
     block.dictionary = this.dictionary;
     return block;

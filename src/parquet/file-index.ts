@@ -84,10 +84,10 @@ export interface LoadOptions extends Pick<FileIndexOptions, 'like'> {
 const BLOOM_GUESS_BYTES = 4096;
 
 export class FileIndex {
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
-  readonly #directory: Float64Array;
-  readonly #firstRows: Float64Array;
+  #bytes: Uint8Array;
+  #view: DataView;
+  #directory: Float64Array;
+  #firstRows: Float64Array;
   readonly #tables = new Map<number, BoundsTable | undefined>();
   #schema: FileSchema | undefined;
   #sharesSchema = false;
@@ -135,8 +135,23 @@ export class FileIndex {
     return this.#bytes;
   }
 
+  /** The same bytes, from now on in memory that other threads can read too. */
+  share(): Uint8Array<SharedArrayBuffer> {
+    const { buffer } = this.serialise();
+    if (buffer instanceof SharedArrayBuffer) return new Uint8Array(buffer);
+    const shared = new Uint8Array(new SharedArrayBuffer(this.#bytes.byteLength));
+    shared.set(this.#bytes);
+    this.#bytes = shared;
+    this.#view = new DataView(shared.buffer);
+    this.#directory = directoryOf(shared);
+    this.#firstRows = new Float64Array(shared.buffer, this.#directory[SLOT.FIRST_ROWS]!, this.rowGroups + 1);
+    this.#tables.clear();
+    return shared;
+  }
+
   get schema(): FileSchema {
-    this.#schema ??= decodeSchema(new ThriftReader(this.schemaBytes));
+    // Text is not decoded out of shared memory.
+    this.#schema ??= decodeSchema(new ThriftReader(Uint8Array.from(this.schemaBytes)));
     return this.#schema;
   }
 
@@ -358,7 +373,7 @@ export class FileIndex {
     if (this.#text === undefined) {
       const at = this.#directory[SLOT.TEXT]!;
       const text = this.#bytes.subarray(at, at + this.#directory[SLOT.TEXT_LENGTH]!);
-      this.#text = JSON.parse(textDecoder.decode(text)) as FileIndexText;
+      this.#text = JSON.parse(textDecoder.decode(Uint8Array.from(text))) as FileIndexText;
     }
     return this.#text;
   }

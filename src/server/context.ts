@@ -5,7 +5,7 @@ import type { LookupEngine, PageLoader, Preloader, QueryEngine, TableIndexing } 
 import type { Catalog, Table } from '../table/index.ts';
 import type { Encoders } from './encoders.ts';
 import type { LargeReplies } from './large-replies.ts';
-import type { RequestMetrics } from './metrics-requests.ts';
+import type { CountsByRoute, RequestMetrics } from './metrics-requests.ts';
 
 export interface ServerOptions {
   /** Milliseconds that a request may take when it does not say less itself. */
@@ -139,6 +139,8 @@ export interface ServerContext {
   readonly stores: StoresState | undefined;
   readonly metrics: RequestMetrics;
   readonly version: string;
+  /** What other event loops of this process answered since this was last asked. */
+  readonly otherCounts: () => Promise<readonly CountsByRoute[]>;
   /** Faults of ours, for the log. */
   readonly onInternalError: (error: Error) => void;
   /** True once the server began to close. */

@@ -19,8 +19,8 @@ import { withValueUrl } from './large-value.ts';
 import { countAnswer, type RouteMetrics } from './metrics-requests.ts';
 import { snapshotNow } from './pinned.ts';
 import { PlainReply, type Reply } from './reply.ts';
-import { respondError } from './respond.ts';
 import {
+  type Answering,
   byNamedKey,
   byOwnKey,
   isEmpty,
@@ -35,8 +35,20 @@ import { decodePart, readTarget } from './target.ts';
 
 const PREFIX = '/v1/tables/';
 
+/** A table, as far as what is in memory needs it. */
+export type HotTable = Pick<Table, 'name' | 'current' | 'asOf'>;
+
+/** What answering from memory needs, in whichever event loop. */
+export interface HotContext extends Answering, Pick<ServerContext, 'encoders' | 'options' | 'isDraining'> {
+  readonly catalog: { find(name: string): HotTable | undefined };
+  readonly engine: Pick<LookupEngine, 'tryRow' | 'tryValue'>;
+}
+
+/** Whether it answered what was thrown while nothing was written yet. */
+type AnswerThrown = (reply: Reply, thrown: unknown) => boolean;
+
 /** False, and nothing written, where the answer is not all in memory. Throws what is wrong with the request. */
-type HotAnswer = (table: Table, request: IncomingMessage, reply: Reply) => boolean;
+type HotAnswer = (table: HotTable, request: IncomingMessage, reply: Reply) => boolean;
 
 interface HotRoute {
   /** The path after the table's name. */
@@ -52,13 +64,15 @@ export interface HotRoutes {
 }
 
 export class HotPath {
-  readonly #context: ServerContext;
+  readonly #context: HotContext;
+  readonly #answerThrown: AnswerThrown;
   readonly #routes: readonly HotRoute[];
   /** One for all: what is answered here is written within the call. */
   #reply: PlainReply | undefined;
 
-  constructor(context: ServerContext, { row, by, value }: HotRoutes) {
+  constructor(context: HotContext, { row, by, value }: HotRoutes, answerThrown: AnswerThrown) {
     this.#context = context;
+    this.#answerThrown = answerThrown;
     this.#routes = [
       { path: '/rows/', metrics: row, answer: hotRow(context, byOwnKey) },
       { path: '/values/', metrics: value, answer: hotValue(context) },
@@ -81,8 +95,9 @@ export class HotPath {
     try {
       if (!route.answer(table, request, reply)) return false;
     } catch (thrown) {
-      if (response.headersSent) response.destroy();
-      respondError(reply, thrown, this.#context.onInternalError);
+      const hasBegun = response.headersSent;
+      if (hasBegun) response.destroy();
+      if (!this.#answerThrown(reply, thrown) && !hasBegun) return false;
     }
     // One that goes on being written is its own until its end.
     if (!response.writableEnded) this.#reply = undefined;
@@ -102,7 +117,7 @@ export class HotPath {
   }
 }
 
-function hotRow(context: ServerContext, path: KeyPath): HotAnswer {
+function hotRow(context: HotContext, path: KeyPath): HotAnswer {
   const { engine, encoders, clock, options } = context;
   return (table, request, reply) => {
     const { headers, url = '' } = request;
@@ -131,7 +146,7 @@ function hotRow(context: ServerContext, path: KeyPath): HotAnswer {
 
 /** As `tryRow`, but what is too large for the row is refused with its own URL. */
 function rowNow(
-  engine: LookupEngine,
+  engine: HotContext['engine'],
   snapshot: Snapshot,
   key: Key,
   { projection }: RowEncoder,
@@ -145,7 +160,7 @@ function rowNow(
   }
 }
 
-function hotValue(context: ServerContext): HotAnswer {
+function hotValue(context: HotContext): HotAnswer {
   const { engine, encoders, clock, options } = context;
   return (table, request, reply) => {
     const { headers, url = '' } = request;

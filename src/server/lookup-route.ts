@@ -13,6 +13,7 @@ import { checkRequestHeaders, timeoutOf } from './conditions.ts';
 import type { ServerContext } from './context.ts';
 import { underDeadline } from './deadline.ts';
 import { receiptFor, receiptOf } from './explain.ts';
+import type { HotTable } from './hot-path.ts';
 import { ARROW_TYPE, isArrowAsked, sendArrow } from './lookup-arrow.ts';
 import { parseLookup } from './lookup-body.ts';
 import { resultsJson } from './lookup-results.ts';
@@ -20,7 +21,14 @@ import { type RequestTime, snapshotNow } from './pinned.ts';
 import { JSON_TYPE, respond, respondError } from './respond.ts';
 import { ageHeader } from './row-replies.ts';
 import { tableName } from './row-route.ts';
-import { beginLookup, finishLookup, type LookupsUnderWay, type TableLookup } from './table-lookup.ts';
+import {
+  type BeginContext,
+  beginLookup,
+  finishLookup,
+  type HotLookup,
+  type LookupsUnderWay,
+  type TableLookup,
+} from './table-lookup.ts';
 import { readTarget } from './target.ts';
 
 const SERVED = ['application/json', ARROW_TYPE];
@@ -72,10 +80,35 @@ async function sendLater(
   }
 }
 
+/** Where all of a batch is in memory, and there is time for it now. False: nothing was sent. */
+export function hotLookup(
+  context: BeginContext & ResultsContext & { readonly catalog: { find(name: string): HotTable | undefined } },
+): (request: FastifyRequest, reply: FastifyReply) => boolean {
+  return (request, reply) => {
+    const { headers, url } = request.raw;
+    checkRequestHeaders(headers, SERVED);
+    const receipt = receiptFor(headers);
+    const table = context.catalog.find(tableName(request));
+    if (table === undefined) return false;
+    const snapshot = snapshotNow(table, headers, context.clock);
+    if (receipt !== undefined || snapshot === undefined || isArrowAsked(headers.accept)) return false;
+    timeoutOf(headers, context.options.deadlineMs);
+    const lookup = parseLookup(bodyOf(request), context.options);
+    const of = { table, lookup, query: readTarget(url ?? '', 0).query, receipt: undefined };
+    const { answer } = beginLookup(context, of, snapshot);
+    // What is wrong with a key the main loop says better.
+    const isHot = answer?.items.every(({ status }) => status === 'found' || status === 'not_found') ?? false;
+    if (answer !== undefined && isHot) sendResults(context, reply, of, answer);
+    return isHot;
+  };
+}
+
+type ResultsContext = Pick<ServerContext, 'clock' | 'metrics' | 'options'>;
+
 function sendResults(
-  context: ServerContext,
+  context: ResultsContext,
   reply: FastifyReply,
-  { table, lookup, receipt }: TableLookup,
+  { table, lookup, receipt }: TableLookup | HotLookup,
   found: LookupAnswer,
 ): void {
   reply.tier = found.tier;

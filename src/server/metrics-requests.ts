@@ -38,6 +38,20 @@ interface TableCounts {
   readonly tiers: Float64Array;
 }
 
+/** Of one route, as plain numbers that go from one event loop to another. */
+interface RouteCounts {
+  readonly name: string;
+  /** By tier. */
+  readonly durations: readonly Float64Array[];
+  readonly tables: readonly (readonly [table: string, statuses: Float64Array, tiers: Float64Array])[];
+}
+
+export interface CountsByRoute {
+  readonly routes: readonly RouteCounts[];
+  /** Keys of batches, by table. */
+  readonly keys: readonly (readonly [table: string, counts: Float64Array])[];
+}
+
 export class RouteMetrics {
   readonly name: string;
   readonly durations: readonly DurationHistogram[] = TIERS.map(() => new DurationHistogram());
@@ -59,6 +73,30 @@ export class RouteMetrics {
     statuses[statusClass] = (statuses[statusClass] ?? 0) + 1;
     tiers[at] = (tiers[at] ?? 0) + 1;
     this.durations[at]?.record(ms);
+  }
+
+  /** What another event loop answered on this route. */
+  add({ durations, tables }: RouteCounts): void {
+    for (const [i, values] of durations.entries()) this.durations[i]?.add(values);
+    for (const [table, statuses, tiers] of tables) {
+      const counts = this.byTable.get(table) ?? this.#added(table);
+      addTo(counts.statuses, statuses);
+      addTo(counts.tiers, tiers);
+    }
+  }
+
+  /** What was counted since this was last asked; undefined where that is nothing. */
+  take(): RouteCounts | undefined {
+    if (this.durations.every(({ count }) => count === 0)) return undefined;
+    const durations = this.durations.map((histogram) => histogram.take());
+    const tables = [...this.byTable].map(
+      ([table, { statuses, tiers }]) => [table, statuses.slice(), tiers.slice()] as const,
+    );
+    for (const { statuses, tiers } of this.byTable.values()) {
+      statuses.fill(0);
+      tiers.fill(0);
+    }
+    return { name: this.name, durations, tables };
   }
 
   #added(table: string): TableCounts {
@@ -98,6 +136,23 @@ export class RequestMetrics {
       const at = KEY_STATUSES.indexOf(status);
       counts[at] = (counts[at] ?? 0) + 1;
     }
+  }
+
+  /** Adds what another event loop `take`s. */
+  add({ routes, keys }: CountsByRoute): void {
+    for (const counts of routes) this.#routes.find(({ name }) => name === counts.name)?.add(counts);
+    for (const [table, counts] of keys) {
+      const known = this.#keys.get(table);
+      if (known !== undefined) addTo(known, counts);
+      else if (this.#keys.size < TABLES_MAX) this.#keys.set(table, counts);
+    }
+  }
+
+  take(): CountsByRoute {
+    const routes = this.#routes.map((route) => route.take()).filter((counts) => counts !== undefined);
+    const keys = [...this.#keys];
+    this.#keys.clear();
+    return { routes, keys };
   }
 
   families(): readonly MetricFamily[] {
@@ -178,6 +233,10 @@ export function countAnswer(route: RouteMetrics, table: string | undefined, repl
       route.answered(table, status, reply.tier, performance.now() - startedMs);
     });
   }
+}
+
+function addTo(sums: Float64Array, counts: Float64Array): void {
+  for (let i = 0; i < sums.length; i++) sums[i] = (sums[i] ?? 0) + (counts[i] ?? 0);
 }
 
 function noCounts(): TableCounts {

@@ -21,7 +21,11 @@ const REVALIDATION_SHARE = 3 / 4;
 const REVALIDATIONS_MAX = 2;
 
 /** The snapshot to answer from at once; undefined where it has to be confirmed first. */
-export function snapshotNow(table: Table, headers: IncomingHttpHeaders, clock: Clock): Snapshot | undefined {
+export function snapshotNow(
+  table: Pick<Table, 'current' | 'asOf'>,
+  headers: IncomingHttpHeaders,
+  clock: Clock,
+): Snapshot | undefined {
   if (headers[AS_OF] === undefined && headers[MAX_STALENESS] === undefined) return table.current();
   const asOf = asOfOf(headers);
   if (asOf !== undefined) return table.asOf(asOf);

@@ -10,7 +10,7 @@ import type { Preload } from '../shard/index.ts';
 import { type PreloadRequest, parseExactJson, parsePreload, type Table } from '../table/index.ts';
 import { checkRequestHeaders } from './conditions.ts';
 import type { ServerContext } from './context.ts';
-import { isLoopbackAddress } from './loopback.ts';
+import { addressOf, isLoopbackAddress } from './loopback.ts';
 import { parseQuery } from './query.ts';
 import { JSON_TYPE, respond, respondError, respondJson } from './respond.ts';
 import { tableName } from './row-route.ts';
@@ -123,7 +123,7 @@ function requestOf(body: unknown): PreloadRequest {
 }
 
 function refuseOthers(request: FastifyRequest): void {
-  if (isLoopbackAddress(request.raw.socket.remoteAddress)) return;
+  if (isLoopbackAddress(addressOf(request.raw))) return;
   const message = 'preload answers this machine only, since there is no authentication; send it from the server itself';
   throw new ServiceError('unauthorized', 'forbidden', message);
 }

@@ -18,6 +18,9 @@ export const PREFIX_PARTS = 4;
 /** What values are served as, by their column's type. */
 export const VALUE_TYPES: readonly string[] = ['text/plain', 'application/json', 'application/octet-stream'];
 
+/** What answering needs, whatever is answered. */
+export type Answering = Pick<ServerContext, 'clock' | 'largeReplies'>;
+
 /** By which key a path asks, and the parts of it that are the key. */
 export interface KeyPath {
   address(snapshot: Snapshot, parts: readonly string[]): { readonly by: TableKey; readonly parts: readonly string[] };
@@ -38,7 +41,7 @@ export const byNamedKey: KeyPath = {
 };
 
 export function sendValue(
-  context: ServerContext,
+  context: Answering,
   request: IncomingMessage,
   reply: Reply,
   encoder: Encoder,
@@ -63,7 +66,7 @@ export function sendValue(
 }
 
 export function sendFound(
-  context: ServerContext,
+  context: Answering,
   request: IncomingMessage,
   reply: Reply,
   snapshot: Snapshot,
@@ -80,7 +83,7 @@ export function sendFound(
 
 /** 404 only ever says that the key is provably in no file of the snapshot. */
 export function sendAbsent(
-  context: ServerContext,
+  context: Answering,
   reply: Reply,
   snapshot: Snapshot,
   parts: readonly string[],
@@ -99,12 +102,12 @@ function shorten(part: string): string {
   return part.length > 100 ? `${part.slice(0, 100).toWellFormed()}…` : part;
 }
 
-export function ageHeader(context: ServerContext, snapshot: Snapshot): readonly string[] {
+export function ageHeader(context: Pick<ServerContext, 'clock'>, snapshot: Snapshot): readonly string[] {
   return ['pointlake-snapshot-age', `${ageSeconds(context, snapshot)}`];
 }
 
 /** Since a listing last confirmed the snapshot. */
-function ageSeconds(context: ServerContext, snapshot: Snapshot): number {
+function ageSeconds(context: Pick<ServerContext, 'clock'>, snapshot: Snapshot): number {
   return Math.max(0, Math.floor((context.clock.nowMs() - snapshot.confirmedAtMs) / 1000));
 }
 

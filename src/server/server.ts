@@ -5,9 +5,15 @@
  * comes through the error handler and leaves as problem+json too.
  */
 
-import { createServer } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import Fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyListenOptions,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify';
 import { type Clock, ServiceError } from '../core/index.ts';
 import { type LookupEngine, type PageLoader, type Preloader, QueryEngine, type TableIndexing } from '../shard/index.ts';
 import type { Catalog, Table } from '../table/index.ts';
@@ -23,11 +29,13 @@ import {
 } from './context.ts';
 import { Encoders } from './encoders.ts';
 import { HotPath, type HotRoutes } from './hot-path.ts';
+import { serverFactory } from './http-server.ts';
 import { keepTick } from './kept-tick.ts';
 import { LargeReplies } from './large-replies.ts';
 import { receiveBody } from './lookup-body.ts';
 import { lookupHandler } from './lookup-route.ts';
-import { measured, RequestMetrics, type RouteMetrics } from './metrics-requests.ts';
+import { admitPassedOn } from './loopback.ts';
+import { type CountsByRoute, measured, RequestMetrics, type RouteMetrics } from './metrics-requests.ts';
 import { metricsHandler } from './metrics-route.ts';
 import { multiLookupHandler } from './multi-lookup-route.ts';
 import { healthHandler, readyHandler } from './operations-route.ts';
@@ -61,6 +69,8 @@ export interface ServerParts {
   readonly pool?: DecodeState | undefined;
   readonly stores?: StoresState | undefined;
   readonly version?: string | undefined;
+  /** What other event loops of this process answered since this was last asked. */
+  readonly otherCounts?: (() => Promise<readonly CountsByRoute[]>) | undefined;
   /** Faults of ours, for the log. */
   readonly onInternalError?: (error: Error) => void;
 }
@@ -69,13 +79,14 @@ export interface ListenAddress {
   readonly host: string;
   /** 0 lets the system choose. */
   readonly port: number;
+  /** Further event loops of the process listen there too. */
+  readonly isShared?: boolean;
 }
 
-/** What Fastify would set: longer than the idle time-outs of usual load balancers, so that they close first. */
-const KEEP_ALIVE_MS = 72_000;
 const LATER_ROUTES = ['/v1/cluster', '/openapi.json', '/docs', '/console'];
 
 export class PointlakeServer {
+  readonly #hotPath: HotPath;
   readonly fastify: FastifyInstance;
   readonly #context: ServerContext;
   #draining = false;
@@ -103,6 +114,7 @@ export class PointlakeServer {
       options: settings,
       encoders: new Encoders(settings),
       largeReplies: new LargeReplies({ heldBytesMax, stallMs }, parts.clock),
+      otherCounts: parts.otherCounts ?? (async () => []),
       onInternalError: parts.onInternalError ?? (() => undefined),
       isDraining: () => this.#draining,
     };
@@ -113,9 +125,23 @@ export class PointlakeServer {
       by: metrics.route('by', 'table'),
       value: metrics.route('value', 'table'),
     };
-    const hotPath = new HotPath(this.#context, rowRoutes);
-    this.fastify = makeFastify(this.#context, hotPath);
+    this.#hotPath = new HotPath(this.#context, rowRoutes, (reply, thrown) => {
+      respondError(reply, thrown, this.#context.onInternalError);
+      return true;
+    });
+    this.fastify = makeFastify(this.#context, this.#hotPath);
     addRoutes(this.fastify, this.#context, rowRoutes);
+  }
+
+  /** What another event loop of this process passes on. */
+  readonly answerPassedOn = (request: IncomingMessage, response: ServerResponse): void => {
+    admitPassedOn(request);
+    if (!this.#hotPath.answer(request, response)) this.fastify.routing(request, response);
+  };
+
+  /** The port that it listens on. */
+  get port(): number {
+    return (this.fastify.server.address() as AddressInfo).port;
   }
 
   /** Where it listens, for people and clients on this machine; empty before. */
@@ -124,10 +150,11 @@ export class PointlakeServer {
   }
 
   async listen(address: ListenAddress): Promise<void> {
-    const { port } = address;
+    const { port, isShared = false } = address;
     const host = address.host.replace(/^\[(.*)\]$/, '$1');
+    const listen: FastifyListenOptions & { readonly reusePort?: boolean } = { host, port };
     try {
-      await this.fastify.listen({ host, port });
+      await this.fastify.listen(isShared ? { ...listen, reusePort: true } : listen);
     } catch (thrown) {
       throw listenError(thrown, host, port);
     }
@@ -173,14 +200,7 @@ function makeFastify(context: ServerContext, hotPath: HotPath): FastifyInstance 
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: HEADER_BYTES_MAX },
-    serverFactory: (handler) => {
-      const server = createServer({ maxHeaderSize: HEADER_BYTES_MAX }, (request, response) => {
-        if (!hotPath.answer(request, response)) handler(request, response);
-      });
-      server.keepAliveTimeout = KEEP_ALIVE_MS;
-      server.requestTimeout = options.requestTimeoutMs;
-      return server;
-    },
+    serverFactory: serverFactory(options, (request, response) => hotPath.answer(request, response)),
     clientErrorHandler: refuseUnparsable,
     frameworkErrors: (error, _request, reply) => respondError(reply, ourError(error), context.onInternalError),
   });
@@ -257,6 +277,7 @@ function listenError(thrown: unknown, host: string, port: number): unknown {
     EADDRINUSE: 'another program listens there; choose another port, or 0 for any free one',
     EACCES: 'this user may not listen there; choose a port from 1024 on',
     EADDRNOTAVAIL: 'this machine has no such address; choose one of its own, or 0.0.0.0 for all',
+    ENOTSUP: 'this system lets no two event loops share a port; serve with --workers 1',
     ENOTFOUND: 'there is no such host; choose an address of this machine, or 0.0.0.0 for all',
   };
   const reason = reasons[code];
@@ -268,9 +289,9 @@ function listenError(thrown: unknown, host: string, port: number): unknown {
 /** Makes a server and waits until it listens. */
 export async function startServer(
   parts: ServerParts,
-  { host, port, ...options }: ListenAddress & Partial<ServerOptions>,
+  { host, port, isShared = false, ...options }: ListenAddress & Partial<ServerOptions>,
 ): Promise<PointlakeServer> {
   const server = new PointlakeServer(parts, options);
-  await server.listen({ host, port });
+  await server.listen({ host, port, isShared });
   return server;
 }

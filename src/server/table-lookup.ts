@@ -21,16 +21,26 @@ export interface TableLookup {
 /** What begins on a snapshot; the answer is there when all of it was in memory and there was time for it. */
 export type Begun<Row = string> = Pick<Batch<Row>, 'answer' | 'finish'>;
 
+/** What is answered from memory, or not, needs of the table its name at most, and has no receipt. */
+export type HotLookup = Pick<TableLookup, 'lookup' | 'query'> & {
+  readonly table: Pick<Table, 'name'>;
+  readonly receipt: undefined;
+};
+
+export interface BeginContext extends Pick<ServerContext, 'options'> {
+  readonly engine: Pick<ServerContext['engine'], 'begin'>;
+}
+
 /** As JSON. */
-export function beginLookup(context: ServerContext, of: TableLookup, snapshot: Snapshot): Begun {
+export function beginLookup(context: BeginContext, of: TableLookup | HotLookup, snapshot: Snapshot): Begun {
   const request = requestOf(context, of, snapshot);
   return request === undefined ? noneFound(snapshot, of.lookup) : context.engine.begin(request, of.receipt);
 }
 
 /** Undefined for a table without a file: it has no schema to read a key by, and no row either. */
 export function requestOf(
-  { options }: ServerContext,
-  { lookup, query, receipt }: TableLookup,
+  { options }: Pick<ServerContext, 'options'>,
+  { lookup, query, receipt }: TableLookup | HotLookup,
   snapshot: Snapshot,
 ): Omit<BatchRequest, 'form'> | undefined {
   receipt?.begin(snapshot);

@@ -17,7 +17,7 @@ import type { ServerContext } from './context.ts';
 import { underDeadline } from './deadline.ts';
 import { curlOf, EXAMPLE_KEYS, examplesOf } from './examples.ts';
 import { changeState, refreshState, unsettledState } from './freshness-state.ts';
-import { isLoopbackAddress } from './loopback.ts';
+import { addressOf, isLoopbackAddress } from './loopback.ts';
 import { preloadState } from './preload-route.ts';
 import { choice, parseQuery } from './query.ts';
 import { respondError, respondJson } from './respond.ts';
@@ -306,7 +306,7 @@ export function refreshHandler(context: ServerContext): Handler {
   return (request, reply) => {
     checkRequestHeaders(request.raw.headers);
     const force = forceOf(request);
-    const address = request.raw.socket.remoteAddress;
+    const address = addressOf(request.raw);
     if (!isLoopbackAddress(address)) {
       const message =
         'refresh answers this machine only, since there is no authentication; send it from the server itself';

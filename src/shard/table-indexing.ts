@@ -37,6 +37,8 @@ export interface TableIndexingOptions {
   readonly memory: KeyMemory;
   readonly stored: StoredRuns | undefined;
   readonly log: (line: string) => void;
+  /** Told of what there is of the index of a snapshot; nothing while it is being built. */
+  readonly onChange?: ((snapshot: Snapshot, key: number, runs: readonly KeyRun[] | undefined) => void) | undefined;
 }
 
 export interface IndexStatus {
@@ -127,6 +129,15 @@ export class TableIndexing {
   #show(progress: IndexProgress | undefined): void {
     const key = this.#snapshot?.keys[this.#options.key];
     if (key !== undefined) key.building = progress;
+    this.#told();
+  }
+
+  #told(): void {
+    const snapshot = this.#snapshot;
+    const key = snapshot?.keys[this.#options.key];
+    if (snapshot === undefined || key === undefined) return;
+    const runs = key.index === undefined ? [] : this.#index.runs;
+    this.#options.onChange?.(snapshot, this.#options.key, key.building === undefined ? runs : undefined);
   }
 
   get status(): IndexStatus {
@@ -296,6 +307,7 @@ export class TableIndexing {
     const key = snapshot?.keys[this.#options.key];
     if (snapshot === undefined || key === undefined) return;
     key.index = this.#index.runs.length === 0 ? undefined : this.#index.view(snapshot.files);
+    this.#told();
   }
 
   #chosen(snapshot: Snapshot): IndexChoice {

@@ -5,12 +5,17 @@
  * close together and wait for nothing but each other:
  *
  *     columns   [ rows a page | at of its pages ]   rows a page 0: pages differ; at 0: nothing was ever resident
+ *     own       [ superseded ]                      1: another array took the place of this one
  *     pages     [ 0 | location of the page's one block | -at of its blocks ]
  *     blocks    [ -1 - shift | 0 or location | 0 or location | .. ]   each block holds 2^shift rows
  *
  * A place once made stays for as long as these places do, so that its index, the slot, can be kept. They cost four bytes
  * for each block of the row group that was read, and are forgotten as a whole while none of them is resident. Beyond the
  * columns what is positive is a location and nothing else, so that a slot that outlived its places finds a block or nothing.
+ *
+ * Threads that read the blocks of this one share the array. A word that leads to others is stored after them, and atomically, and a
+ * reader looks at each such word once. An array that became too small says that it is superseded before any other change is
+ * made: whoever began a stretch before finds in it what was there then, which stays readable until his stretch ends.
  */
 
 import { WHOLE_PAGE_SHIFT } from '../cache/index.ts';
@@ -21,19 +26,45 @@ const WORDS_A_COLUMN = 2;
 const OBJECT_BYTES = 256;
 const OWNER_BYTES = 512;
 
+/** The place of a block, as `find` gives it. */
+export interface BlockPlace {
+  slot: number;
+  location: number;
+  /** The rows of its block are 2^shift. */
+  shift: number;
+}
+
 export class BlockPlaces {
   /** How many blocks are in memory. */
   residents = 0;
   /** How many chunks the memory tier knows by their slots here. */
   owners = 0;
   readonly #firstSlot: number;
+  readonly #isShared: boolean;
   #words: Int32Array;
   #end: number;
 
-  constructor(columns: number) {
-    this.#firstSlot = WORDS_A_COLUMN * columns;
-    this.#end = WORDS_A_COLUMN * columns;
-    this.#words = new Int32Array(this.#end);
+  /** With `words` those of another thread, to be read only. */
+  constructor(columns: number, isShared = false, words?: Int32Array) {
+    this.#firstSlot = WORDS_A_COLUMN * columns + 1;
+    this.#isShared = isShared;
+    this.#end = this.#firstSlot;
+    this.#words = words ?? wordsOf(this.#end, isShared);
+  }
+
+  /** What other threads read; in shared memory where they do. */
+  get words(): Int32Array {
+    return this.#words;
+  }
+
+  /** Whether the thread that writes has gone on in another array. */
+  get isSuperseded(): boolean {
+    return this.#words[this.#firstSlot - 1] !== 0;
+  }
+
+  /** Tells other threads to look here no more. */
+  supersede(): void {
+    Atomics.store(this.#words, this.#firstSlot - 1, 1);
   }
 
   get byteSize(): number {
@@ -48,7 +79,17 @@ export class BlockPlaces {
 
   put(slot: number, location: number): void {
     this.residents += (location === 0 ? 0 : 1) - (this.#words[slot] === 0 ? 0 : 1);
-    this.#words[slot] = location;
+    this.#store(slot, location);
+  }
+
+  /** Where the block that holds a row is; location 0 where it is not resident. Overwrites `place`. */
+  find(column: number, page: number, rowInPage: number, place: BlockPlace): void {
+    const words = this.#words;
+    const pages = words[WORDS_A_COLUMN * column + 1]!;
+    const at = pages === 0 ? 0 : words[pages + page]!;
+    place.shift = at >= 0 ? WHOLE_PAGE_SHIFT : ~words[-at]!;
+    place.slot = at >= 0 ? pages + page : 1 - at + (rowInPage >>> place.shift);
+    place.location = at >= 0 ? at : words[place.slot]!;
   }
 
   /**
@@ -111,13 +152,13 @@ export class BlockPlaces {
     if (at < 0 && ~this.#words[-at]! === shift) return 1 - at;
     if (at < 0 && this.#holdsAny(-at, rows)) return 0;
     if (shift === WHOLE_PAGE_SHIFT) {
-      if (at < 0) this.#words[head] = 0;
+      if (at < 0) this.#store(head, 0);
       return head;
     }
     if (at > 0) return 0;
     const run = this.#add(1 + Math.ceil(rows / 2 ** shift));
     this.#words[run] = ~shift;
-    this.#words[head] = -run;
+    this.#store(head, -run);
     return run + 1;
   }
 
@@ -137,7 +178,7 @@ export class BlockPlaces {
     if (known !== 0) return known;
     const added = this.#add(pages);
     this.#words[WORDS_A_COLUMN * column] = stride;
-    this.#words[WORDS_A_COLUMN * column + 1] = added;
+    this.#store(WORDS_A_COLUMN * column + 1, added);
     return added;
   }
 
@@ -145,10 +186,20 @@ export class BlockPlaces {
     const at = this.#end;
     this.#end += words;
     if (this.#end > this.#words.length) {
-      const grown = new Int32Array(Math.max(this.#end, Math.ceil(this.#words.length * 1.5)));
+      const grown = wordsOf(Math.max(this.#end, Math.ceil(this.#words.length * 1.5)), this.#isShared);
       grown.set(this.#words);
+      if (this.#isShared) this.supersede();
       this.#words = grown;
     }
     return at;
   }
+
+  #store(at: number, word: number): void {
+    if (this.#isShared) Atomics.store(this.#words, at, word);
+    else this.#words[at] = word;
+  }
+}
+
+function wordsOf(length: number, isShared: boolean): Int32Array {
+  return isShared ? new Int32Array(new SharedArrayBuffer(4 * length)) : new Int32Array(length);
 }

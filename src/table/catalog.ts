@@ -6,9 +6,15 @@ import type { Table } from './table.ts';
 
 export class Catalog {
   readonly #tables: Map<string, Table>;
+  #changed: (before: Table | undefined, now: Table | undefined) => void = () => undefined;
 
   constructor(tables: readonly Table[]) {
     this.#tables = new Map(tables.map((table) => [table.name, table]));
+  }
+
+  /** To be told of tables that come, go and take another's place. */
+  onChange(changed: (before: Table | undefined, now: Table | undefined) => void): void {
+    this.#changed = changed;
   }
 
   names(): readonly string[] {
@@ -39,6 +45,7 @@ export class Catalog {
   put(table: Table): Table | undefined {
     const before = this.#tables.get(table.name);
     this.#tables.set(table.name, table);
+    this.#changed(before, table);
     return before;
   }
 
@@ -46,6 +53,7 @@ export class Catalog {
   remove(name: string): Table | undefined {
     const before = this.#tables.get(name);
     this.#tables.delete(name);
+    this.#changed(before, undefined);
     return before;
   }
 

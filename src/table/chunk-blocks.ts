@@ -9,17 +9,17 @@
 
 import {
   type AdmittedBlock,
+  type BlockMemory,
   type BlockOwner,
   type LearnedOwner,
   type MemoryQuota,
-  type MemoryTier,
   NOTE_WORD,
   WHOLE_PAGE_SHIFT,
 } from '../cache/index.ts';
-import { assert, type BufferViews } from '../core/index.ts';
+import { assert, BufferViews } from '../core/index.ts';
 import { Block, type BloomFilter, type ColumnChunk, type PageBounds, type PageLocations } from '../parquet/index.ts';
 import type { BlockAt } from './block-at.ts';
-import type { BlockPlaces } from './block-places.ts';
+import type { BlockPlace, BlockPlaces } from './block-places.ts';
 import { CHUNK_BYTES } from './file-chunks.ts';
 import { ASCENT_BYTES, hasManyBlocks, PageAscent } from './page-ascent.ts';
 
@@ -70,6 +70,15 @@ export interface ChunkOwner {
   readonly isReleased: boolean;
   /** What is on disk of the file; undefined where there is no disk tier. */
   readonly stored: BlockKeeper | undefined;
+  /** Where other threads search it too. */
+  readonly told: ToldOfChunk | undefined;
+}
+
+/** Told of what changes in a chunk. */
+interface ToldOfChunk {
+  layout(chunk: ChunkBlocks, layout: ChunkLayout | undefined): void;
+  places(rowGroup: number): void;
+  dictionary(chunk: ChunkBlocks, dictionary: Block | undefined): void;
 }
 
 /** Who takes blocks that should outlive memory. */
@@ -83,6 +92,8 @@ interface BlockKeeper {
 const tagOf = (page: number, block: Block) => 2 * page + (block.kind === 'CODES' ? 1 : 0);
 const pageOfTag = (tag: number) => tag >>> 1;
 const isOfCodes = (tag: number) => (tag & 1) === 1;
+/** Overwritten by whoever looks for a place. */
+const found: BlockPlace = { slot: 0, location: 0, shift: 0 };
 /** The number of an owner that the memory tier does not know yet. */
 const UNREGISTERED = -1;
 
@@ -92,7 +103,7 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
   /** The decoded dictionary, kept while any code block of this chunk is resident. */
   dictionary: Block | undefined = undefined;
   readonly #file: ChunkOwner;
-  readonly #tier: MemoryTier;
+  readonly #tier: BlockMemory;
   #learned: Learned | undefined = undefined;
   /** By page, of those that searches have walked into. */
   #ascents: Map<number, PageAscent> | undefined = undefined;
@@ -106,7 +117,7 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
   /** Resident blocks that are too large for a slab, by slot. */
   #outside: Map<number, Block> | undefined = undefined;
 
-  constructor(chunk: ColumnChunk, rowGroup: number, file: ChunkOwner, tier: MemoryTier) {
+  constructor(chunk: ColumnChunk, rowGroup: number, file: ChunkOwner, tier: BlockMemory) {
     this.chunk = chunk;
     this.rowGroup = rowGroup;
     this.#file = file;
@@ -170,6 +181,7 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
     this.#file.addLayout(-this.#learnedBytes);
     this.#learned = undefined;
     this.#ascents = undefined;
+    this.#file.told?.layout(this, undefined);
     if (this.#isKept) this.#file.fadeChunk(this);
     this.#isKept = false;
   }
@@ -180,7 +192,7 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
   }
 
   get #learnedBytes(): number {
-    return bytesOf(this.#learned) + ASCENT_BYTES * (this.#ascents?.size ?? 0);
+    return this.#bytesOf(this.#learned) + ASCENT_BYTES * (this.#ascents?.size ?? 0);
   }
 
   /** What is known of the order of the page of a block, unless that block is its last or the page has few. */
@@ -210,12 +222,13 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
   }
 
   #replace(learned: Learned): void {
-    const before = bytesOf(this.#learned);
+    const before = this.#bytesOf(this.#learned);
     this.#learned = learned;
     if (this.#file.isReleased) return;
     if (!this.#isKept) this.#file.keepChunk(this);
     this.#isKept = true;
-    this.#file.addLayout(bytesOf(learned) - before);
+    this.#file.addLayout(this.#bytesOf(learned) - before);
+    this.#file.told?.layout(this, learned.layout);
   }
 
   /**
@@ -229,11 +242,15 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
     const pinned = pins === undefined ? undefined : pinnedAt(pins.get(this)?.get(page), row);
     if (pinned !== undefined) return pinned;
     const rowInPage = row - locations.firstRow(page);
-    const slot = this.#slotOf(page, rowInPage);
-    const location = this.locationOf(slot);
-    if (location === 0) return undefined;
-    const shift = this.#places?.shiftOf(this.#column, page) ?? WHOLE_PAGE_SHIFT;
-    return { block: this.blockAt(location, slot), firstRow: row - rowWithin(rowInPage, shift) };
+    const places = this.#places;
+    if (places === undefined) return undefined;
+    places.find(this.#column, page, rowInPage, found);
+    const { location, slot, shift } = found;
+    if (location === 0 || !this.#tier.has(location)) return undefined;
+    const block = this.blockAt(location, slot);
+    // The dictionary of another thread may still be on its way here.
+    if (block.dictionary === undefined && block.isOfCodes) return undefined;
+    return { block, firstRow: row - rowWithin(rowInPage, shift) };
   }
 
   /** The same for a scan, which goes on to the next rows over waits: the block is pinned, and what lies before is let go. */
@@ -281,13 +298,14 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
     if (locations === undefined || this.#file.isReleased || rows === 0) return undefined;
     const isWhole = rows <= 2 ** shift;
     const places = this.#file.openPlaces(this.rowGroup);
-    const before = places.byteSize;
+    const { byteSize: before, words } = places;
     if (this.#ownerId === UNREGISTERED) {
       this.#ownerId = this.#tier.register(this, this.#file.quota);
       places.owners += 1;
     }
     const first = places.open(this.#column, locations, page, isWhole ? WHOLE_PAGE_SHIFT : shift);
     if (places.byteSize !== before) this.#file.addLayout(places.byteSize - before);
+    if (places.words !== words) this.#file.told?.places(this.rowGroup);
     if (first === 0) return undefined;
     for (let ordinal = 0; ordinal < blocks.length; ordinal++) {
       const block = blocks[ordinal];
@@ -337,6 +355,15 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
     if (this.#codeBlocks > 0 || this.dictionary === undefined) return;
     this.#tier.letGo(this.dictionary.byteLength, this.#file.quota);
     this.dictionary = undefined;
+    this.#file.told?.dictionary(this, undefined);
+  }
+
+  #bytesOf(learned: Learned | undefined): number {
+    const { layout, bloomFilter } = learned ?? {};
+    const ofFilter = bloomFilter === undefined || bloomFilter === 'none' ? 0 : bloomFilter.byteSize;
+    const ofLayout = (layout?.locations.byteSize ?? 0) + (layout?.bounds?.byteSize ?? 0);
+    // Other threads have a copy, one for all of them.
+    return (this.#tier.isShared ? 2 : 1) * ofLayout + ofFilter;
   }
 
   #put(slot: number, location: number): void {
@@ -388,16 +415,17 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
   #keepDictionary(block: Block): void {
     this.#codeBlocks += 1;
     if (this.dictionary === undefined && block.dictionary !== undefined) {
-      this.dictionary = block.dictionary;
+      this.dictionary = this.#tier.isShared ? inSharedMemory(block.dictionary) : block.dictionary;
       this.#tier.hold(block.dictionary.byteLength, this.#file.quota);
+      this.#file.told?.dictionary(this, this.dictionary);
     }
   }
 }
 
-function bytesOf(learned: Learned | undefined): number {
-  const { layout, bloomFilter } = learned ?? {};
-  const ofFilter = bloomFilter === undefined || bloomFilter === 'none' ? 0 : bloomFilter.byteSize;
-  return (layout?.locations.byteSize ?? 0) + (layout?.bounds?.byteSize ?? 0) + ofFilter;
+function inSharedMemory({ buffer, byteOffset, byteLength }: Block): Block {
+  const bytes = new Uint8Array(new SharedArrayBuffer(byteLength));
+  bytes.set(new Uint8Array(buffer, byteOffset, byteLength));
+  return new Block(new BufferViews(bytes.buffer), 0);
 }
 
 /** The row counted from the first of its block. */

@@ -1,6 +1,7 @@
 /** The table room: what a table is, what it holds now, and where the rows of a key are. */
 
 export type { BlockAt } from './block-at.ts';
+export { BlockPlaces } from './block-places.ts';
 export { CastValues } from './cast-values.ts';
 export { Catalog } from './catalog.ts';
 export { ChunkBlocks, type ChunkLayout, type LoadedPage, type Pins } from './chunk-blocks.ts';
@@ -50,6 +51,7 @@ export {
   type SearchStep,
 } from './key-search.ts';
 export type { LatestValues } from './latest-order.ts';
+export { encodeLayout, layoutOver } from './layout-record.ts';
 export { type ProjectionState, projectionNamed, projectionStates } from './named-projections.ts';
 export type { NestedAssembly } from './nested-json.ts';
 export { NestedWriter } from './nested-writer.ts';
@@ -73,6 +75,7 @@ export type { Prepare } from './preparing.ts';
 export { type BlockWriter, Projection } from './projection.ts';
 export { keepFresh, type RefreshEvents } from './refresher.ts';
 export { blocksOfRow } from './row-blocks.ts';
+export { RowSpaces } from './row-spaces.ts';
 export { readableLeaf, type TableColumn, type TableSchema, typeName } from './schema.ts';
 export {
   type CostQuestion,
@@ -90,7 +93,7 @@ export type { SnapshotChange } from './snapshot-change.ts';
 export type { SnapshotBrokenFile, SnapshotFile, SnapshotReadableFile } from './snapshot-file.ts';
 export { type RunPlace, StoredRuns } from './stored-runs.ts';
 export { type DiskPlace, type RefreshOptions, type RefreshOutcome, Table, type TableHooks } from './table.ts';
-export { type BrokenFile, TableFile } from './table-file.ts';
+export { type BrokenFile, type FileAudience, TableFile } from './table-file.ts';
 export { type IndexProgress, TableKey } from './table-key.ts';
 export { TableSource } from './table-source.ts';
 export { valueTooLarge } from './value-size.ts';

@@ -24,7 +24,11 @@ export function encodeLayout({ locations, bounds }: ChunkLayout): Uint8Array<Arr
 /** Throws `corrupt` where the bytes are no layout of a chunk with so many rows. */
 export function decodeLayout(stored: Uint8Array, leaf: LeafColumn, rows: number): ChunkLayout {
   // The arrays in it are kept as long as the file is served, and what was read may hold much more.
-  const bytes = copyBytes(stored);
+  return layoutOver(copyBytes(stored), leaf, rows);
+}
+
+/** The same without a copy: bytes that are all of their buffer, and stay as they are. */
+export function layoutOver(bytes: Uint8Array, leaf: LeafColumn, rows: number): ChunkLayout {
   const [placesLength = 0, limitsLength = 0] = bytes.length < HEADER_BYTES ? [] : new Uint32Array(bytes.buffer, 0, 2);
   if (placesLength === 0 || HEADER_BYTES + placesLength + limitsLength !== bytes.length) {
     throw corrupt(`a stored layout of column ${leaf.name} does not fit in its ${bytes.length} bytes`);

@@ -70,7 +70,10 @@ function gather(file: TableFile, rowGroup: number, row: number, blocks: (Block |
     if (views === undefined) continue;
     const at = tier.blockAt(location);
     const block = new Block(views, at, (at >>> 2) + NOTE_WORD);
-    if (block.isOfCodes) block.dictionary = file.chunk(rowGroup, positions[i] as number).dictionary;
+    if (block.isOfCodes) {
+      block.dictionary = file.chunk(rowGroup, positions[i] as number).dictionary;
+      if (block.dictionary === undefined) continue;
+    }
     blocks[i] = block;
   }
   for (let i = 0; i < blocks.length; i++) ahead ^= blocks[i]?.loadAhead(rows[i] as number) ?? 0;

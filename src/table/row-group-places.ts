@@ -9,8 +9,8 @@ export class RowGroupPlaces implements LearnedOwner {
   isUsed = true;
   readonly forget: () => void;
 
-  constructor(columns: number, forget: () => void) {
-    this.places = new BlockPlaces(columns);
+  constructor(columns: number, isShared: boolean, forget: () => void) {
+    this.places = new BlockPlaces(columns, isShared);
     this.forget = forget;
   }
 

@@ -1,14 +1,29 @@
 /** One Parquet file of a table: where it lies, its compact footer, and the blocks of it that are in memory. */
 
-import type { Budget, MemoryQuota, MemoryTier } from '../cache/index.ts';
+import type { BlockMemory, Budget, MemoryQuota } from '../cache/index.ts';
 import { formatBytes, ServiceError } from '../core/index.ts';
-import type { FileIndex, LeafColumn } from '../parquet/index.ts';
+import type { Block, FileIndex, LeafColumn } from '../parquet/index.ts';
 import type { ObjectMeta, ObjectStore } from '../storage/index.ts';
 import type { BlockPlaces } from './block-places.ts';
 import { ChunkBlocks, type ChunkLayout, type ChunkOwner } from './chunk-blocks.ts';
 import { CHUNK_BYTES, FileChunks } from './file-chunks.ts';
 import { RowGroupPlaces } from './row-group-places.ts';
 import type { StoredFile } from './stored-file.ts';
+
+/**
+ * Who is told what becomes known of a file, so that other threads can search it: where pages lie, where its blocks are, and the
+ * dictionaries of those. What is told is immutable, but for the places of blocks, which lie in memory that is shared.
+ */
+export interface FileAudience {
+  /** Undefined where it was forgotten. */
+  layout(file: TableFile, rowGroup: number, column: number, layout: ChunkLayout | undefined): void;
+  /** Instead of those before, which are superseded. */
+  places(file: TableFile, rowGroup: number, words: Int32Array): void;
+  /** Undefined where no block refers to it any more. */
+  dictionary(file: TableFile, rowGroup: number, column: number, dictionary: Block | undefined): void;
+  /** No snapshot to come has the file. */
+  released(file: TableFile): void;
+}
 
 let filesMade = 0;
 /** Of what may be learned of all files, what one bloom filter or one column's bounds may take. */
@@ -25,12 +40,23 @@ export class TableFile implements ChunkOwner {
   /** The last listing lacked this version: what is cached of it is all that there is. */
   isGone = false;
   readonly #keyColumns: ReadonlySet<string>;
-  readonly tier: MemoryTier;
+  readonly tier: BlockMemory;
   readonly #footerBytes: number;
   #layoutBytes = 0;
   #released = false;
   /** By row group, then column; made on first use. */
   readonly #chunks: FileChunks<ChunkBlocks>;
+  #audience: FileAudience | undefined = undefined;
+  readonly #telling = {
+    layout: ({ rowGroup, chunk }: ChunkBlocks, layout: ChunkLayout | undefined): void =>
+      this.#audience?.layout(this, rowGroup, chunk.leaf.ordinal, layout),
+    places: (rowGroup: number): void => {
+      const words = this.placesOf(rowGroup)?.words;
+      if (words !== undefined) this.#audience?.places(this, rowGroup, words);
+    },
+    dictionary: ({ rowGroup, chunk }: ChunkBlocks, dictionary: Block | undefined): void =>
+      this.#audience?.dictionary(this, rowGroup, chunk.leaf.ordinal, dictionary),
+  };
   /** By row group; made when its first block comes. */
   readonly #places: (RowGroupPlaces | undefined)[] = [];
 
@@ -39,7 +65,7 @@ export class TableFile implements ChunkOwner {
     object: ObjectMeta,
     index: FileIndex,
     keyColumns: readonly string[],
-    tier: MemoryTier,
+    tier: BlockMemory,
     quota: MemoryQuota,
     stored?: StoredFile,
   ) {
@@ -89,6 +115,32 @@ export class TableFile implements ChunkOwner {
     this.tier.budget.release('layouts', this.#layoutBytes);
     for (const chunk of this.#chunks.all()) chunk.release();
     for (const places of this.#places) if (places !== undefined) this.tier.learned.remove(places);
+    this.#audience?.released(this);
+    this.#audience = undefined;
+  }
+
+  /** Tells what is known of the file, and from then on what changes. */
+  tell(audience: FileAudience): void {
+    this.#audience = audience;
+    this.describeTo(audience);
+  }
+
+  /** What is known now. */
+  describeTo(audience: FileAudience): void {
+    for (const [rowGroup, places] of this.#places.entries()) {
+      if (places !== undefined) audience.places(this, rowGroup, places.places.words);
+    }
+    for (const chunk of this.#chunks.all()) {
+      const { rowGroup, layout, dictionary } = chunk;
+      const column = chunk.chunk.leaf.ordinal;
+      if (layout !== undefined) audience.layout(this, rowGroup, column, layout);
+      if (dictionary !== undefined) audience.dictionary(this, rowGroup, column, dictionary);
+    }
+  }
+
+  /** Undefined where nobody is told. */
+  get told() {
+    return this.#audience === undefined ? undefined : this.#telling;
   }
 
   placesOf(rowGroup: number): BlockPlaces | undefined {
@@ -98,10 +150,13 @@ export class TableFile implements ChunkOwner {
   openPlaces(rowGroup: number): BlockPlaces {
     let opened = this.#places[rowGroup];
     if (opened === undefined) {
-      opened = new RowGroupPlaces(this.index.schema.leaves.length, () => this.#forgetPlaces(rowGroup));
+      opened = new RowGroupPlaces(this.index.schema.leaves.length, this.tier.isShared, () =>
+        this.#forgetPlaces(rowGroup),
+      );
       this.#places[rowGroup] = opened;
       this.addLayout(opened.places.byteSize);
       this.placesChanged(rowGroup);
+      this.told?.places(rowGroup);
     }
     opened.isUsed = true;
     return opened.places;
@@ -118,8 +173,10 @@ export class TableFile implements ChunkOwner {
   #forgetPlaces(rowGroup: number): void {
     const columns = this.index.schema.leaves.length;
     for (const chunk of this.#chunks.all(rowGroup * columns, (rowGroup + 1) * columns)) chunk.losePlaces();
-    this.addLayout(-(this.placesOf(rowGroup)?.byteSize ?? 0));
+    const places = this.placesOf(rowGroup);
+    this.addLayout(-(places?.byteSize ?? 0));
     this.#places[rowGroup] = undefined;
+    if (this.tier.isShared) places?.supersede();
   }
 
   /** Key columns are the ones whose page bounds are worth reading. */

@@ -13,6 +13,7 @@ test('everything this version knows', () => {
 server:
   host: 0.0.0.0
   port: \${PORT}
+  workers: 2
 storage: { s3: { endpoint: "http://127.0.0.1:9000", region: us-east-1, forcePathStyle: true } }
 cache: { memory: 4GiB }
 limits: { keys: 500, body: 64KiB, valueInRow: 2MiB, gets: 10, bytes: 1MiB }
@@ -22,7 +23,7 @@ tables:
 `,
     { PORT: '8081', STAGE: 'prod' },
   );
-  assert.deepEqual(config.server, { host: '0.0.0.0', port: 8081 });
+  assert.deepEqual(config.server, { host: '0.0.0.0', port: 8081, workers: 2 });
   assert.deepEqual(config.s3, { endpoint: 'http://127.0.0.1:9000', region: 'us-east-1', forcePathStyle: true });
   assert.equal(config.cacheMemoryBytes, 4 * 2 ** 30);
   assert.deepEqual(config.limits, {
@@ -172,13 +173,15 @@ tables:
 test('nothing said is the default: loopback, port 8080, half of the memory', () => {
   const config = parse('');
   assert.deepEqual(config, defaultConfig());
-  assert.deepEqual(config.server, { host: '127.0.0.1', port: 8080 });
+  assert.deepEqual(config.server, { host: '127.0.0.1', port: 8080, workers: 1 });
   assert.ok(config.cacheMemoryBytes > 2 ** 26);
 });
 
 test('a mistake names its line and what would be right', () => {
   const cases: readonly [string, RegExp][] = [
-    ['server: { prot: 80 }', /:1: server\.prot: unknown key; expected one of host, port/],
+    ['server: { prot: 80 }', /:1: server\.prot: unknown key; expected one of host, port, workers/],
+    ['server: { workers: 0 }', /:1: server\.workers: .*1/],
+    ['server: { workers: 65 }', /:1: server\.workers: .*64/],
     ['server:\n  port: eighty', /:2: server\.port: .*number/],
     ['tables:\n  t:\n    source: a\n    key: id\n    quota: {}', /:5: tables\.t\.quota\.memory: /],
     [

@@ -11,6 +11,7 @@ import { type ChangeCounts, ChangingTable, type ObjectWriter, type WriteManner }
 import { nodeOf } from './one-node.ts';
 import { scratchFolder } from './scratch.ts';
 import { serve } from './served.ts';
+import { answeredByThreads, serveByThreads } from './served-by-threads.ts';
 
 /** Both ways that objects are read: whole, and by ranges. About 65 and 400 KiB. */
 const SIZES = { small: 500, large: 3000 } as const;
@@ -34,6 +35,8 @@ interface Kind {
 export interface ChangingRun {
   readonly seconds: number;
   readonly withDisk: boolean;
+  /** Asked instead of the main loop; none by default. */
+  readonly threads?: number;
   /** Where a table's objects go, and the table's source. */
   readonly place: (table: string) => { readonly source: string; readonly writer: ObjectWriter };
   readonly s3?: S3Settings;
@@ -44,6 +47,7 @@ export function faultSeconds(seconds: number): number {
 }
 
 export async function runChanging(context: TestContext, run: ChangingRun): Promise<void> {
+  const { threads = 0 } = run;
   const places = new Map(tableNames().map((name) => [name, run.place(name)]));
   const tables = [...places].map(
     ([name, { writer }]) =>
@@ -59,6 +63,7 @@ export async function runChanging(context: TestContext, run: ChangingRun): Promi
     {
       s3: run.s3 ?? {},
       cacheMemoryBytes: 6 * 2 ** 20,
+      loops: 1 + threads,
       ...(run.withDisk && { disk: { path: join(scratchFolder(context), 'cache'), sizeBytes: 2 ** 26 } }),
     },
   );
@@ -68,7 +73,8 @@ export async function runChanging(context: TestContext, run: ChangingRun): Promi
     void keepFresh(table, systemClock, { onSnapshot: () => undefined, onError: () => undefined }, over.signal);
   }
   const server = await serve(node);
-  const asker = new Asker(server.url);
+  const served = threads > 0 ? await serveByThreads(context, node, server, threads) : undefined;
+  const asker = new Asker(served?.url ?? server.url);
   try {
     await withLoad(tables, asker, run.seconds, over);
     for (const table of tables) {
@@ -77,7 +83,14 @@ export async function runChanging(context: TestContext, run: ChangingRun): Promi
     }
   } finally {
     over.abort();
+    if (served !== undefined) {
+      const answered = await answeredByThreads(node);
+      context.diagnostic(`${answered} requests were answered by ${threads} threads themselves`);
+      assert.ok(answered > 0, 'threads answer what is in memory');
+      assert.deepEqual(served.lines, []);
+    }
     asker.close();
+    await served?.threads.close();
     await server.close();
   }
   report(context, tables, run.seconds);

@@ -9,6 +9,7 @@ export function serve(
   options: Partial<ServerOptions> = {},
   clock: Clock = systemClock,
 ): Promise<PointlakeServer> {
+  const { others } = node;
   return startServer(
     {
       catalog: node.catalog,
@@ -22,6 +23,7 @@ export function serve(
       pool: node.pool,
       stores: node.stores,
       version: 'test',
+      otherCounts: others && (() => others.publisher.takeCounts()),
       clock,
     },
     { host: '127.0.0.1', port: 0, ...options },

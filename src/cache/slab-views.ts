@@ -1,0 +1,39 @@
+/** Slabs of one size and the places in them, whoever allocated them. */
+
+import type { BufferViews } from '../core/index.ts';
+
+export const UNIT_BYTES = 64;
+const UNIT_SHIFT = 6;
+
+/**
+ * A place in the slabs is one positive 32-bit integer, its location: slab and offset in units of 64 bytes, a cache
+ * line. The first unit of a slab is never used, so that 0 is no location.
+ */
+export class SlabViews {
+  readonly slabBytes: number;
+  protected readonly views: (BufferViews | undefined)[] = [];
+  /** From a location to its slab. */
+  readonly #slabShift: number;
+  readonly #offsetMask: number;
+
+  /** `slabBytes` is a power of two. */
+  constructor(slabBytes: number) {
+    this.slabBytes = slabBytes;
+    this.#slabShift = Math.log2(slabBytes) - UNIT_SHIFT;
+    this.#offsetMask = 2 ** this.#slabShift - 1;
+  }
+
+  locationOf(slab: number, offset: number): number {
+    return (slab << this.#slabShift) | (offset >>> UNIT_SHIFT);
+  }
+
+  /** The views of the slab that a location is in, which is there. */
+  viewsOf(location: number): BufferViews {
+    return this.views[location >>> this.#slabShift]!;
+  }
+
+  /** The byte of its slab that a location is at. */
+  offsetOf(location: number): number {
+    return (location & this.#offsetMask) << UNIT_SHIFT;
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * The server of a further event loop: rows, values and batches that are in memory are answered here, in one stretch without a
+ * wait. Everything else is passed on to the main loop, mistakes in requests too: what it says is what counts.
+ */
+
+import Fastify, {
+  type FastifyInstance,
+  type FastifyListenOptions,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify';
+import type { Clock } from '../core/index.ts';
+import type { LookupEngine } from '../shard/index.ts';
+import { SERVER_DEFAULTS, type ServerOptions } from './context.ts';
+import { Encoders } from './encoders.ts';
+import { HotPath, type HotTable } from './hot-path.ts';
+import { serverFactory } from './http-server.ts';
+import { keepTick } from './kept-tick.ts';
+import { LargeReplies } from './large-replies.ts';
+import { receiveBody } from './lookup-body.ts';
+import { hotLookup } from './lookup-route.ts';
+import { type CountsByRoute, countAnswer, RequestMetrics } from './metrics-requests.ts';
+import { PassOn } from './pass-on.ts';
+import { HEADER_BYTES_MAX, refuseUnparsable } from './refusals.ts';
+import { respondError } from './respond.ts';
+import { tableName } from './row-route.ts';
+
+export interface HotServerParts {
+  readonly catalog: { find(name: string): HotTable | undefined };
+  readonly engine: Pick<LookupEngine, 'tryRow' | 'tryValue' | 'begin'>;
+  readonly clock: Clock;
+  /** Whether what is known here is all that is to be known now. */
+  readonly isCurrent: () => boolean;
+  /** Around each stretch in which memory is read. */
+  readonly reader: { enter(): void; leave(): void };
+  /** Where the main loop listens for what is passed on. */
+  readonly socketPath: string;
+}
+
+export interface HotServer {
+  /** What was answered here since this was last asked. */
+  takeCounts(): CountsByRoute;
+  /** Lets requests under way finish, those that were passed on too. */
+  close(): Promise<void>;
+}
+
+export async function startHotServer(
+  parts: HotServerParts,
+  { host, port, ...given }: { readonly host: string; readonly port: number } & Partial<ServerOptions>,
+): Promise<HotServer> {
+  const options: ServerOptions = { ...SERVER_DEFAULTS, ...given };
+  const passOn = new PassOn(parts.socketPath);
+  const metrics = new RequestMetrics(() => true);
+  let isDraining = false;
+  const fastify = addServer(parts, options, metrics, passOn, () => isDraining);
+  keepTick();
+  const address: FastifyListenOptions & { readonly reusePort: boolean } = { host, port, reusePort: true };
+  await fastify.listen(address);
+  return {
+    takeCounts: () => metrics.take(),
+    async close() {
+      isDraining = true;
+      const closing = fastify.close();
+      const grace = new AbortController();
+      parts.clock.sleep(options.graceMs, grace.signal).then(
+        () => fastify.server.closeAllConnections(),
+        () => undefined,
+      );
+      await closing.finally(() => grace.abort());
+      await passOn.close();
+    },
+  };
+}
+
+function addServer(
+  { catalog, engine, clock, isCurrent, reader }: HotServerParts,
+  options: ServerOptions,
+  metrics: RequestMetrics,
+  passOn: PassOn,
+  isDraining: () => boolean,
+): FastifyInstance {
+  const largeReplies = new LargeReplies({ heldBytesMax: options.largeReplyBytesMax, stallMs: options.stallMs }, clock);
+  const encoders = new Encoders(options);
+  const context = { catalog, engine, clock, options, metrics, encoders, largeReplies, isDraining };
+  const routes = {
+    row: metrics.route('row', 'table'),
+    by: metrics.route('by', 'table'),
+    value: metrics.route('value', 'table'),
+  };
+  // What it throws the main loop will say too, and better.
+  const hotPath = new HotPath(context, routes, () => false);
+  const inStretch = (answers: () => boolean): boolean => {
+    reader.enter();
+    try {
+      return isCurrent() && answers();
+    } finally {
+      reader.leave();
+    }
+  };
+  const fastify = makeFastify(options, passOn, (request, response) =>
+    inStretch(() => hotPath.answer(request, response)),
+  );
+  const lookup = hotLookup(context);
+  const route = metrics.route('lookup', 'table');
+  const handler = (request: FastifyRequest, reply: FastifyReply) => {
+    const startedMs = performance.now();
+    let isAnswered = false;
+    try {
+      isAnswered = inStretch(() => lookup(request, reply));
+    } catch {
+      isAnswered = reply.raw.headersSent;
+      if (isAnswered) reply.raw.destroy();
+    }
+    if (isAnswered) countAnswer(route, tableName(request), reply, startedMs);
+    else passOn.send(request, reply);
+  };
+  fastify.register(async (lookups) => {
+    lookups.addContentTypeParser('application/json', (_request, payload, done) =>
+      receiveBody(payload, options.bodyBytesMax, done),
+    );
+    lookups.setErrorHandler((error, request, reply) => {
+      if (Buffer.isBuffer(request.body)) passOn.send(request, reply);
+      else respondError(reply, error, () => undefined);
+    });
+    lookups.route({ method: 'POST', url: '/v1/tables/:table/lookup', handler });
+  });
+  return fastify;
+}
+
+function makeFastify(
+  options: ServerOptions,
+  passOn: PassOn,
+  answers: Parameters<typeof serverFactory>[1],
+): FastifyInstance {
+  const fastify = Fastify({
+    logger: false,
+    bodyLimit: options.bodyBytesMax,
+    exposeHeadRoutes: false,
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    routerOptions: { maxParamLength: HEADER_BYTES_MAX },
+    serverFactory: serverFactory(options, answers),
+    clientErrorHandler: refuseUnparsable,
+    frameworkErrors: (_error, request, reply) => passOn.send(request as FastifyRequest, reply as FastifyReply),
+  });
+  fastify.decorateReply('tier', undefined);
+  fastify.removeAllContentTypeParsers();
+  // The body is left in the request, from where it is sent on.
+  fastify.addContentTypeParser('*', (_request, _payload, done) => done(null));
+  fastify.setErrorHandler((_error, request, reply) => passOn.send(request, reply));
+  fastify.setNotFoundHandler((request, reply) => passOn.send(request, reply));
+  return fastify;
+}
