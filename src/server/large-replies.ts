@@ -2,8 +2,8 @@
  * Values that are too large to copy: sent in slices of the block's own bytes, as fast as the client reads.
  *
  * A slice is written when the one before it has left, so that a slow client makes no second copy of the value grow in the
- * process; one that takes no slice for a while is cut off. What such replies hold beside the cache is bounded: readers of
- * one block share it, and beyond the bound a reader is told to come back.
+ * process; one that takes no slice for a while is cut off. What such replies, and large answers to many keys, hold beside
+ * the cache is bounded: readers of one block share it, and beyond the bound a reader is told to come back.
  */
 
 import type { ServerResponse } from 'node:http';
@@ -17,6 +17,8 @@ import { respond } from './respond.ts';
  * block that has memory of its own, and stays what it is for as long as someone holds it.
  */
 export const COPIED_BYTES_MAX: number = 64 * 1024;
+/** Up to here an answer to many keys is not counted: what their number allows of such is little. */
+const MADE_BYTES_MAX = 2 ** 20;
 /** Enough for one write to be worth its call, little enough to come back for soon. */
 const SLICE_BYTES = 256 * 1024;
 
@@ -58,12 +60,18 @@ export class LargeReplies {
     else void this.#stream(reply.raw, bytes);
   }
 
+  /** Sends a 200 with a body that was made for it alone: a small one at once, another as a large value is sent. */
+  sendMade(reply: Reply, headers: readonly string[], body: string | Buffer): void {
+    if (body.length <= MADE_BYTES_MAX) respond(reply, 200, headers, body);
+    else this.send(reply, headers, typeof body === 'string' ? Buffer.from(body) : body);
+  }
+
   #hold(buffer: ArrayBufferLike): void {
     const holders = this.#holders.get(buffer) ?? 0;
     const { heldBytesMax } = this.#options;
     // One alone passes, however large.
     if (holders === 0 && this.#heldBytes > 0 && this.#heldBytes + buffer.byteLength > heldBytesMax) {
-      const message = `large values of ${this.#heldBytes} bytes are being sent already; come back in a moment`;
+      const message = `large answers of ${this.#heldBytes} bytes are being sent already; come back in a moment`;
       throw new ServiceError('overloaded', 'overloaded', message, { limit: heldBytesMax });
     }
     this.#holders.set(buffer, holders + 1);

@@ -13,7 +13,7 @@ import { itemWithValueUrl } from './large-value.ts';
 import { tooLargeAnswer } from './lookup-results.ts';
 import type { RequestTime } from './pinned.ts';
 import { itemErrorJson } from './problem.ts';
-import { respond, respondError } from './respond.ts';
+import { respondError } from './respond.ts';
 import { ageHeader } from './row-replies.ts';
 import { finishLookup, noneFound, readKey, requestOf, type TableLookup } from './table-lookup.ts';
 
@@ -78,7 +78,8 @@ function send(
   context.metrics.keys(table.name, items);
   const headers = ['content-type', ARROW_TYPE, 'vary', 'accept', 'pointlake-snapshot', snapshot.id];
   const all = [...headers, 'pointlake-cache', tier, ...ageHeader(context, snapshot)];
-  respond(reply, 200, receipt === undefined ? all : [...all, 'server-timing', receipt.serverTiming()], body);
+  const timed = receipt === undefined ? all : [...all, 'server-timing', receipt.serverTiming()];
+  context.largeReplies.sendMade(reply, timed, body);
 
   function withUrl(error: ErrorItem['error'], at: number): ErrorItem['error'] {
     if (lookup.matches === 'all') return error;

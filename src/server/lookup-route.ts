@@ -18,7 +18,7 @@ import { ARROW_TYPE, isArrowAsked, sendArrow } from './lookup-arrow.ts';
 import { parseLookup } from './lookup-body.ts';
 import { resultsJson } from './lookup-results.ts';
 import { type RequestTime, snapshotNow } from './pinned.ts';
-import { JSON_TYPE, respond, respondError } from './respond.ts';
+import { JSON_TYPE, respondError } from './respond.ts';
 import { ageHeader } from './row-replies.ts';
 import { tableName } from './row-route.ts';
 import {
@@ -103,7 +103,7 @@ export function hotLookup(
   };
 }
 
-type ResultsContext = Pick<ServerContext, 'clock' | 'metrics' | 'options'>;
+type ResultsContext = Pick<ServerContext, 'clock' | 'largeReplies' | 'metrics' | 'options'>;
 
 function sendResults(
   context: ResultsContext,
@@ -116,9 +116,10 @@ function sendResults(
   const headers = ['content-type', JSON_TYPE, 'vary', 'accept', 'pointlake-snapshot', found.snapshot.id];
   const all = [...headers, 'pointlake-cache', found.tier, ...ageHeader(context, found.snapshot)];
   const results = resultsJson(lookup, found, context.options.answerCharactersMax);
-  if (receipt === undefined) respond(reply, 200, all, `{${results}}`);
+  if (receipt === undefined) context.largeReplies.sendMade(reply, all, `{${results}}`);
   else {
     const explain = JSON.stringify(receiptOf(receipt, table));
-    respond(reply, 200, [...all, 'server-timing', receipt.serverTiming()], `{${results},"explain":${explain}}`);
+    const timed = [...all, 'server-timing', receipt.serverTiming()];
+    context.largeReplies.sendMade(reply, timed, `{${results},"explain":${explain}}`);
   }
 }

@@ -18,7 +18,7 @@ import { resultsJson, tooLargeAnswer } from './lookup-results.ts';
 import { bodyOf } from './lookup-route.ts';
 import { type RequestTime, snapshotNow } from './pinned.ts';
 import { itemErrorJson } from './problem.ts';
-import { JSON_TYPE, respond, respondError } from './respond.ts';
+import { JSON_TYPE, respondError } from './respond.ts';
 import { beginLookup, finishLookup, type LookupsUnderWay, type TableLookup } from './table-lookup.ts';
 import { readTarget } from './target.ts';
 
@@ -85,7 +85,7 @@ async function answer(
     const results = await underDeadline(reply, context.clock, time.timeoutMs, 'with work', (signal) =>
       Promise.all(parts.map((part) => finish(context, part, { ...time, signal }))),
     );
-    respond(reply, 200, ['content-type', JSON_TYPE, 'vary', 'accept'], bodyText(context, results));
+    context.largeReplies.sendMade(reply, ['content-type', JSON_TYPE, 'vary', 'accept'], bodyText(context, results));
   } catch (thrown) {
     respondError(reply, thrown, context.onInternalError);
   }

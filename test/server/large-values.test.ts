@@ -124,6 +124,45 @@ test('a reader that stops is cut off and gives back what it held; readers beyond
   socket.destroy();
 });
 
+test('large answers to many keys are bounded together, as JSON and as Arrow, and a client that takes nothing is cut off', async (context) => {
+  const clock = new ManualClock();
+  const { url } = await start(context, { largeReplyBytesMax: 12 * MIB, valueInRowBytes: 32 * MIB }, clock);
+  const lookup = (id: number, accept: string) =>
+    fetch(`${url}/lookup`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept },
+      body: JSON.stringify({ keys: [id], columns: ['text'] }),
+    });
+  for (const accept of ['application/json', 'application/vnd.apache.arrow.stream']) {
+    const { hostname, port, pathname } = new URL(url);
+    const body = '{"keys":[10],"columns":["text"]}';
+    const socket = connect(Number(port), hostname);
+    socket.on('error', () => undefined);
+    let received = 0;
+    socket.once('data', (chunk: Buffer) => {
+      received += chunk.length;
+      socket.pause();
+    });
+    const head = `host: x\r\ncontent-type: application/json\r\naccept: ${accept}\r\ncontent-length: ${body.length}`;
+    socket.write(`POST ${pathname}/lookup HTTP/1.1\r\n${head}\r\n\r\n${body}`);
+    while (received === 0 || clock.sleeping === 0) await nextTurn();
+    const refused = await lookup(10, accept);
+    assert.deepEqual([refused.status, ((await refused.json()) as { code: string }).code], [429, 'overloaded'], accept);
+    assert.equal((await lookup(1, accept)).status, 200, 'a small one still fits');
+    clock.advance(10_000);
+    for (;;) {
+      const answer = await lookup(10, accept);
+      const { byteLength } = await answer.arrayBuffer();
+      if (answer.status === 200) {
+        assert.ok(byteLength >= (SIZES[10] ?? 0));
+        break;
+      }
+      assert.equal(answer.status, 429);
+    }
+    socket.destroy();
+  }
+});
+
 test('a client that leaves in the middle gives back what it held', async (context) => {
   const { url } = await start(context, { largeReplyBytesMax: MIB });
   for (let round = 0; round < 8; round++) {
