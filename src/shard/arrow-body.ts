@@ -7,6 +7,7 @@
 
 import { assert } from '../core/index.ts';
 import type { Arrow } from './arrow-types.ts';
+import { ScratchWords } from './scratch-words.ts';
 
 type AnySchema = InstanceType<Arrow['Schema']>;
 
@@ -19,6 +20,9 @@ const MESSAGE_BODY_LENGTH = 3;
 const BATCH_LENGTH = 0;
 const BATCH_NODES = 1;
 const BATCH_BUFFERS = 2;
+
+/** Zero wherever nobody wrote. */
+const scratch = new ScratchWords();
 
 const END_OF_STREAM: Uint8Array = Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0);
 
@@ -98,10 +102,16 @@ export class ArrowBody {
   /** Offset and length of each buffer in turn. */
   readonly places: number[] = [];
 
-  /** `bytesExpected` is only a first guess. */
+  /** `bytesExpected` is only a first guess. The body lies in memory of `scratch` until `done`. */
   constructor(bytesExpected: number) {
-    this.words = new Uint32Array(Math.ceil(bytesExpected / 4));
+    this.words = scratch.take(Math.ceil(bytesExpected / 4));
     this.bytes = Buffer.from(this.words.buffer);
+  }
+
+  /** To be called when it was copied out. */
+  done(): void {
+    this.words.fill(0, 0, this.end >>> 2);
+    scratch.give(this.words);
   }
 
   /** Where a buffer of that many bytes begins. */

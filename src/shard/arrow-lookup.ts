@@ -94,7 +94,7 @@ export class ArrowLookup implements RowForm<number> {
     return this.#rows.byteLength;
   }
 
-  /** The whole stream; `explain` goes with its schema. */
+  /** The whole stream; `explain` goes with its schema. To be called once, at the end. */
   stream(
     items: readonly LookupItem<number>[],
     errorText: (error: PlainError, key: number) => string,
@@ -109,9 +109,15 @@ export class ArrowLookup implements RowForm<number> {
     writeTexts(body, answer.errors);
     if (this.#matches === 'all') writeFlags(body, answer.truncated);
     for (const [column, width] of widths.entries()) writeColumn(body, this.#rows, answer.rows, column, width);
-    if (explain === undefined) return frame.stream(frame.schemaMessage, rows, body);
-    const explained = new this.#arrow.Schema(schema.fields, new Map([['pointlake_explain', explain]]));
-    return frame.stream(new ArrowFrame(this.#arrow, explained).schemaMessage, rows, body);
+    let message = frame.schemaMessage;
+    if (explain !== undefined) {
+      const explained = new this.#arrow.Schema(schema.fields, new Map([['pointlake_explain', explain]]));
+      message = new ArrowFrame(this.#arrow, explained).schemaMessage;
+    }
+    const whole = frame.stream(message, rows, body);
+    body.done();
+    this.#rows.done();
+    return whole;
   }
 }
 

@@ -22,6 +22,7 @@ import {
   valueTooLarge,
 } from '../table/index.ts';
 import { nestedText, type RowPlace } from './encode-row.ts';
+import { ScratchWords } from './scratch-words.ts';
 
 export type PackedKind = 'bit' | 'word' | 'pair' | 'half' | 'float' | 'double' | 'wide' | 'bytes' | 'text';
 
@@ -40,6 +41,8 @@ const SLOT_WORDS: Readonly<Record<PackedKind, number>> = {
 const TEXT_WORDS_EXPECTED = 8;
 const FIRST_WORDS_MAX = 65_536;
 const WIDE_BYTES = 16;
+
+const scratch = new ScratchWords();
 /** Up to here a loop is faster than a call. */
 export const COPIED_IN_PLACE_MAX = 48;
 
@@ -68,9 +71,16 @@ export class PackedRows {
       at += SLOT_WORDS[kind];
     }
     this.#fixedWords = at;
-    this.words = new Uint32Array(Math.min(rowsExpected * (at + TEXT_WORDS_EXPECTED), FIRST_WORDS_MAX));
+    this.words = scratch.take(Math.min(rowsExpected * (at + TEXT_WORDS_EXPECTED), FIRST_WORDS_MAX));
     this.bytes = Buffer.from(this.words.buffer);
     this.#floats = new DataView(this.words.buffer);
+  }
+
+  /** When all of it was copied out: what `add` and `append` gave means nothing any more. */
+  done(): void {
+    scratch.give(this.words);
+    this.words = new Uint32Array(0);
+    this.bytes = Buffer.from(this.words.buffer);
   }
 
   get byteLength(): number {
