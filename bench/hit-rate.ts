@@ -23,6 +23,7 @@ const WARM_SHARE = 1 / 5;
 
 class Owner implements BlockOwner {
   readonly locations = new Int32Array(BLOCKS);
+  readonly reads = new Uint8Array(BLOCKS);
   readonly #outside = new Map<number, AdmittedBlock>();
 
   locationOf(slot: number): number {
@@ -31,11 +32,18 @@ class Owner implements BlockOwner {
 
   admitted(slot: number, location: number, block: AdmittedBlock, isOutside: boolean): void {
     this.locations[slot] = location;
+    this.reads[slot] = 0;
     if (isOutside) this.#outside.set(slot, block);
   }
 
   moved(slot: number, location: number): void {
     this.locations[slot] = location;
+  }
+
+  takeRead(slot: number): boolean {
+    const isRead = this.reads[slot] === 1;
+    this.reads[slot] = 0;
+    return isRead;
   }
 
   evicted(slot: number): void {
@@ -115,7 +123,7 @@ async function tierHitRate(trace: Int32Array, capacity: number): Promise<number>
   for (let at = 0; at < trace.length; at++) {
     const block = blockOf(trace[at]!);
     const location = owner.locations[block]!;
-    if (location !== 0) tier.read(location);
+    if (location !== 0) owner.reads[block] = 1;
     else {
       const byteLength = sizes[block]!;
       const views = byteLength > tier.slabBlockBytesMax ? new BufferViews(new ArrayBuffer(byteLength)) : source;

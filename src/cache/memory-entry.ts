@@ -5,7 +5,8 @@
  *     word 0 bytes of the entry | 1 owner | 2 slot | 3 state | 4 bytes held outside | 5 tag | 6 note | 7 turn
  *
  * The note is its owner's (`NOTE_WORD`), the turn is its number in the queue of a quota. Threads that read the slabs of another
- * one write nothing but the note and, as a byte by itself, that they read the block.
+ * one write nothing here but the note. That a block was read its owner keeps, beside the location that led to it: a reader that
+ * knows where the value is has no need of this line.
  */
 
 import { UNIT_BYTES } from './slab-views.ts';
@@ -22,14 +23,10 @@ export const TAG = 5;
 export const TURN = 7;
 
 /** Bits of the state. */
-export const READ = 1;
-export const IS_OUTSIDE = 2;
-export const IS_IN_MAIN = 4;
+export const IS_OUTSIDE = 1;
+export const IS_IN_MAIN = 2;
 /** Its owner has it no more; the memory is free when the entry's turn comes. */
-export const IS_GONE = 8;
-/** In the byte of the state that other threads store: no flag of the writer's can be lost by it, theirs may be by the writer's. */
-export const READ_ELSEWHERE: number = 1 << 24;
-export const READ_ELSEWHERE_BYTE: number = 4 * STATE + 3;
+export const IS_GONE = 4;
 
 /** What a block of so many bytes takes in a slab. */
 export function entryBytes(blockBytes: number): number {

@@ -12,6 +12,8 @@ export interface BlockOwner {
   /** It lies elsewhere from now on. */
   moved(slot: number, location: number, tag: number, wasRead: boolean): void;
   evicted(slot: number, tag: number): void;
+  /** Whether the block was read since it came, or since this was asked last. */
+  takeRead(slot: number): boolean;
 }
 
 /** A block, and the memory that it is in. */
@@ -36,6 +38,11 @@ export interface OwnerState {
   readonly quota: MemoryQuota;
   residents: number;
   isReleased: boolean;
+}
+
+/** Takes the mark that the block was read; one that its owner let go of is not wanted. */
+export function wasRead(state: OwnerState | undefined, slot: number): boolean {
+  return state !== undefined && !state.isReleased && state.owner.takeRead(slot);
 }
 
 export class MemoryOwners {

@@ -3,8 +3,8 @@
  * was read since it was looked at last stays a while longer.
  */
 
-import { OWNER, READ, STATE, TURN } from './memory-entry.ts';
-import type { MemoryOwners } from './memory-owners.ts';
+import { OWNER, SLOT, TURN } from './memory-entry.ts';
+import { type MemoryOwners, wasRead } from './memory-owners.ts';
 import type { MemoryQuota } from './memory-quota.ts';
 import type { MemorySlabs } from './memory-slabs.ts';
 
@@ -66,9 +66,7 @@ export class MemoryQuotas {
   #wasRead(location: number): boolean {
     const words = this.#slabs.viewsOf(location).int32s;
     const at = this.#wordOf(location);
-    const state = words[at + STATE]!;
-    words[at + STATE] = state & ~READ;
-    return (state & READ) !== 0 && this.#owners.of(words[at + OWNER]!)?.isReleased === false;
+    return wasRead(this.#owners.of(words[at + OWNER]!), words[at + SLOT]!);
   }
 
   #wordOf(location: number): number {

@@ -6,7 +6,6 @@
  * reader can be in it, and its number is given to another one only when all readers have let go of it.
  */
 
-import { BufferViews } from '../core/index.ts';
 import type { ReaderEpochs } from './reader-epochs.ts';
 import { SlabViews, UNIT_BYTES } from './slab-views.ts';
 
@@ -74,7 +73,7 @@ export class MemorySlabs extends SlabViews {
       this.#resting.length < RESTING_MAX ? allocate(this.slabBytes, this.#readers !== undefined) : undefined;
     if (buffer === undefined) return undefined;
     const slab = this.#vacant.pop() ?? this.views.length;
-    this.views[slab] = new BufferViews(buffer);
+    this.put(slab, buffer);
     this.#allocated += 1;
     if (buffer instanceof SharedArrayBuffer) this.#readers?.slabAdded(slab, buffer);
     return slab;
@@ -91,7 +90,7 @@ export class MemorySlabs extends SlabViews {
     // Whoever is still in it keeps its memory for as long.
     const slab = this.#free.pop() ?? this.#resting.shift()?.slab;
     if (slab === undefined) return false;
-    this.views[slab] = undefined;
+    this.drop(slab);
     this.#allocated -= 1;
     if (this.#readers === undefined) this.#vacant.push(slab);
     else void this.#readers.slabDropped(slab).then(() => this.#vacant.push(slab));

@@ -6,8 +6,8 @@
  *     blocks whose hash is remembered --------------------^
  *
  * That is S3-FIFO (Yang et al., SOSP 2023) over two logs of slabs: blocks that are read once pass through a tenth of the
- * memory, and a read costs one store into the line that the block's header is in. There is no object, list link or map
- * entry for a resident block: what there is to know of it stands in front of it (`memory-entry.ts`).
+ * memory, and a read costs one byte that the owner marks beside the location. There is no object, list link or map
+ * entry for a resident block: what else there is to know of it stands in front of it (`memory-entry.ts`).
  *
  * A table may have a quota. It is kept at every admission: the table's own oldest blocks leave first, wherever in a log
  * they lie. Their memory is free once the log's turn comes to them, which is at once where nothing older is in front.
@@ -31,15 +31,20 @@ import {
   IS_OUTSIDE,
   OUTSIDE,
   OWNER,
-  READ,
-  READ_ELSEWHERE,
   SLOT,
   STATE,
   TAG,
 } from './memory-entry.ts';
 import { ghostHash, MemoryGhosts } from './memory-ghosts.ts';
 import { MemoryLog } from './memory-log.ts';
-import { type Admission, type AdmittedBlock, type BlockOwner, MemoryOwners, type OwnerState } from './memory-owners.ts';
+import {
+  type Admission,
+  type AdmittedBlock,
+  type BlockOwner,
+  MemoryOwners,
+  type OwnerState,
+  wasRead,
+} from './memory-owners.ts';
 import { MemoryQuota } from './memory-quota.ts';
 import { MemoryQuotas } from './memory-quotas.ts';
 import { MemorySlabs, SLAB_MEMORY_BYTES_MAX, type SlabReaders } from './memory-slabs.ts';
@@ -195,17 +200,15 @@ export class MemoryTier {
     return this.#slabs.viewsOf(location);
   }
 
-  /** A word of the headers, so that they are at hand when the block is read. */
-  loadAhead(location: number): number {
-    return this.#slabs.viewsOf(location).int32s[this.#slabs.offsetOf(location) >>> 2]!;
+  /** The word at a byte of the block, so that it is at hand when it is read; 0 where the block is not here. */
+  loadAhead(location: number, at: number): number {
+    return this.#slabs.wordAt(location, ENTRY_HEADER_BYTES + at);
   }
 
-  /** The views of its slab, and counts a read; undefined where the owner holds the block itself. */
+  /** The views of its slab; undefined where the owner holds the block itself. */
   read(location: number): BufferViews | undefined {
     const views = this.#slabs.viewsOf(location);
-    const at = (this.#slabs.offsetOf(location) >>> 2) + STATE;
-    const state = views.int32s[at]!;
-    if ((state & READ) === 0) views.int32s[at] = state | READ;
+    const state = views.int32s[(this.#slabs.offsetOf(location) >>> 2) + STATE]!;
     return (state & IS_OUTSIDE) === 0 ? views : undefined;
   }
 
@@ -397,10 +400,12 @@ export class MemoryTier {
     const weight = bytes + words[at + OUTSIDE]!;
     log.weightBytes -= weight;
     const owner = this.#owners.of(words[at + OWNER]!);
-    const to = (words[at + STATE]! & (READ | READ_ELSEWHERE)) === 0 ? unread : this.#main;
-    if ((words[at + STATE]! & IS_GONE) !== 0) log.goneBytes -= bytes;
+    const isGone = (words[at + STATE]! & IS_GONE) !== 0;
+    const isRead = !isGone && wasRead(owner, words[at + SLOT]!);
+    const to = isRead ? this.#main : unread;
+    if (isGone) log.goneBytes -= bytes;
     else if (to !== undefined && this.#mayStay(owner) && this.#openFor(to, bytes, this.#mayOpenToSpare())) {
-      this.#spare(owner, to, views, at, bytes, weight);
+      this.#spare(owner, to, views, at, weight, isRead);
     } else {
       if (log === this.#probation) this.#ghosts.remember(ghostHash(words[at + OWNER]!, words[at + SLOT]!), weight);
       this.#leave(words, at);
@@ -414,18 +419,17 @@ export class MemoryTier {
     return !owner.isReleased && !owner.quota.isOver && this.#sparingBytesLeft > 0;
   }
 
-  #spare(state: OwnerState, log: MemoryLog, views: BufferViews, at: number, bytes: number, weight: number): void {
+  #spare(state: OwnerState, log: MemoryLog, views: BufferViews, at: number, weight: number, isRead: boolean): void {
+    const bytes = views.int32s[at]!;
     const location = log.append(bytes);
     const target = this.#slabs.viewsOf(location);
     const to = this.#slabs.offsetOf(location) >>> 2;
     views.bytes.copy(target.bytes, 4 * to, 4 * at, 4 * at + bytes);
-    const flags = target.int32s[to + STATE]!;
-    target.int32s[to + STATE] = (flags & ~(READ | READ_ELSEWHERE)) | (log === this.#main ? IS_IN_MAIN : 0);
+    if (log === this.#main) target.int32s[to + STATE] = target.int32s[to + STATE]! | IS_IN_MAIN;
     log.weightBytes += weight;
     this.#sparingBytesLeft -= bytes;
-    const wasRead = (flags & (READ | READ_ELSEWHERE)) !== 0;
-    if (wasRead) this.#spared += 1;
-    state.owner.moved(target.int32s[to + SLOT]!, location, target.int32s[to + TAG]!, wasRead);
+    if (isRead) this.#spared += 1;
+    state.owner.moved(target.int32s[to + SLOT]!, location, target.int32s[to + TAG]!, isRead);
   }
 
   /** Its owner has it no more. */

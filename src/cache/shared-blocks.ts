@@ -5,10 +5,10 @@
  * found in one stays as it is until its end. What lies outside of the slabs, and slabs that were not heard of yet, are not here.
  */
 
-import { assert, BufferViews } from '../core/index.ts';
+import { assert, type BufferViews } from '../core/index.ts';
 import { Budget } from './budget.ts';
 import { LearnedClock } from './learned-clock.ts';
-import { ENTRY_HEADER_BYTES, IS_OUTSIDE, READ_ELSEWHERE_BYTE, STATE } from './memory-entry.ts';
+import { ENTRY_HEADER_BYTES, IS_OUTSIDE, STATE } from './memory-entry.ts';
 import type { MemoryTier } from './memory-tier.ts';
 import { SlabViews } from './slab-views.ts';
 
@@ -40,11 +40,11 @@ export class SharedBlocks extends SlabViews implements BlockMemory {
   readonly isShared = false;
 
   addSlab(slab: number, buffer: SharedArrayBuffer): void {
-    this.views[slab] = new BufferViews(buffer);
+    this.put(slab, buffer);
   }
 
   dropSlab(slab: number): void {
-    this.views[slab] = undefined;
+    this.drop(slab);
   }
 
   has(location: number): boolean {
@@ -52,18 +52,13 @@ export class SharedBlocks extends SlabViews implements BlockMemory {
     return views !== undefined && (views.int32s[(this.offsetOf(location) >>> 2) + STATE]! & IS_OUTSIDE) === 0;
   }
 
-  loadAhead(location: number): number {
-    const views: BufferViews | undefined = this.viewsOf(location);
-    return views === undefined ? 0 : views.int32s[this.offsetOf(location) >>> 2]!;
+  loadAhead(location: number, at: number): number {
+    return this.wordAt(location, ENTRY_HEADER_BYTES + at);
   }
 
   /** Undefined for what is not here. */
   read(location: number): BufferViews | undefined {
-    if (!this.has(location)) return undefined;
-    const views = this.viewsOf(location);
-    const at = this.offsetOf(location) + READ_ELSEWHERE_BYTE;
-    if (views.bytes[at] === 0) views.bytes[at] = 1;
-    return views;
+    return this.has(location) ? this.viewsOf(location) : undefined;
   }
 
   blockAt(location: number): number {

@@ -116,6 +116,11 @@ export class Block {
     return this.#kindCode === CODES;
   }
 
+  /** Whether that is known of all values of a BYTES block. */
+  get isAscii(): boolean {
+    return (this.#flags & FLAG_ASCII) !== 0;
+  }
+
   get hasNulls(): boolean {
     return this.#validityAt !== 0;
   }
@@ -206,20 +211,20 @@ export class Block {
 
   byteLengthAt(row: number): number {
     if (this.#kindCode === CODES) return this.#dictionary().byteLengthAt(this.codeAt(row));
-    return this.#fixedWidth === NO_WIDTH ? this.#valueEnd(row) - this.#valueStart(row) : this.width;
+    return this.#fixedWidth === NO_WIDTH ? this.endOf(row) - this.startOf(row) : this.width;
   }
 
   /** The bytes of a BYTE_ARRAY, or of any fixed-width value, as a view that lives as long as the block does. */
   bytesAt(row: number): Uint8Array {
     if (this.#kindCode === CODES) return this.#dictionary().bytesAt(this.codeAt(row));
-    const start = this.#valueStart(row);
-    return new Uint8Array(this.buffer, start, this.#valueEnd(row) - start);
+    const start = this.startOf(row);
+    return new Uint8Array(this.buffer, start, this.endOf(row) - start);
   }
 
   utf8At(row: number): string {
     if (this.#kindCode === CODES) return this.#dictionary().utf8At(this.codeAt(row));
-    const start = this.#valueStart(row);
-    const end = this.#valueEnd(row);
+    const start = this.startOf(row);
+    const end = this.endOf(row);
     const { bytes } = this.views;
     return (this.#flags & FLAG_ASCII) === 0 ? bytes.utf8Slice(start, end) : bytes.latin1Slice(start, end);
   }
@@ -262,7 +267,7 @@ export class Block {
   /** A byte of the row's value, whatever it is, so that it is at hand when the value is read; not for nested leaves. */
   loadAhead(row: number): number {
     const { bytes } = this.views;
-    if (this.#fixedWidth === NO_WIDTH && this.#kindCode !== CODES) return bytes[this.#valueStart(row)]!;
+    if (this.#fixedWidth === NO_WIDTH && this.#kindCode !== CODES) return bytes[this.startOf(row)]!;
     return bytes[this.#valuesAt + row * this.width]!;
   }
 
@@ -271,13 +276,14 @@ export class Block {
     return this.#valuesAt + 4 * (this.#count + 1);
   }
 
-  #valueStart(row: number): number {
+  /** Where the bytes of a value begin, counted from the start of the buffer, and where they end; not of codes. */
+  startOf(row: number): number {
     if (this.#fixedWidth !== NO_WIDTH) return this.#valuesAt + row * this.width;
     return this.#bodyAt() + this.views.uint32s[(this.#valuesAt >>> 2) + row]!;
   }
 
-  #valueEnd(row: number): number {
-    return this.#valueStart(row + 1);
+  endOf(row: number): number {
+    return this.startOf(row + 1);
   }
 
   /** Bytes of all values of a FIXED block; a view of the wrong width or kind is our own mistake. */

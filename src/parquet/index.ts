@@ -1,7 +1,18 @@
 /** The Parquet room: bytes in, values or `needs these ranges` out. It does no I/O. */
 
 export { Block, type BlockOrder, type NestedLevels } from './block.ts';
-export type { BlockKind } from './block-layout.ts';
+export { BLOCK_HEADER_BYTES, type BlockKind } from './block-layout.ts';
+export {
+  TRAIT_ASCII,
+  TRAIT_BYTES,
+  TRAIT_CODES,
+  TRAIT_FIXED,
+  TRAIT_KIND,
+  TRAIT_NULLS,
+  traitsOf,
+  valueAt,
+  widthOfTraits,
+} from './block-traits.ts';
 export type { DecodedPage } from './block-writer.ts';
 export { type BloomHash, setBloomBits } from './bloom-bits.ts';
 export { BloomFilter, type DecodedBloomFilter, decodeBloomFilter } from './bloom-filter.ts';

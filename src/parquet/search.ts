@@ -12,6 +12,8 @@ import type { LeafColumn } from './schema.ts';
 import {
   bytesValues,
   decimalValues,
+  int64AsNumber,
+  int64LowerBound,
   int64Values,
   type KeyedValues,
   numberValues,
@@ -23,7 +25,11 @@ export function findRow(block: Block, leaf: LeafColumn, key: KeyValue, from: num
   const start = Math.max(0, from);
   const end = Math.min(to, block.rows);
   if (start >= end) return -1;
-  if (block.kind === 'CODES') return findCode(block, leaf, key, start, end);
+  if (block.isOfCodes) return findCode(block, leaf, key, start, end);
+  if (typeof key === 'bigint' && block.order === 'ascending' && !block.hasNulls && keyClassOf(leaf) === 'int64') {
+    const found = findAscendingInt64(block, key, start, end);
+    if (found !== undefined) return found;
+  }
   const values = keyedValues(block, leaf, key);
   if (values === undefined) return -1;
   if (block.order === 'unknown') {
@@ -32,6 +38,20 @@ export function findRow(block: Block, leaf: LeafColumn, key: KeyValue, from: num
   if (block.order === 'unordered') return values.scan(start, end);
   const row = values.lowerBound(start, end);
   return row < end && values.compare(row) === 0 ? row : -1;
+}
+
+/** Undefined where values or the key are beyond what a double holds exactly, or unsigned beyond INT64: then halves are compared. */
+function findAscendingInt64(block: Block, key: bigint, from: number, to: number): number | undefined {
+  const wanted = Number(key);
+  if (!Number.isSafeInteger(wanted)) return undefined;
+  const words = block.views.int32s;
+  const at = block.startOf(0) >>> 2;
+  const first = int64AsNumber(words, at + 2 * from);
+  const last = int64AsNumber(words, at + 2 * (to - 1));
+  if (!Number.isSafeInteger(first) || !Number.isSafeInteger(last) || first > last) return undefined;
+  if (wanted < first || wanted > last) return -1;
+  const row = int64LowerBound(words, at, wanted, from, to);
+  return int64AsNumber(words, at + 2 * row) === wanted ? row : -1;
 }
 
 /**

@@ -107,6 +107,50 @@ export function int64Values(block: Block, words: Int32Array, key: bigint, unsign
   };
 }
 
+/** Exact where it is a safe integer. */
+export function int64AsNumber(words: Int32Array, at: number): number {
+  return words[at + 1]! * 0x1_0000_0000 + (words[at]! >>> 0);
+}
+
+/**
+ * The first row in [from, to) that is not less than the key, of ascending integers whose first and last are safe and enclose the key;
+ * `at` is the word of row 0. Where keys are spread evenly, as ids and times often are, one look at the place where the key should be is
+ * enough; it is left by strides that double, so that no spread costs more than twice what halving does.
+ */
+export function int64LowerBound(words: Int32Array, at: number, key: number, from: number, to: number): number {
+  const first = int64AsNumber(words, at + 2 * from);
+  const last = int64AsNumber(words, at + 2 * (to - 1));
+  const share = last > first ? (key - first) / (last - first) : 0;
+  const guess = from + Math.floor(share * (to - 1 - from));
+  let low = from;
+  let high = to;
+  if (int64AsNumber(words, at + 2 * guess) < key) {
+    low = guess + 1;
+    for (let stride = 1; low + stride < to; stride *= 2) {
+      if (int64AsNumber(words, at + 2 * (low + stride)) >= key) {
+        high = low + stride;
+        break;
+      }
+      low += stride + 1;
+    }
+  } else {
+    high = guess;
+    for (let stride = 1; high - stride >= from; stride *= 2) {
+      if (int64AsNumber(words, at + 2 * (high - stride)) < key) {
+        low = high - stride + 1;
+        break;
+      }
+      high -= stride;
+    }
+  }
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (int64AsNumber(words, at + 2 * middle) < key) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
 /** Byte strings of a BYTES block or of a FIXED one, in unsigned order. */
 export function bytesValues(block: Block, key: Uint8Array): KeyedValues {
   const bytes = block.bytes();

@@ -6,24 +6,31 @@
  */
 
 import {
+  ASK,
   type BlockAt,
   type BlockWriter,
-  blocksOfRow,
   CastValues,
   castFaultIn,
   folderValue,
+  type JsonValue,
   type JsonWriter,
+  jsonText,
   NESTED,
   type Need,
   NestedWriter,
+  NULL,
+  NUMBER,
+  type NumberForm,
   type Pins,
   type Projection,
   positionsOf,
   type RawValue,
+  type RowValues,
   type Snapshot,
   type SnapshotReadableFile,
   type TableColumn,
   type ValueWriter,
+  valuesOfRow,
 } from '../table/index.ts';
 
 /** The slowest tier that an answer had to touch. */
@@ -59,27 +66,65 @@ export function encodeRow(place: RowPlace, projection: Projection, pins: Pins | 
 
 function writeRow(
   place: RowPlace,
-  { fragments, columns, ordinals, nested, closing, writers: ofFolders }: Projection,
+  projection: Projection,
   writers: readonly BlockWriter[],
   pins: Pins | undefined,
 ): string | undefined {
-  const found = blocksOfRow(place.file, place.rowGroup, place.row, ordinals, pins);
-  if (found === undefined) return undefined;
-  const { blocks, rows } = found;
+  const { fragments, closing } = projection;
+  // What waits holds blocks of its own, and casts are between blocks and writers.
+  const isPlain = pins === undefined && writers === projection.writers;
+  const values = isPlain ? valuesOfRow(place.file, place.rowGroup, place.row, projection) : undefined;
+  if (isPlain && values === undefined) return undefined;
+  const whole = values && writeAtOnce(values, projection);
+  if (whole !== undefined) return whole;
   let json = '';
-  for (let i = 0; i < blocks.length; i++) {
-    const block = blocks[i];
-    if (block === undefined) {
-      const position = place.file.leafPositions[ordinals[i] ?? -1] ?? -1;
-      const text =
-        position === NESTED ? nestedText(place, nested[i], pins) : folderText(place, columns[i], ofFolders[i]);
-      if (text === undefined) return undefined;
-      json += fragments[i] + text;
-      continue;
-    }
-    json += fragments[i] + (writers[i] as (typeof writers)[number])(block, rows[i] as number);
+  for (let i = 0; i < fragments.length; i++) {
+    const text = simpleText(values, projection, i) ?? askedText(place, projection, i, writers, pins);
+    if (text === undefined) return undefined;
+    json += fragments[i] + text;
   }
   return json + closing;
+}
+
+/** Undefined where the row has anything but numbers, texts and nulls. */
+function writeAtOnce(values: RowValues, { template, names, numberValues }: Projection): string | undefined {
+  if (template === undefined) return undefined;
+  const { states, numbers } = values;
+  for (let i = 0; i < names.length; i++) {
+    const state = states[i];
+    if (state === ASK) return undefined;
+    let value: JsonValue = null;
+    if (state === NUMBER) {
+      value = (numberValues[i] as NumberForm['value'])(numbers[i] as number);
+      if (value === 0 && Object.is(value, -0)) return undefined;
+    } else if (state !== NULL) value = values.textOf(i);
+    template[names[i] as string] = value;
+  }
+  return JSON.stringify(template);
+}
+
+/** Undefined for what has to be asked of its block. */
+function simpleText(values: RowValues | undefined, { numberValues }: Projection, column: number): string | undefined {
+  const state = values?.states[column] ?? ASK;
+  if (values === undefined || state === ASK) return undefined;
+  if (state === NULL) return 'null';
+  if (state !== NUMBER) return JSON.stringify(values.textOf(column));
+  return jsonText((numberValues[column] as NumberForm['value'])(values.numbers[column] as number));
+}
+
+/** The text of one column by its writer; undefined where a page is not in memory. */
+function askedText(
+  place: RowPlace,
+  { ordinals, columns, nested, writers: ofFolders }: Projection,
+  column: number,
+  writers: readonly BlockWriter[],
+  pins: Pins | undefined,
+): string | undefined {
+  const position = place.file.leafPositions[ordinals[column] ?? -1] ?? -1;
+  if (position === NESTED) return nestedText(place, nested[column], pins);
+  if (position < 0) return folderText(place, columns[column], ofFolders[column]);
+  const at = place.file.file.chunk(place.rowGroup, position).at(place.row, pins);
+  return at && (writers[column] as BlockWriter)(at.block, place.row - at.firstRow);
 }
 
 /** The value of a column that is not in the file: its folder's, else null. */

@@ -9,9 +9,13 @@
  *     pages     [ 0 | location of the page's one block | -at of its blocks ]
  *     blocks    [ -1 - shift | 0 or location | 0 or location | .. ]   each block holds 2^shift rows
  *
- * A place once made stays for as long as these places do, so that its index, the slot, can be kept. They cost four bytes
+ * A place once made stays for as long as these places do, so that its index, the slot, can be kept. They cost six bytes
  * for each block of the row group that was read, and are forgotten as a whole while none of them is resident. Beyond the
  * columns what is positive is a location and nothing else, so that a slot that outlived its places finds a block or nothing.
+ *
+ * Beside each word of a location are two bytes. One has the traits of the block, which tell where its values are: the same rows of
+ * the same page make the same block, so that it is right for whichever was there last. The other marks that the block was read, and
+ * is all that readers write. So a row's values are found without a look at the headers of its blocks, each a line of memory by itself.
  *
  * Threads that read the blocks of this one share the array. A word that leads to others is stored after them, and atomically, and a
  * reader looks at each such word once. An array that became too small says that it is superseded before any other change is
@@ -19,7 +23,7 @@
  */
 
 import { WHOLE_PAGE_SHIFT } from '../cache/index.ts';
-import type { PageLocations } from '../parquet/index.ts';
+import { type PageLocations, valueAt } from '../parquet/index.ts';
 
 const WORDS_A_COLUMN = 2;
 /** What the objects take, about, and those of each chunk that the memory tier holds though none of its blocks is there. */
@@ -34,6 +38,29 @@ export interface BlockPlace {
   shift: number;
 }
 
+/** Where the blocks of one row are, by column. Overwritten by the next row. */
+export class RowPlaces {
+  /** Where the block is; 0 where it is not resident, -1 where the pages of the column are of unequal rows. */
+  locations = new Int32Array(64);
+  /** The row, counted from the first of its block. */
+  rows = new Int32Array(64);
+  /** Rows of the block. */
+  counts = new Int32Array(64);
+  /** Of the block (`traitsOf`). */
+  traits = new Uint8Array(64);
+  /** Where its value, code or offset is, from the block's first byte. */
+  values = new Int32Array(64);
+
+  growTo(columns: number): void {
+    if (columns <= this.rows.length) return;
+    this.locations = new Int32Array(columns);
+    this.rows = new Int32Array(columns);
+    this.counts = new Int32Array(columns);
+    this.traits = new Uint8Array(columns);
+    this.values = new Int32Array(columns);
+  }
+}
+
 export class BlockPlaces {
   /** How many blocks are in memory. */
   residents = 0;
@@ -42,6 +69,8 @@ export class BlockPlaces {
   readonly #firstSlot: number;
   readonly #isShared: boolean;
   #words: Int32Array;
+  #traits: Uint8Array;
+  #reads: Uint8Array;
   #end: number;
 
   /** With `words` those of another thread, to be read only. */
@@ -50,6 +79,8 @@ export class BlockPlaces {
     this.#isShared = isShared;
     this.#end = this.#firstSlot;
     this.#words = words ?? wordsOf(this.#end, isShared);
+    this.#traits = bytesBeside(this.#words, 0);
+    this.#reads = bytesBeside(this.#words, 1);
   }
 
   /** What other threads read; in shared memory where they do. */
@@ -69,7 +100,7 @@ export class BlockPlaces {
 
   get byteSize(): number {
     const ofOwners = this.residents === 0 ? OWNER_BYTES * this.owners : 0;
-    return OBJECT_BYTES + ofOwners + this.#words.byteLength;
+    return OBJECT_BYTES + ofOwners + this.#words.buffer.byteLength;
   }
 
   /** 0 where nothing is. */
@@ -80,6 +111,24 @@ export class BlockPlaces {
   put(slot: number, location: number): void {
     this.residents += (location === 0 ? 0 : 1) - (this.#words[slot] === 0 ? 0 : 1);
     this.#store(slot, location);
+  }
+
+  /** The same for a block that was not there before. */
+  putNew(slot: number, location: number, traits: number): void {
+    this.#traits[slot] = traits;
+    this.#reads[slot] = 0;
+    this.put(slot, location);
+  }
+
+  markRead(slot: number): void {
+    if (this.#reads[slot] === 0) this.#reads[slot] = 1;
+  }
+
+  /** Whether the block was read since it came, or since this was asked last. */
+  takeRead(slot: number): boolean {
+    const isRead = this.#reads[slot] === 1;
+    this.#reads[slot] = 0;
+    return isRead;
   }
 
   /** Where the block that holds a row is; location 0 where it is not resident. Overwrites `place`. */
@@ -105,29 +154,47 @@ export class BlockPlaces {
   }
 
   /**
-   * Where a row's blocks are, for the first `count` columns: a location, 0 where the block is not resident, -1 where the pages of a
-   * column are of unequal rows. `rows` are counted from the first of the block. False where one is 0.
+   * Where a row's blocks are, for the first `count` columns, of a row group of so many rows. False where one is not resident.
+   * For columns below 0, and those whose pages are of unequal rows, the location is -1. Counts as a read.
    */
-  locate(row: number, columns: Int32Array, count: number, locations: Int32Array, rows: Int32Array): boolean {
+  locate(row: number, groupRows: number, columns: Int32Array, count: number, into: RowPlaces): boolean {
     const words = this.#words;
     let isComplete = true;
     for (let i = 0; i < count; i++) {
       const column = columns[i]!;
-      locations[i] = -1;
+      into.locations[i] = -1;
       if (column < 0) continue;
       const stride = words[WORDS_A_COLUMN * column]!;
-      const pages = words[WORDS_A_COLUMN * column + 1]!;
-      if (pages === 0) isComplete = false;
+      if (words[WORDS_A_COLUMN * column + 1] === 0) isComplete = false;
       if (stride === 0) continue;
       const page = Math.trunc(row / stride);
-      const rowInPage = row - page * stride;
-      const at = words[pages + page]!;
-      rows[i] = at >= 0 ? rowInPage : rowInPage & (2 ** ~words[-at]! - 1);
-      const location = at >= 0 ? at : words[1 - at + (rowInPage >>> ~words[-at]!)]!;
-      locations[i] = location;
-      if (location === 0) isComplete = false;
+      const firstRow = page * stride;
+      const pageRows = Math.min(stride, groupRows - firstRow);
+      if (!this.locateIn(column, page, row - firstRow, pageRows, i, into)) isComplete = false;
     }
     return isComplete;
+  }
+
+  /** The same for one column, blocks of which were resident before, by the page that holds the row; it goes to `at`. */
+  locateIn(column: number, page: number, rowInPage: number, pageRows: number, at: number, into: RowPlaces): boolean {
+    const words = this.#words;
+    const pages = words[WORDS_A_COLUMN * column + 1]!;
+    const run = words[pages + page]!;
+    const shift = run >= 0 ? WHOLE_PAGE_SHIFT : ~words[-run]!;
+    const ordinal = run >= 0 ? 0 : rowInPage >>> shift;
+    const slot = run >= 0 ? pages + page : 1 - run + ordinal;
+    const location = run >= 0 ? run : words[slot]!;
+    const firstRow = ordinal * 2 ** shift;
+    const row = rowInPage - firstRow;
+    const count = Math.min(2 ** shift, pageRows - firstRow);
+    const traits = this.#traits[slot]!;
+    into.locations[at] = location;
+    into.rows[at] = row;
+    into.counts[at] = count;
+    into.traits[at] = traits;
+    into.values[at] = valueAt(traits, row, count);
+    this.markRead(slot);
+    return location !== 0;
   }
 
   /** Rows of the page's blocks are 2^shift; 31 where the page is one block. */
@@ -187,9 +254,15 @@ export class BlockPlaces {
     this.#end += words;
     if (this.#end > this.#words.length) {
       const grown = wordsOf(Math.max(this.#end, Math.ceil(this.#words.length * 1.5)), this.#isShared);
+      const traits = bytesBeside(grown, 0);
+      const reads = bytesBeside(grown, 1);
       grown.set(this.#words);
+      traits.set(this.#traits);
+      reads.set(this.#reads);
       if (this.#isShared) this.supersede();
       this.#words = grown;
+      this.#traits = traits;
+      this.#reads = reads;
     }
     return at;
   }
@@ -200,6 +273,12 @@ export class BlockPlaces {
   }
 }
 
+/** So many words, and room for two bytes beside each. */
 function wordsOf(length: number, isShared: boolean): Int32Array {
-  return isShared ? new Int32Array(new SharedArrayBuffer(4 * length)) : new Int32Array(length);
+  const bytes = 6 * length;
+  return new Int32Array(isShared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes), 0, length);
+}
+
+function bytesBeside({ buffer, byteLength, length }: Int32Array, ordinal: 0 | 1): Uint8Array {
+  return new Uint8Array(buffer, byteLength + ordinal * length, length);
 }

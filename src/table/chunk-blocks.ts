@@ -17,7 +17,14 @@ import {
   WHOLE_PAGE_SHIFT,
 } from '../cache/index.ts';
 import { assert, BufferViews } from '../core/index.ts';
-import { Block, type BloomFilter, type ColumnChunk, type PageBounds, type PageLocations } from '../parquet/index.ts';
+import {
+  Block,
+  type BloomFilter,
+  type ColumnChunk,
+  type PageBounds,
+  type PageLocations,
+  traitsOf,
+} from '../parquet/index.ts';
 import type { BlockAt } from './block-at.ts';
 import type { BlockPlace, BlockPlaces } from './block-places.ts';
 import { CHUNK_BYTES } from './file-chunks.ts';
@@ -271,6 +278,7 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
 
   /** The block at a location of this chunk's; counts as a read. */
   blockAt(location: number, slot: number): Block {
+    this.#places?.markRead(slot);
     const views = this.#tier.read(location);
     return views === undefined ? this.#outsideAt(slot) : this.#inSlab(views, location);
   }
@@ -335,7 +343,7 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
 
   admitted(slot: number, location: number, block: AdmittedBlock, isOutside: boolean): void {
     assert(block instanceof Block, 'what a chunk admits are blocks');
-    this.#put(slot, location);
+    this.#put(slot, location, isOutside ? 0 : traitsOf(block));
     if (block.kind === 'CODES') this.#keepDictionary(block);
     if (!isOutside) return;
     this.#outside ??= new Map();
@@ -358,6 +366,10 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
     this.#file.told?.dictionary(this, undefined);
   }
 
+  takeRead(slot: number): boolean {
+    return this.#places?.takeRead(slot) ?? false;
+  }
+
   #bytesOf(learned: Learned | undefined): number {
     const { layout, bloomFilter } = learned ?? {};
     const ofFilter = bloomFilter === undefined || bloomFilter === 'none' ? 0 : bloomFilter.byteSize;
@@ -366,11 +378,12 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
     return (this.#tier.isShared ? 2 : 1) * ofLayout + ofFilter;
   }
 
-  #put(slot: number, location: number): void {
+  #put(slot: number, location: number, traits?: number): void {
     const places = this.#places;
     if (places === undefined) return;
     const { residents, byteSize } = places;
-    places.put(slot, location);
+    if (traits === undefined) places.put(slot, location);
+    else places.putNew(slot, location, traits);
     if (residents > 0 && places.residents > 0) return;
     this.#file.addLayout(places.byteSize - byteSize);
     this.#file.placesChanged(this.rowGroup);

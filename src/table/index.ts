@@ -22,8 +22,11 @@ export {
 export { castFaultIn, type FileMapping, NESTED, positionsOf, tableValueAt } from './file-mapping.ts';
 export {
   type JsonOptions,
+  type JsonValue,
   type JsonWriter,
+  jsonText,
   jsonWriter,
+  type NumberForm,
   type RawValue,
   type ValueReader,
   type ValueWriter,
@@ -76,6 +79,7 @@ export { type BlockWriter, Projection } from './projection.ts';
 export { keepFresh, type RefreshEvents } from './refresher.ts';
 export { blocksOfRow } from './row-blocks.ts';
 export { RowSpaces } from './row-spaces.ts';
+export { ASK, NULL, NUMBER, type RowValues, valuesOfRow } from './row-values.ts';
 export { readableLeaf, type TableColumn, type TableSchema, typeName } from './schema.ts';
 export {
   type CostQuestion,

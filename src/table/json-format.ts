@@ -9,10 +9,22 @@
  */
 
 import { type ServiceError, unsupported } from '../core/index.ts';
-import type { Block, LeafColumn, TimeUnit } from '../parquet/index.ts';
+import type { Block, LeafColumn, PhysicalType, TimeUnit } from '../parquet/index.ts';
 import { formatDate, formatLongTime, formatLongTimestamp, formatTime, formatTimestamp } from './calendar.ts';
 import { formatDecimal, MAX_DECIMAL_PRECISION, unscaledFromBytes } from './decimal.ts';
 import { shortestFloat16, shortestFloat32 } from './short-float.ts';
+import {
+  isSafeHigh,
+  LOAD_BOOLEAN,
+  LOAD_FLOAT32,
+  LOAD_FLOAT64,
+  LOAD_INT32,
+  LOAD_INT64,
+  LOAD_UINT32,
+  LOAD_UINT64,
+  type Load,
+  safeNumber,
+} from './value-load.ts';
 import { valueTooLarge } from './value-size.ts';
 
 export interface JsonOptions {
@@ -41,6 +53,19 @@ export type ValueReader = Pick<
   | 'utf8At'
 >;
 
+/** What JSON has for a value that is no list and no object. Of numbers it has no -0: that is written apart. */
+export type JsonValue = number | string | boolean | null;
+
+/**
+ * Types whose values are numbers, or integers that mostly are: how they are loaded, and what JSON has for each. `wide` gives the text
+ * of integers beyond what a double holds.
+ */
+export interface NumberForm {
+  readonly load: Load;
+  readonly value: (value: number) => JsonValue;
+  readonly wide?: (value: bigint) => string;
+}
+
 /** The JSON text of the value at a row of the block, `null` for null. */
 export type JsonWriter = (block: ValueReader, row: number) => string;
 
@@ -56,13 +81,13 @@ export type ValueWriter = (block: ValueReader, row: number) => RawValue | undefi
 /** Nanoseconds of a day and its Julian day number, little-endian: the epoch is day 2,440,588. */
 const JULIAN_EPOCH = 2_440_588;
 const NANOS_PER_DAY = 86_400_000_000_000n;
-/** A high word of less than this leaves a 64-bit integer within what a double holds. */
-const SAFE_HIGH = 0x20_0000;
 
 export function jsonWriter(leaf: LeafColumn, options: JsonOptions): JsonWriter {
   if (leaf.path.length > 1 || leaf.maxRepetitionLevel > 0) throw noJsonForm(leaf, 'nested columns');
   const type = leaf.logicalType;
   if (!fitsPhysicalType(leaf)) throw noJsonForm(leaf, `${type.kind} columns stored as ${leaf.physicalType}`);
+  const form = numberForm(leaf, options);
+  if (form !== undefined) return formWriter(form);
   switch (type.kind) {
     case 'STRING':
     case 'ENUM':
@@ -70,43 +95,86 @@ export function jsonWriter(leaf: LeafColumn, options: JsonOptions): JsonWriter {
       return stringWriter(leaf, options);
     case 'UUID':
       return textWriter((block, row) => formatUuid(block.bytesAt(row)));
-    case 'DATE':
-      return textWriter((block, row) => formatDate(block.int32At(row)));
-    case 'INTEGER':
-      return integerWriter(type.bitWidth, type.isSigned, options);
     case 'DECIMAL':
       return textWriter(decimalText(leaf, type.precision, type.scale));
     case 'TIME':
-      return textWriter(timeText(leaf, type.unit));
-    case 'TIMESTAMP':
-      return textWriter(timestampText(type.unit, type.isAdjustedToUTC));
+      return textWriter((block, row) => formatLongTime(block.int64At(row), type.unit));
     case 'FLOAT16':
-      return numberWriter((block, row) => shortestFloat16(block.float16At(row)), options);
+      return float16Writer(options);
     case 'INTERVAL':
       return textWriter((block, row) => formatInterval(block.bytesAt(row)));
     case 'VARIANT':
       throw noJsonForm(leaf, 'VARIANT');
     default:
-      return physicalWriter(leaf, options);
+      if (leaf.physicalType === 'INT96') return textWriter((block, row) => formatInt96(block.bytesAt(row)));
+      return base64Writer(leaf, options);
   }
 }
 
-function physicalWriter(leaf: LeafColumn, options: JsonOptions): JsonWriter {
-  switch (leaf.physicalType) {
-    case 'BOOLEAN':
-      return (block, row) => (block.isNull(row) ? 'null' : block.booleanAt(row) ? 'true' : 'false');
-    case 'INT32':
-      return integerWriter(32, true, options);
-    case 'INT64':
-      return integerWriter(64, true, options);
-    case 'INT96':
-      return textWriter((block, row) => formatInt96(block.bytesAt(row)));
-    case 'FLOAT':
-      return numberWriter((block, row) => shortestFloat32(block.float32At(row)), options);
-    case 'DOUBLE':
-      return doubleWriter(options);
+/** Whether values are texts that need nothing but escapes. */
+export function isText({ logicalType: { kind }, physicalType }: LeafColumn): boolean {
+  return physicalType === 'BYTE_ARRAY' && (kind === 'STRING' || kind === 'ENUM' || kind === 'JSON');
+}
+
+/** Undefined for types that are something else than numbers. The leaf is one that `jsonWriter` takes. */
+export function numberForm(
+  { logicalType: type, physicalType }: LeafColumn,
+  options: JsonOptions,
+): NumberForm | undefined {
+  switch (type.kind) {
+    case 'DATE':
+      return { load: LOAD_INT32, value: formatDate };
+    case 'INTEGER':
+      return integerForm(type.bitWidth, type.isSigned, options);
+    case 'TIME':
+      return physicalType === 'INT32' ? { load: LOAD_INT32, value: (n) => formatTime(n, type.unit) } : undefined;
+    case 'TIMESTAMP':
+      return timestampForm(type.unit, type.isAdjustedToUTC ? 'Z' : '');
+    case 'DECIMAL':
+    case 'FLOAT16':
+      return undefined;
     default:
-      return base64Writer(leaf, options);
+      return physicalForm(physicalType, options);
+  }
+}
+
+function physicalForm(physicalType: PhysicalType, options: JsonOptions): NumberForm | undefined {
+  switch (physicalType) {
+    case 'BOOLEAN':
+      return { load: LOAD_BOOLEAN, value: (bit) => bit !== 0 };
+    case 'INT32':
+      return integerForm(32, true, options);
+    case 'INT64':
+      return integerForm(64, true, options);
+    case 'FLOAT':
+      return { load: LOAD_FLOAT32, value: floatValue(options) };
+    case 'DOUBLE':
+      return { load: LOAD_FLOAT64, value: doubleValue(options) };
+    default:
+      return undefined;
+  }
+}
+
+function formWriter({ load, value, wide }: NumberForm): JsonWriter {
+  const text = (number: number) => jsonText(value(number));
+  switch (load) {
+    case LOAD_BOOLEAN:
+      return (block, row) => (block.isNull(row) ? 'null' : text(block.booleanAt(row) ? 1 : 0));
+    case LOAD_INT32:
+      return (block, row) => (block.isNull(row) ? 'null' : text(block.int32At(row)));
+    case LOAD_UINT32:
+      return (block, row) => (block.isNull(row) ? 'null' : text(block.uint32At(row)));
+    case LOAD_FLOAT32:
+      return (block, row) => (block.isNull(row) ? 'null' : text(block.float32At(row)));
+    case LOAD_FLOAT64:
+      return (block, row) => (block.isNull(row) ? 'null' : text(block.float64At(row)));
+    default:
+      return (block, row) => {
+        if (block.isNull(row)) return 'null';
+        const high = block.int64HighAt(row);
+        if (isSafeHigh(high, load) || wide === undefined) return text(safeNumber(high, block.int64LowAt(row) >>> 0));
+        return wide(block.int64At(row));
+      };
   }
 }
 
@@ -174,44 +242,46 @@ function textWriter(textAt: (block: ValueReader, row: number) => string): JsonWr
   return (block, row) => (block.isNull(row) ? 'null' : `"${textAt(block, row)}"`);
 }
 
-function integerWriter(bitWidth: number, isSigned: boolean, options: JsonOptions): JsonWriter {
-  if (bitWidth < 64) {
-    if (isSigned) return (block, row) => (block.isNull(row) ? 'null' : `${block.int32At(row)}`);
-    return (block, row) => (block.isNull(row) ? 'null' : `${block.uint32At(row)}`);
-  }
-  const textAt = isSigned ? int64Text : uint64Text;
-  if (options.int64 === 'string') return textWriter(textAt);
-  return (block, row) => (block.isNull(row) ? 'null' : textAt(block, row));
-}
-
 /** Most 64-bit integers fit a double, and a double prints without allocating a BigInt. */
-function int64Text(block: ValueReader, row: number): string {
-  const high = block.int64HighAt(row);
-  if (high >= -SAFE_HIGH && high < SAFE_HIGH) return `${high * 0x1_0000_0000 + (block.int64LowAt(row) >>> 0)}`;
-  return `${block.int64At(row)}`;
+function integerForm(bitWidth: number, isSigned: boolean, { int64 }: JsonOptions): NumberForm {
+  if (bitWidth < 64) return { load: isSigned ? LOAD_INT32 : LOAD_UINT32, value: asIs };
+  const load = isSigned ? LOAD_INT64 : LOAD_UINT64;
+  const wide = (value: bigint) => `${isSigned ? value : BigInt.asUintN(64, value)}`;
+  if (int64 === 'number') return { load, value: asIs, wide };
+  return { load, value: String, wide: (value) => `"${wide(value)}"` };
 }
 
-function uint64Text(block: ValueReader, row: number): string {
-  const high = block.int64HighAt(row);
-  if (high >= 0 && high < SAFE_HIGH) return `${high * 0x1_0000_0000 + (block.int64LowAt(row) >>> 0)}`;
-  return `${block.uint64At(row)}`;
+function asIs(value: number): number {
+  return value;
 }
 
-function doubleWriter(options: JsonOptions): JsonWriter {
-  const asText = options.nonfinite === 'string';
-  return (block, row) => (block.isNull(row) ? 'null' : formatNumber(block.float64At(row), asText));
-}
-
-function numberWriter(numberAt: (block: ValueReader, row: number) => number, options: JsonOptions): JsonWriter {
-  const asText = options.nonfinite === 'string';
-  return (block, row) => (block.isNull(row) ? 'null' : formatNumber(numberAt(block, row), asText));
+function doubleValue({ nonfinite }: JsonOptions): (value: number) => JsonValue {
+  return nonfinite === 'string' ? finiteOrText : finiteOrNull;
 }
 
 /** `value - value` is 0 for finite numbers and NaN for the rest. */
-function formatNumber(value: number, nonfiniteAsText: boolean): string {
-  if (value === 0) return Object.is(value, -0) ? '-0' : '0';
-  if (value - value === 0) return `${value}`;
-  return nonfiniteAsText ? `"${value}"` : 'null';
+function finiteOrNull(value: number): number | null {
+  return value - value === 0 ? value : null;
+}
+
+function finiteOrText(value: number): number | string {
+  return value - value === 0 ? value : `${value}`;
+}
+
+function floatValue(options: JsonOptions): (value: number) => JsonValue {
+  const ofDouble = doubleValue(options);
+  return (value) => ofDouble(shortestFloat32(value));
+}
+
+function float16Writer(options: JsonOptions): JsonWriter {
+  const ofDouble = doubleValue(options);
+  return (block, row) => (block.isNull(row) ? 'null' : jsonText(ofDouble(shortestFloat16(block.float16At(row)))));
+}
+
+/** For texts of ours, in which nothing needs an escape. */
+export function jsonText(value: JsonValue): string {
+  if (typeof value === 'string') return `"${value}"`;
+  return value === 0 && Object.is(value, -0) ? '-0' : `${value}`;
 }
 
 function decimalText(leaf: LeafColumn, precision: number, scale: number): (block: ValueReader, row: number) => string {
@@ -223,19 +293,11 @@ function decimalText(leaf: LeafColumn, precision: number, scale: number): (block
   return (block, row) => formatDecimal(unscaledFromBytes(block.bytesAt(row)), scale);
 }
 
-function timeText(leaf: LeafColumn, unit: TimeUnit): (block: ValueReader, row: number) => string {
-  if (leaf.physicalType === 'INT32') return (block, row) => formatTime(block.int32At(row), unit);
-  return (block, row) => formatLongTime(block.int64At(row), unit);
-}
-
-function timestampText(unit: TimeUnit, isAdjustedToUTC: boolean): (block: ValueReader, row: number) => string {
-  const zone = isAdjustedToUTC ? 'Z' : '';
-  return (block, row) => {
-    const high = block.int64HighAt(row);
-    if (high >= -SAFE_HIGH && high < SAFE_HIGH) {
-      return formatTimestamp(high * 0x1_0000_0000 + (block.int64LowAt(row) >>> 0), unit) + zone;
-    }
-    return formatLongTimestamp(block.int64At(row), unit) + zone;
+function timestampForm(unit: TimeUnit, zone: string): NumberForm {
+  return {
+    load: LOAD_INT64,
+    value: (value) => formatTimestamp(value, unit) + zone,
+    wide: (value) => `"${formatLongTimestamp(value, unit)}${zone}"`,
   };
 }
 

@@ -91,7 +91,7 @@ export class KeySearch {
   #pagesAhead = 1;
   #pageAsked: number | undefined = undefined;
   #blocksLeft = 0;
-  readonly #failed = new Map<ChunkBlocks, Map<number, ServiceError>>();
+  #failed: Map<ChunkBlocks, Map<number, ServiceError>> | undefined = undefined;
   readonly #trace: SearchTrace | undefined;
 
   constructor(
@@ -156,6 +156,7 @@ export class KeySearch {
       if (need.chunk.rowGroup === this.#rowGroup) this.#nextRowGroup();
       return;
     }
+    this.#failed ??= new Map();
     const pages = this.#failed.get(need.chunk) ?? new Map<number, ServiceError>();
     this.#failed.set(need.chunk, pages.set(need.page, error));
   }
@@ -239,10 +240,9 @@ export class KeySearch {
     while (this.#rowGroup < index.rowGroups) {
       if (this.#ranges !== undefined) return true;
       let candidate = this.#rowGroup;
-      for (const [i, position] of positions.entries()) {
+      for (let i = 0; i < positions.length && candidate >= 0; i++) {
         const value = this.#keyInFile[i];
-        if (candidate < 0) break;
-        if (value !== undefined) candidate = index.nextRowGroup(position, value, candidate);
+        if (value !== undefined) candidate = index.nextRowGroup(positions[i] as number, value, candidate);
       }
       if (this.#trace !== undefined) {
         this.#trace.rowGroupsByBounds += (candidate < 0 ? index.rowGroups : candidate) - this.#rowGroup;
@@ -258,20 +258,30 @@ export class KeySearch {
   #plan(file: TableFile, positions: readonly number[]): readonly number[] | undefined {
     if (this.#lacksLayouts(file, positions)) return undefined;
     const chunks = this.#keyChunks(file, positions);
-    let ranges: readonly number[] = [0, file.index.rowGroupRows(this.#rowGroup)];
-    for (const [i, chunk] of chunks.entries()) {
+    let ranges: readonly number[] | undefined;
+    for (let i = 0; i < chunks.length; i++) {
+      const layout = chunks[i]?.layout;
       const value = this.#keyInFile[i];
-      if (chunk.layout === undefined || value === undefined || ranges.length === 0) continue;
-      ranges = intersect(ranges, candidateRanges(chunk.layout, value));
+      if (layout === undefined || value === undefined) continue;
+      const ofColumn = candidateRanges(layout, value);
+      ranges = ranges === undefined ? ofColumn : intersect(ranges, ofColumn);
+      if (ranges.length === 0) break;
     }
+    ranges ??= [0, file.index.rowGroupRows(this.#rowGroup)];
     return this.#askBloomFilters(file, chunks, ranges);
   }
 
   /** Whether layouts of the current row group's key columns have to be read first; they are then the needs. */
   #lacksLayouts(file: TableFile, positions: readonly number[]): boolean {
-    const missing = this.#keyChunks(file, positions).filter((chunk) => chunk.layout === undefined);
-    if (missing.length > 0) this.needs = missing.map((chunk) => ({ kind: 'layout', file, chunk }));
-    return missing.length > 0;
+    let missing: Need[] | undefined;
+    for (const position of positions) {
+      const chunk = file.chunk(this.#rowGroup, position);
+      if (chunk.layout !== undefined) continue;
+      missing ??= [];
+      missing.push({ kind: 'layout', file, chunk });
+    }
+    if (missing !== undefined) this.needs = missing;
+    return missing !== undefined;
   }
 
   /** Nothing where a bloom filter proves that; undefined where one should be read first, since the pages cost more. */
@@ -281,7 +291,8 @@ export class KeySearch {
     ranges: readonly number[],
   ): readonly number[] | undefined {
     const wanted: Need[] = [];
-    for (const [i, chunk] of chunks.entries()) {
+    for (let i = 0; i < chunks.length; i++) {
+      const chunk = chunks[i] as ChunkBlocks;
       const filter = chunk.bloomFilter;
       const value = this.#keyInFile[i];
       if (filter === 'none' || value === undefined) continue;
@@ -349,7 +360,7 @@ export class KeySearch {
     const row = -1 - next;
     const page = chunk.layout?.locations.pageOf(row);
     // A page that is broken is walked into, and passed there.
-    if (page === undefined || this.#failed.get(chunk)?.has(page)) return true;
+    if (page === undefined || this.#failed?.get(chunk)?.has(page)) return true;
     this.needs = [{ kind: 'page', file, chunk, page, row }];
     return false;
   }
@@ -365,7 +376,7 @@ export class KeySearch {
     const locations = chunk.layout?.locations;
     if (locations === undefined) return false;
     const page = locations.pageOf(this.#row);
-    const error = this.#failed.get(chunk)?.get(page);
+    const error = this.#failed?.get(chunk)?.get(page);
     if (error === undefined) return false;
     this.uncovered.push(error);
     this.#row = locations.rowEnd(page);
@@ -400,7 +411,7 @@ export class KeySearch {
       const last = locations.pageOf(end - 1);
       const first = locations.pageOf(this.#row);
       for (let page = first; page <= last && page < first + this.#pagesAhead; page++) {
-        if (this.#failed.get(chunk)?.has(page)) continue;
+        if (this.#failed?.get(chunk)?.has(page)) continue;
         const row = Math.max(this.#row, locations.firstRow(page));
         if (chunk.at(row, this.pins) === undefined) needs.push({ kind: 'page', file, chunk, page, row });
       }

@@ -8,6 +8,7 @@
 
 import { NOTE_WORD } from '../cache/index.ts';
 import { Block } from '../parquet/index.ts';
+import { RowPlaces } from './block-places.ts';
 import type { Pins } from './chunk-blocks.ts';
 import type { SnapshotReadableFile } from './snapshot-file.ts';
 import type { TableFile } from './table-file.ts';
@@ -20,8 +21,7 @@ export interface RowBlocks {
 }
 
 let positions = new Int32Array(64);
-let locations = new Int32Array(64);
-let rows = new Int32Array(64);
+const places = new RowPlaces();
 /** What was loaded ahead lands here, so that the loads are not taken for useless. */
 const loadedAhead = new Int32Array(1);
 
@@ -37,6 +37,7 @@ export function blocksOfRow(
   growTo(columns);
   for (let i = 0; i < columns; i++) positions[i] = leafPositions[ordinals[i] as number] ?? -1;
   const blocks = new Array<Block | undefined>(columns).fill(undefined);
+  const { locations, rows } = places;
   const isGathered = pins === undefined && gather(file, rowGroup, row, blocks);
   for (let i = 0; i < columns; i++) {
     const position = positions[i] as number;
@@ -50,20 +51,20 @@ export function blocksOfRow(
 }
 
 function growTo(columns: number): void {
-  if (columns <= rows.length) return;
-  positions = new Int32Array(columns);
-  locations = new Int32Array(columns);
-  rows = new Int32Array(columns);
+  places.growTo(columns);
+  if (columns > positions.length) positions = new Int32Array(columns);
 }
 
 /** Leaves to the caller what lies outside of the slabs, and columns whose pages are of unequal rows. */
 function gather(file: TableFile, rowGroup: number, row: number, blocks: (Block | undefined)[]): boolean {
   const { tier } = file;
-  const isComplete = file.placesOf(rowGroup)?.locate(row, positions, blocks.length, locations, rows) ?? false;
+  const { locations, rows } = places;
+  const groupRows = file.index.rowGroupRows(rowGroup);
+  const isComplete = file.placesOf(rowGroup)?.locate(row, groupRows, positions, blocks.length, places) ?? false;
   if (!isComplete) return false;
   let ahead = 0;
   for (let i = 0; i < blocks.length; i++)
-    if ((locations[i] as number) > 0) ahead ^= tier.loadAhead(locations[i] as number);
+    if ((locations[i] as number) > 0) ahead ^= tier.loadAhead(locations[i] as number, 0);
   for (let i = 0; i < blocks.length; i++) {
     const location = locations[i] as number;
     const views = location > 0 ? tier.read(location) : undefined;

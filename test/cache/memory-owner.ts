@@ -10,6 +10,7 @@ export class PlainOwner implements BlockOwner {
   readonly quota: MemoryQuota;
   readonly locations: number[] = [];
   readonly outside = new Map<number, AdmittedBlock>();
+  readonly reads = new Set<number>();
   readonly lengths = new Map<number, number>();
   /** What happened, in words. */
   readonly log: string[] = [];
@@ -36,6 +37,7 @@ export class PlainOwner implements BlockOwner {
   read(slot: number): boolean {
     const location = this.locationOf(slot);
     if (location === 0) return false;
+    this.reads.add(slot);
     const views = this.tier.read(location);
     const block = views === undefined ? this.outside.get(slot) : { views, byteOffset: this.tier.blockAt(location) };
     assert.ok(block !== undefined, 'a block outside of the slabs is held');
@@ -65,6 +67,7 @@ export class PlainOwner implements BlockOwner {
   admitted(slot: number, location: number, block: AdmittedBlock, isOutside: boolean): void {
     assert.equal(this.locationOf(slot), 0, 'what is resident is not admitted again');
     this.locations[slot] = location;
+    this.reads.delete(slot);
     if (isOutside) this.outside.set(slot, block);
     this.log.push(`+${slot}`);
   }
@@ -73,6 +76,10 @@ export class PlainOwner implements BlockOwner {
     assert.notEqual(this.locationOf(slot), 0);
     assert.equal(tag, 3 * slot);
     this.locations[slot] = location;
+  }
+
+  takeRead(slot: number): boolean {
+    return this.reads.delete(slot);
   }
 
   evicted(slot: number, tag: number): void {

@@ -58,6 +58,8 @@ async function run(isGuarded: boolean): Promise<Counts> {
     admitted: (slot, location) => void Atomics.store(places, slot, location),
     moved: (slot, location) => void Atomics.store(places, slot, location),
     evicted: (slot) => void Atomics.store(places, slot, 0),
+    // Some stay and move.
+    takeRead: (slot) => slot % 3 === 0,
   });
   let random = 7;
   for (let i = 0; i < ADMITTED; i++) {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { PageLocations } from '../../src/parquet/index.ts';
-import { BlockPlaces } from '../../src/table/block-places.ts';
+import { BlockPlaces, RowPlaces } from '../../src/table/block-places.ts';
 
 const seed = Number(process.env.FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 31));
 console.log(`FUZZ_SEED=${seed}`);
@@ -71,10 +71,10 @@ test('random pages, shifts and evictions against a plain map, by one column and 
           }
           assert.equal(places.shiftOf(column, page), kept);
         }
-        const found = new Int32Array(columns);
-        const within = new Int32Array(columns);
+        const at = new RowPlaces();
+        const { locations: found, rows: within } = at;
         for (let row = 0; row < total; row++) {
-          const isComplete = places.locate(row, Int32Array.of(0, 1, 2), columns, found, within);
+          const isComplete = places.locate(row, total, Int32Array.of(0, 1, 2), columns, at);
           let lacks = false;
           for (let column = 0; column < columns; column++) {
             const locations = layouts[column]!;
