@@ -12,13 +12,13 @@ interface Goal {
 export class Goals {
   readonly #goals: Goal[] = [];
 
-  /** A stretch that is missed is told and nothing else. */
-  atLeast(what: string, values: readonly number[], least: number, stretch?: number): void {
+  /** A stretch that is missed, and what is beside it, are told and nothing else. */
+  atLeast(what: string, values: readonly number[], least: number, stretch?: number, beside = ''): void {
     const { median } = spread(values);
     const beyond = stretch === undefined ? '' : ` (stretch ${stretch}: ${median >= stretch ? 'met' : 'not met'})`;
     this.#goals.push({
       what,
-      measured: range(values, 2),
+      measured: range(values, 2) + beside,
       wanted: `at least ${least}${beyond}`,
       isMet: median >= least,
     });

@@ -40,6 +40,8 @@ export interface PacedResult {
 const WARMUP_MS = 500;
 const SPIN_MS = 1.5;
 const TIMEOUT_MS = 10_000;
+/** A pause of the client's own collector would be taken for one of the server. */
+const SELDOM_COLLECTING = '--max-semi-space-size=64';
 const HEAD_END = '\r\n\r\n';
 
 /** Throws where a request failed or was never sent. */
@@ -49,19 +51,32 @@ export async function runPaced(load: PacedLoad, core: number): Promise<PacedResu
   return JSON.parse(line) as PacedResult;
 }
 
-/** What the client can ask on its core of a server on the other that does nothing but write so many bytes. */
-export async function clientCeiling(load: PacedLoad, bytes: number, serverCore: number, core: number) {
+/** The client by itself, asking a server that does nothing but write so many bytes. */
+export interface ClientAlone {
+  /** As fast as it goes: what the client can ask at all. */
+  readonly ceiling: PacedResult;
+  /** At a rate: what client and kernel add to every latency. */
+  atRate(rate: number): Promise<PacedResult>;
+  stop(): void;
+}
+
+export async function clientAlone(
+  load: Omit<PacedLoad, 'origin' | 'rate'>,
+  bytes: number,
+  serverCore: number,
+  core: number,
+): Promise<ClientAlone> {
   const echo = start(['echo', String(bytes)], serverCore);
-  try {
-    const origin = `http://127.0.0.1:${await firstLine(echo)}`;
-    return await runPaced({ ...load, origin, rate: undefined }, core);
-  } finally {
-    echo.kill('SIGKILL');
-  }
+  const origin = `http://127.0.0.1:${await firstLine(echo)}`;
+  return {
+    ceiling: await runPaced({ ...load, origin, rate: undefined }, core),
+    atRate: (rate) => runPaced({ ...load, origin, rate }, core),
+    stop: () => echo.kill('SIGKILL'),
+  };
 }
 
 function start(args: readonly string[], core: number): ChildProcess {
-  const program = [process.execPath, fileURLToPath(import.meta.url), ...args];
+  const program = [process.execPath, SELDOM_COLLECTING, fileURLToPath(import.meta.url), ...args];
   const child = spawn('taskset', ['-c', String(core), ...program], { stdio: ['ignore', 'pipe', 'inherit'] });
   const killIfLeft = () => child.kill('SIGKILL');
   process.once('exit', killIfLeft);
@@ -149,7 +164,7 @@ class RowSender implements Sender {
     this.#after = `${pathAfterKey} HTTP/1.1\r\nHost: ${host}${HEAD_END}`;
     this.#lanes = sockets.map((socket) => {
       const lane: Lane = { socket, done: undefined, status: '', bytes: 0, bytesLeft: 0 };
-      socket.on('data', (chunk) => received(lane, chunk));
+      socket.on('data', (chunk: Buffer) => received(lane, chunk));
       socket.on('error', () => settle(lane, 'broken'));
       socket.on('close', () => settle(lane, 'broken'));
       return lane;
@@ -171,7 +186,7 @@ class RowSender implements Sender {
 function received(lane: Lane, chunk: Buffer): void {
   if (lane.bytesLeft === 0) {
     const end = chunk.indexOf(HEAD_END);
-    const head = chunk.latin1Slice(0, end);
+    const head = chunk.toString('latin1', 0, end);
     const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1];
     if (end < 0 || length === undefined) {
       settle(lane, 'broken');

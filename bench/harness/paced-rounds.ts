@@ -1,7 +1,7 @@
 /** The open loop beside the yardstick: both at half of what our server can give, in turns, with the client's own ceiling. */
 
 import type { Goals } from './goals.ts';
-import { clientCeiling, type PacedLoad, type PacedResult, runPaced } from './open-loop.ts';
+import { clientAlone, type PacedLoad, type PacedResult, runPaced } from './open-loop.ts';
 import { inTurns, range, ratios, spread } from './rounds.ts';
 import type { Server } from './servers.ts';
 
@@ -24,9 +24,9 @@ export interface PacedRun {
 export async function comparePaced(ours: Server, yardstick: Server, run: PacedRun, goals: Goals): Promise<void> {
   const { load, saturatedPerSecond, bodyBytes, rounds, serverCore, clientCore, what } = run;
   const loadOf = (server: Server, rate: number, seed: number) => ({ ...load, origin: server.origin, rate, seed });
-  const most = await clientCeiling(loadOf(ours, 1, 1), bodyBytes, serverCore, clientCore);
+  const alone = await clientAlone({ ...load, seed: 1 }, bodyBytes, serverCore, clientCore);
   const half = saturatedPerSecond / 2;
-  const rate = Math.round(Math.min(half, OF_CEILING * most.requestsPerSecond));
+  const rate = Math.round(Math.min(half, OF_CEILING * alone.ceiling.requestsPerSecond));
   const paced = (server: Server) => ({
     name: server.name,
     measure: (round: number) => runPaced(loadOf(server, rate, round), clientCore),
@@ -35,10 +35,12 @@ export async function comparePaced(ours: Server, yardstick: Server, run: PacedRu
   const [mine = [], theirs = []] = measured;
   console.log(
     `open loop, ${rate} requests/s meant of both (${share(rate / saturatedPerSecond)} of what ours gave), ${load.connections} connections; ` +
-      `the client alone could ask ${most.requestsPerSecond.toFixed(0)}/s, busy ${share(most.clientBusy)}`,
+      `the client alone could ask ${alone.ceiling.requestsPerSecond.toFixed(0)}/s, busy ${share(alone.ceiling.clientBusy)}`,
   );
   printPaced(ours.name, mine);
   printPaced(yardstick.name, theirs);
+  printPaced('does nothing', [await alone.atRate(rate)]);
+  alone.stop();
   const [p99, p999] = [ratios(mine, theirs, (one) => one.p99Us), ratios(mine, theirs, (one) => one.p999Us)];
   console.log(`ours / ${yardstick.name}: p99 ${range(p99, 2)}, p99.9 ${range(p999, 2)}\n`);
   if (rate < Math.floor(half)) goals.notMeasured(`${what}, open loop at half`, 'the client cannot ask that much');

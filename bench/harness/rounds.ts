@@ -28,6 +28,14 @@ export interface Spread {
   readonly max: number;
 }
 
+/** `--rounds N`, or the bench's own. */
+export function roundsWanted(byDefault: number): number {
+  const at = process.argv.indexOf('--rounds');
+  const rounds = at < 0 ? byDefault : Number(process.argv[at + 1]);
+  if (!Number.isSafeInteger(rounds) || rounds < 1) throw new Error('--rounds takes a whole number from 1 on');
+  return rounds;
+}
+
 /** Results by contender, one a round. The order turns from round to round, so that drift hits all alike. */
 export async function inTurns<Result>(
   contenders: readonly Contender<Result>[],
@@ -61,6 +69,14 @@ export function ratios<Result>(
     const other = theirs[round];
     return of(one) / (other === undefined ? Number.NaN : of(other));
   });
+}
+
+/** The same of processor time a request, theirs over ours, as a note beside a ratio of rates: what a busy machine distorts least. */
+export function byProcessorTime(ours: readonly Round[], theirs: readonly Round[]): string {
+  return ` (by processor time ${range(
+    ratios(theirs, ours, (round) => round.serverCpuUs),
+    2,
+  )})`;
 }
 
 export function spread(values: readonly number[]): Spread {
