@@ -55,8 +55,8 @@ export async function runPaced(load: PacedLoad, core: number): Promise<PacedResu
 export interface ClientAlone {
   /** As fast as it goes: what the client can ask at all. */
   readonly ceiling: PacedResult;
-  /** At a rate: what client and kernel add to every latency. */
-  atRate(rate: number): Promise<PacedResult>;
+  /** What it asked: at a rate it shows what client and kernel add to every latency. */
+  readonly server: { readonly name: string; readonly origin: string };
   stop(): void;
 }
 
@@ -70,7 +70,7 @@ export async function clientAlone(
   const origin = `http://127.0.0.1:${await firstLine(echo)}`;
   return {
     ceiling: await runPaced({ ...load, origin, rate: undefined }, core),
-    atRate: (rate) => runPaced({ ...load, origin, rate }, core),
+    server: { name: 'does nothing', origin },
     stop: () => echo.kill('SIGKILL'),
   };
 }

@@ -79,6 +79,15 @@ export function byProcessorTime(ours: readonly Round[], theirs: readonly Round[]
   )})`;
 }
 
+/** Of its core; a server under full load that had less in the median round was slowed down by something else. */
+const UNDISTURBED = 0.75;
+
+/** Why a comparison of servers under full load proves nothing; undefined where it does. */
+export function disturbance(...all: readonly (readonly Round[])[]): string | undefined {
+  const least = Math.min(...all.map((rounds) => spread(rounds.map((round) => round.serverBusy)).median));
+  return least < UNDISTURBED ? `a server had ${(least * 100).toFixed(0)}% of its core` : undefined;
+}
+
 export function spread(values: readonly number[]): Spread {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = (sorted.length - 1) / 2;
