@@ -33,7 +33,7 @@ import { Publisher } from './workers/index.ts';
 
 /** Of the memory given to the node, what pages may take while they are fetched and decoded. */
 const IN_FLIGHT_SHARE = 1 / 8;
-/** What encoded rows of hot keys may take, up to a bound: more than that serves few keys more. */
+/** What encoded rows of hot keys may take by default, up to a bound: more than that serves few keys more. */
 const ROWS_SHARE = 1 / 8;
 const ROWS_BYTES_MAX = 4 * 2 ** 30;
 /** Small files that were just read whole, for the reads that follow at once. */
@@ -50,6 +50,8 @@ export interface NodeOptions {
   readonly prices?: Partial<StoragePrices> | undefined;
   /** Bytes of memory for metadata, decoded blocks and pages on their way together. */
   readonly cacheMemoryBytes: number;
+  /** Of these, for encoded rows of hot keys; 0: none are kept. An eighth by default. */
+  readonly cacheRowsBytes?: number | undefined;
   readonly tables: readonly TableDefinition[];
   /** Whether page checksums, where a file has them, are compared; true by default. */
   readonly verifyCrc?: boolean;
@@ -104,7 +106,7 @@ export function createNode(options: NodeOptions): PointlakeNode {
   const stores = new Stores({ s3: options.s3, ...(options.hedge !== undefined && { hedge: options.hedge }) });
   const provider = options.wrapStores?.(stores) ?? stores;
   const { loops = 1 } = options;
-  const rowsBytes = Math.min(ROWS_BYTES_MAX, options.cacheMemoryBytes * ROWS_SHARE) / loops;
+  const rowsBytes = (options.cacheRowsBytes ?? Math.min(ROWS_BYTES_MAX, options.cacheMemoryBytes * ROWS_SHARE)) / loops;
   const rows = new RowCache(rowsBytes);
   const inFlightBytes = options.cacheMemoryBytes * IN_FLIGHT_SHARE;
   const heldBytes = Math.min(HELD_BYTES_MAX, options.cacheMemoryBytes * HELD_SHARE);

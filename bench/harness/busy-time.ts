@@ -10,6 +10,8 @@ export class BusyTime {
   readonly #startedTicks: number;
   /** Share of one core from the making of this object to the last sample. */
   share = Number.NaN;
+  /** Processor time between the two. */
+  cpuSeconds = Number.NaN;
 
   constructor(pid: number) {
     this.#pid = pid;
@@ -18,7 +20,8 @@ export class BusyTime {
 
   sample(): void {
     const seconds = (performance.now() - this.#startedMs) / 1000;
-    this.share = (this.#ticks() - this.#startedTicks) / ticksPerSecond / seconds;
+    this.cpuSeconds = (this.#ticks() - this.#startedTicks) / ticksPerSecond;
+    this.share = this.cpuSeconds / seconds;
   }
 
   /** utime and stime are the 14th and 15th field; the 2nd is a name in parentheses that may hold spaces. */

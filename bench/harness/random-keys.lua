@@ -1,5 +1,5 @@
--- Requests of random keys for wrk: `wrk -s random-keys.lua URL -- PATH-BEFORE-THE-KEY LAST-KEY SEED`. Keys are 1 to
--- LAST-KEY. Paths are made ahead, so that the load generator spends its time on sending.
+-- Requests of random keys for wrk: `wrk -s random-keys.lua URL -- PATH-BEFORE-THE-KEY LAST-KEY SEED
+-- [PATH-AFTER-THE-KEY]`. Keys are 1 to LAST-KEY. Paths are made ahead, so that the load generator spends its time on sending.
 
 local paths = {}
 local at = 0
@@ -7,7 +7,7 @@ local at = 0
 function init(args)
   math.randomseed(tonumber(args[3]))
   for i = 1, 100000 do
-    paths[i] = wrk.format("GET", args[1] .. math.random(tonumber(args[2])))
+    paths[i] = wrk.format("GET", args[1] .. math.random(tonumber(args[2])) .. (args[4] or ""))
   end
 end
 

@@ -9,6 +9,8 @@ export interface Load {
   /** Up to the key, which is appended: `http://127.0.0.1:8080` and `/v1/tables/cities/rows/`. */
   readonly origin: string;
   readonly pathBeforeKey: string;
+  /** A query, where there is one. */
+  readonly pathAfterKey?: string;
   /** Keys are 1 to this. */
   readonly lastKey: number;
   readonly seed: number;
@@ -17,6 +19,7 @@ export interface Load {
 }
 
 export interface LoadResult {
+  readonly requests: number;
   readonly requestsPerSecond: number;
   readonly p50Us: number;
   readonly p99Us: number;
@@ -35,7 +38,7 @@ export interface ScriptedLoad extends Pick<Load, 'origin' | 'connections' | 'sec
 export const mayGoFirst: boolean = spawnSync('chrt', ['-r', '1', 'true']).status === 0;
 
 export function runWrk(load: Load, core: number, goesFirst = false): Promise<LoadResult> {
-  const scriptArgs = [load.pathBeforeKey, String(load.lastKey), String(load.seed)];
+  const scriptArgs = [load.pathBeforeKey, String(load.lastKey), String(load.seed), load.pathAfterKey ?? ''];
   return runScript({ ...load, script: 'random-keys.lua', scriptArgs }, core, goesFirst);
 }
 
@@ -64,5 +67,5 @@ function parseResult(output: string): Omit<LoadResult, 'clientBusy'> {
   if (fields?.length !== 7 || fields.some(Number.isNaN)) throw new Error(`wrk printed no result:\n${output}`);
   const [requests = 0, durationUs = 1, p50Us = 0, p99Us = 0, p999Us = 0, refused = 0, broken = 0] = fields;
   if (refused + broken > 0) throw new Error(`wrk saw ${refused} answers other than 2xx and ${broken} broken requests`);
-  return { requestsPerSecond: requests / (durationUs / 1e6), p50Us, p99Us, p999Us };
+  return { requests, requestsPerSecond: requests / (durationUs / 1e6), p50Us, p99Us, p999Us };
 }

@@ -85,7 +85,7 @@ export async function measureRedis(
     readonly isPipelined: boolean;
   },
   core: number,
-): Promise<RoundResult & { readonly serverBusy: number }> {
+): Promise<RoundResult & { readonly serverBusy: number; readonly serverCpuUs: number }> {
   const { rows, connections, requests, isPipelined } = load;
   const command = isPipelined ? ['HMGET', 'row:__rand_int__', ...FEW] : ['HGETALL', 'row:__rand_int__'];
   const fixed = [
@@ -121,7 +121,8 @@ export async function measureRedis(
   if (status !== 0 || ![perSecond, p50, p99].every(Number.isFinite)) {
     throw new Error(`redis-benchmark ended with status ${status}:\n${output}`);
   }
-  return { perSecond, p50Us: p50 * 1000, p99Us: p99 * 1000, lookups: requests, serverBusy: busy.share };
+  const serverCpuUs = (busy.cpuSeconds * 1e6) / requests;
+  return { perSecond, p50Us: p50 * 1000, p99Us: p99 * 1000, lookups: requests, serverBusy: busy.share, serverCpuUs };
 }
 
 async function connected(child: ChildProcess, port: number): Promise<RespClient> {

@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { typicalAnswer, untilLoaded } from '../harness/served-rows.ts';
 import { type Server, startBareRoute, startPointlake } from '../harness/servers.ts';
 import { type LoadResult, runScript, runWrk } from '../harness/wrk.ts';
 import { bytesOnDisk } from './peer.ts';
@@ -45,13 +45,14 @@ export async function measureServers(run: ServerRun): Promise<readonly Measured[
     const started = performance.now();
     const pointlake = await startPointlake(config, SERVER_CORE);
     servers.push(pointlake);
-    await untilLoaded(pointlake.origin);
+    await untilLoaded(pointlake.origin, 'rows');
     const loadMs = performance.now() - started;
     await run.check(
       'pointlake over HTTP',
       async (id) => (await fetched(`${pointlake.origin}${ROWS_PATH}${id}`)) as Row,
     );
-    const bare = await startBareRoute(...(await typicalAnswer(pointlake.origin, run.rows)), SERVER_CORE);
+    const { headers, body } = await typicalAnswer(`${pointlake.origin}${ROWS_PATH}`, run.rows - 1);
+    const bare = await startBareRoute(headers, body, SERVER_CORE);
     servers.push(bare);
     const measured = linesOf(run, pointlake, bare, loadMs, bytesOnDisk(parquet));
     for (let round = 0; round < run.rounds; round++) {
@@ -131,27 +132,6 @@ function linesOf(run: ServerRun, pointlake: Server, bare: Server, loadMs: number
 /** A batch counts as its keys; its time is that of the whole, as redis-benchmark tells that of a whole pipeline. */
 function asRound({ requestsPerSecond, p50Us, p99Us }: LoadResult, keys = 1): RoundResult {
   return { perSecond: requestsPerSecond * keys, p50Us, p99Us, lookups: Number.POSITIVE_INFINITY };
-}
-
-/** Until the preload and, where one is wanted, the key index are there. */
-async function untilLoaded(origin: string): Promise<void> {
-  for (;;) {
-    const status = (await fetched(`${origin}/v1/tables/rows`)) as {
-      preload: { state: string };
-      index?: { state: string };
-    };
-    if (status.preload.state === 'done' && status.index?.state !== 'building') return;
-    if (['failed', 'cancelled'].includes(status.preload.state))
-      throw new Error(`the preload is ${status.preload.state}`);
-    await sleep(100);
-  }
-}
-
-/** Headers of a real answer without those that HTTP itself sets, and its text. */
-async function typicalAnswer(origin: string, rows: number): Promise<[Readonly<Record<string, string>>, string]> {
-  const answer = await fetch(`${origin}${ROWS_PATH}${rows >> 1}`);
-  const ofHttp = new Set(['date', 'connection', 'keep-alive', 'content-length']);
-  return [Object.fromEntries([...answer.headers].filter(([name]) => !ofHttp.has(name))), await answer.text()];
 }
 
 async function fetched(url: string): Promise<unknown> {

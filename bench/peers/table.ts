@@ -31,20 +31,32 @@ export function parquetPath(folder: string, layout: Layout): string {
   return join(folder, `${layout}.parquet`);
 }
 
-/** Makes what is missing of the four files. */
-export async function makeTable(folder: string, rows: number): Promise<void> {
+/** Makes what is missing of these files; one of small pages is a copy, which wants the one that it is of. */
+export async function makeTable(folder: string, rows: number, layouts: readonly Layout[] = LAYOUTS): Promise<void> {
   mkdirSync(folder, { recursive: true });
-  for (const layout of LAYOUTS) {
-    const path = parquetPath(folder, layout);
-    if (existsSync(path)) continue;
-    if (layout === 'sorted' || layout === 'shuffled') await writeByDuckDb(`${path}.part`, rows, layout === 'shuffled');
-    else
-      await writeSmallPages(
-        `${path}.part`,
-        parquetPath(folder, layout === 'sorted-small-pages' ? 'sorted' : 'shuffled'),
-      );
-    renameSync(`${path}.part`, path);
+  for (const layout of layouts) {
+    await whole(parquetPath(folder, layout), async (part) => {
+      if (layout === 'sorted' || layout === 'shuffled') return writeByDuckDb(part, rows, layout === 'shuffled');
+      const from = layout === 'sorted-small-pages' ? 'sorted' : 'shuffled';
+      await makeTable(folder, rows, [from]);
+      await writeSmallPages(part, parquetPath(folder, from), 'DOUBLE');
+    });
   }
+}
+
+/** Where the table sorted by key, in small pages, has floats of 32 bits in place of doubles; made where it is missing. */
+export async function makeFloats(folder: string, rows: number): Promise<string> {
+  const path = join(folder, 'sorted-small-pages-floats.parquet');
+  await makeTable(folder, rows, ['sorted']);
+  await whole(path, (part) => writeSmallPages(part, parquetPath(folder, 'sorted'), 'FLOAT'));
+  return path;
+}
+
+/** A file has its name when all of it is there, so that what was killed midway is made again. */
+async function whole(path: string, write: (part: string) => Promise<void>): Promise<void> {
+  if (existsSync(path)) return;
+  await write(`${path}.part`);
+  renameSync(`${path}.part`, path);
 }
 
 /** Half of the doubles have all their 53 bits, the others two decimals, as prices and rates have. */
@@ -70,11 +82,11 @@ async function writeByDuckDb(path: string, rows: number, isShuffled: boolean): P
 }
 
 /** The same rows in the same order, with page indexes and pages of 16 KiB. */
-async function writeSmallPages(path: string, from: string): Promise<void> {
+async function writeSmallPages(path: string, from: string, numbers: 'DOUBLE' | 'FLOAT'): Promise<void> {
   const options = { nullable: false, columnIndex: true, offsetIndex: true } as const;
   const columnsOf = ({ ids, doubles, strings }: Chunk) => [
     { name: 'id', type: 'INT64' as const, data: ids, ...options },
-    ...DOUBLES.map((name, i) => ({ name, type: 'DOUBLE' as const, data: doubles[i]!, ...options })),
+    ...DOUBLES.map((name, i) => ({ name, type: numbers, data: doubles[i]!, ...options })),
     ...STRINGS.map((name, i) => ({ name, type: 'STRING' as const, data: [...strings[i]!], ...options })),
   ];
   let writer: ParquetWriter | undefined;
@@ -114,6 +126,18 @@ export function rowAt({ ids, doubles, strings }: Chunk, at: number): Row {
   for (const [i, name] of DOUBLES.entries()) row[name] = doubles[i]![at];
   for (const [i, name] of STRINGS.entries()) row[name] = strings[i]![at];
   return row;
+}
+
+/** The rows of some keys, by key, as DuckDB reads them. */
+export async function rowsOf(path: string, ids: readonly number[]): Promise<ReadonlyMap<number, Row>> {
+  const connection = await (await DuckDBInstance.create()).connect();
+  try {
+    const from = `read_parquet('${path}') WHERE id IN (${ids.join(', ')})`;
+    const rows = (await connection.runAndReadAll(`SELECT ${COLUMNS.join(', ')} FROM ${from}`)).getRowObjects();
+    return new Map(rows.map((row) => [Number(row.id), row]));
+  } finally {
+    connection.closeSync();
+  }
 }
 
 /** One text for equal rows, doubles exact, whatever the order of their columns and the form of their key. */

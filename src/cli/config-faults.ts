@@ -38,7 +38,7 @@ function knownKeys(parent: readonly string[]): readonly string[] {
     server: ['host', 'port', 'workers'],
     storage: Object.keys(STORAGE_KEYS),
     parquet: ['verifyCrc'],
-    cache: ['memory', 'disk'],
+    cache: ['memory', 'rows', 'disk'],
     limits: ['keys', 'body', 'valueInRow', 'gets', 'bytes'],
   };
   return (section === undefined ? undefined : sections[section]) ?? Object.keys(configSchema.shape);

@@ -2,8 +2,9 @@
 
 import { z } from 'zod';
 import { TABLE_NAME_FORM } from '../table/index.ts';
-import { byteSize, definedOnly } from './config-fields.ts';
+import { byteSize, definedOnly, refuse } from './config-fields.ts';
 import { tableSchema } from './config-tables.ts';
+import { defaultCacheBytes, memoryLimitBytes } from './memory-limit.ts';
 
 /** US dollars. */
 const price = z.number().min(0).max(1000).optional();
@@ -20,6 +21,9 @@ const DISK_BYTES_MIN = 64 * 2 ** 20;
 
 /** What a value on its own may have; a row cannot show more. */
 const VALUE_BYTES_MAX = 32 * 2 ** 20;
+
+/** Encoded rows are in one buffer, whose places are numbers of 32 bits. */
+const ROWS_BYTES_MAX = 4 * 2 ** 30;
 
 /** Event loops of one process. */
 export const WORKERS_MAX = 64;
@@ -64,7 +68,13 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   parquet: z.strictObject({ verifyCrc: z.boolean().default(true) }).prefault({}),
-  cache: z.strictObject({ memory: byteSize.optional(), disk: diskSchema.optional() }).prefault({}),
+  cache: z
+    .strictObject({ memory: byteSize.optional(), rows: byteSize.optional(), disk: diskSchema.optional() })
+    .superRefine(({ memory = defaultCacheBytes(memoryLimitBytes()), rows = 0 }, context) => {
+      const most = Math.min(ROWS_BYTES_MAX, Math.floor(memory / 2));
+      if (rows > most) refuse(context, ['rows'], `expected at most ${most} bytes, half of cache.memory and 4GiB`);
+    })
+    .prefault({}),
   limits: z
     .strictObject({
       keys: z.int().min(1).max(100_000).default(1000),

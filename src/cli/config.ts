@@ -24,6 +24,8 @@ export interface NodeConfig {
   readonly coalesce: Partial<CoalesceOptions> | undefined;
   readonly prices: Partial<StoragePrices> | undefined;
   readonly cacheMemoryBytes: number;
+  /** Undefined: the share of it that encoded rows have by default. */
+  readonly cacheRowsBytes: number | undefined;
   readonly disk: { readonly path: string; readonly sizeBytes: number } | undefined;
   readonly verifyCrc: boolean;
   readonly limits: {
@@ -86,6 +88,7 @@ function toNodeConfig(parsed: ParsedConfig, folder: string): NodeConfig {
     coalesce: parsed.storage.coalesce,
     prices: parsed.storage.prices,
     cacheMemoryBytes: parsed.cache.memory ?? defaultCacheBytes(memoryLimitBytes()),
+    cacheRowsBytes: parsed.cache.rows,
     disk: parsed.cache.disk && { path: inFolder(parsed.cache.disk.path, folder), sizeBytes: parsed.cache.disk.size },
     verifyCrc: parsed.parquet.verifyCrc,
     limits: parsed.limits,

@@ -17,6 +17,7 @@ const NEEDS_RESTART: Readonly<Record<Exclude<keyof NodeConfig, 'tables'>, string
   coalesce: 'storage.coalesce',
   prices: 'storage.prices',
   cacheMemoryBytes: 'cache.memory',
+  cacheRowsBytes: 'cache.rows',
   disk: 'cache.disk',
   verifyCrc: 'parquet.verifyCrc',
   limits: 'limits',

@@ -15,7 +15,7 @@ server:
   port: \${PORT}
   workers: 2
 storage: { s3: { endpoint: "http://127.0.0.1:9000", region: us-east-1, forcePathStyle: true } }
-cache: { memory: 4GiB }
+cache: { memory: 4GiB, rows: 64MiB }
 limits: { keys: 500, body: 64KiB, valueInRow: 2MiB, gets: 10, bytes: 1MiB }
 tables:
   users: { source: "s3://lake/\${STAGE}/", key: user_id, unique: true, refresh: 60s, quota: { memory: 2GiB } }
@@ -26,6 +26,7 @@ tables:
   assert.deepEqual(config.server, { host: '0.0.0.0', port: 8081, workers: 2 });
   assert.deepEqual(config.s3, { endpoint: 'http://127.0.0.1:9000', region: 'us-east-1', forcePathStyle: true });
   assert.equal(config.cacheMemoryBytes, 4 * 2 ** 30);
+  assert.equal(config.cacheRowsBytes, 64 * 2 ** 20);
   assert.deepEqual(config.limits, {
     keys: 500,
     body: 64 * 1024,
@@ -227,6 +228,8 @@ test('a mistake names its line and what would be right', () => {
       'tables:\n  t: { source: a, key: id, schema: { id: { from: [v] }, v: { type: int8 } } }',
       /:2: tables\.t\.schema\.id\.from: "v" already stands for column v/,
     ],
+    ['cache: { memory: 1GiB, rows: 513MiB }', /:1: cache\.rows: expected at most 536870912 bytes/],
+    ['cache: { memory: 1TiB, rows: 5GiB }', /:1: cache\.rows: expected at most 4294967296 bytes/],
     ['cache: { memory: lots }', /:1: cache\.memory: .*64MiB/],
     ['storage: { s3: { endpoint: minio } }', /:1: storage\.s3\.endpoint/],
     [

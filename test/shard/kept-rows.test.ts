@@ -426,3 +426,23 @@ test('three hundred column sets: as many as are remembered, and the one that is 
   assert.ok(hits <= 255, `${hits} of 300 column sets were remembered`);
   assert.ok(lake.rows.stats.entries < 2000);
 });
+
+test('no memory for rows: none is kept, answers are the same, and blocks have what rows would have had', async (context) => {
+  const path = join(scratchFolder(context), 'a.parquet');
+  writeFileSync(path, parquetBytes([{ name: 'id', data: [1, 2, 3], type: 'INT32', nullable: false }]));
+  const [without, byDefault] = [0, undefined].map((cacheRowsBytes) => {
+    return nodeOf(context, [{ name: 't', source: path, key: ['id'] }], { cacheRowsBytes });
+  });
+  assert.ok(without !== undefined && byDefault !== undefined);
+  for (const node of [without, byDefault]) {
+    const snapshot = await node.catalog.get('t').refresh();
+    const projection = snapshot.projection(undefined);
+    const key = keyOf(snapshot, '2');
+    assert.equal((await node.engine.row(snapshot, key, projection, noDeadline)).json, '{"id":2}');
+    for (const _ of ['from blocks', 'kept']) assert.equal(node.engine.tryRow(snapshot, key, projection), '{"id":2}');
+  }
+  assert.equal(without.tier.budget.usedBytes('rows'), 0);
+  assert.equal(without.rows.stats.entries, 0);
+  assert.equal(byDefault.rows.stats.entries, 1);
+  assert.ok(byDefault.tier.budget.usedBytes('rows') > byDefault.tier.budget.totalBytes / 10);
+});
