@@ -81,7 +81,11 @@ const sources = Array.from({ length: FILES }, (_, i) => join(folder, `part-${i}.
 let missed = 0;
 async function run(): Promise<void> {
   for (const [i, path] of sources.entries()) await writeWideRows(path, (i * ROWS) / FILES, ((i + 1) * ROWS) / FILES);
-  const s3 = await startDistantS3('faulty', SEED, Object.fromEntries(sources.map((path, i) => [`t/${i}.parquet`, path])));
+  const s3 = await startDistantS3(
+    'faulty',
+    SEED,
+    Object.fromEntries(sources.map((path, i) => [`t/${i}.parquet`, path])),
+  );
   console.log(
     `${cpus()[0]?.model.trim()}, ${cpus().length} cores; Node ${process.versions.node}; ${ROWS} rows x ${WIDE_COLUMNS} columns; ` +
       `memory ${MEMORY_BYTES / 2 ** 20} MiB; ${MINUTES} minutes, ${BESIDE_MINUTES} of each beside it`,
@@ -208,8 +212,10 @@ class Steady {
     this.#expected = await wideRowsAsJson(sources, [...keys]);
     const digest = createHash('sha256');
     for (const key of keys) digest.update(await this.#check(key));
-    const { storage } = await describe(this.#server.origin);
+    const { storage, cache } = await describe(this.#server.origin);
+    const { invalid, faults } = cache.disk;
     console.log(`${CHECKED} rows equal a plain read; digest ${digest.digest('hex').slice(0, 16)}`);
+    must(`frames that were invalid: ${invalid}; faults: ${faults}`, invalid + faults === 0);
     must(`bytes fetched by GETs since the restart: ${storage.bytes}`, storage.bytes === 0);
   }
 
@@ -252,10 +258,7 @@ class Steady {
     console.log(
       `saturated: ${rate.toFixed(0)} requests/s on ${CONNECTIONS_CLOSED} connections, ${this.#answerBytes} bytes an answer`,
     );
-    must(
-      `the client is not what limits them: busy ${(100 * busyShare).toFixed(0)}%`,
-      busyShare <= CLIENT_BUSY_MAX,
-    );
+    must(`the client is not what limits them: busy ${(100 * busyShare).toFixed(0)}%`, busyShare <= CLIENT_BUSY_MAX);
     return rate;
   }
 

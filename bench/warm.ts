@@ -20,7 +20,7 @@ import { dropFromPageCache } from './harness/page-cache.ts';
 import { spread } from './harness/rounds.ts';
 import { type Latencies, measureRows } from './harness/row-client.ts';
 import { type Server, startPointlake } from './harness/servers.ts';
-import { comparableRow, WIDE_COLUMNS, writeWideRows, wideRowsAsJson } from './harness/wide-rows.ts';
+import { comparableRow, WIDE_COLUMNS, wideRowsAsJson, writeWideRows } from './harness/wide-rows.ts';
 
 const isSmall = process.argv.includes('--small');
 const ROWS = isSmall ? 200_000 : 2_000_000;

@@ -37,7 +37,14 @@ const ENVIRONMENT = {
 const V8_FLAGS = ['--max-semi-space-size=16', '--no-allocation-site-pretenuring'];
 const localPath = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
-export async function startProbed({ config, entered = [], env, probeEveryMs, flags = [], onLine }: Probed): Promise<ProbedServer> {
+export async function startProbed({
+  config,
+  entered = [],
+  env,
+  probeEveryMs,
+  flags = [],
+  onLine,
+}: Probed): Promise<ProbedServer> {
   const args = [...V8_FLAGS, ...flags, '--import', localPath('./process-probe.ts')];
   const serve = [localPath('../../bin/pointlake.js'), 'serve', '--config', config];
   const [command = '', ...rest] = [...entered, process.execPath, ...args, ...serve];

@@ -84,9 +84,7 @@ export function printSteady(run: SteadyRun): void {
   for (let at = 0; at < Math.ceil(durationMs / intervalMs); at++) {
     const interval = record.intervals[at];
     const endMs = Math.min(durationMs, (at + 1) * intervalMs);
-    const within = samples.filter(
-      ({ atMs }) => atMs > startedMs + at * intervalMs && atMs <= startedMs + endMs,
-    );
+    const within = samples.filter(({ atMs }) => atMs > startedMs + at * intervalMs && atMs <= startedMs + endMs);
     const later = within.at(-1)?.metrics ?? earlier;
     const latency = interval === undefined ? undefined : decodeFromCompressedBase64(interval.latency);
     const answered = (interval?.requests ?? 0) - (interval?.failed ?? 0);

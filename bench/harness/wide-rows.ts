@@ -17,7 +17,9 @@ export async function writeWideRows(path: string, first: number, end: number): P
   const at = "TIMESTAMP '2026-01-01' + INTERVAL (i) SECOND AS made";
   const rows = `SELECT i::BIGINT AS id, ${[...doubles, ...strings, at].join(', ')} FROM range(${first}, ${end}) t(i)`;
   const database = await (await DuckDBInstance.create(':memory:')).connect();
-  await database.run(`COPY (${rows}) TO '${path}' (FORMAT PARQUET, COMPRESSION SNAPPY, ROW_GROUP_SIZE ${ROWS_A_GROUP})`);
+  await database.run(
+    `COPY (${rows}) TO '${path}' (FORMAT PARQUET, COMPRESSION SNAPPY, ROW_GROUP_SIZE ${ROWS_A_GROUP})`,
+  );
   database.closeSync();
 }
 
