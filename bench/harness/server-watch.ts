@@ -1,5 +1,6 @@
-/** Samples of a probed server while it is loaded: what it says of itself, and the counters of its `/metrics`. */
+/** Samples of a probed server while it is loaded: what it says of itself, the counters of its `/metrics`, and the kernel. */
 
+import { readFileSync } from 'node:fs';
 import { createInterface, type Interface } from 'node:readline';
 import type { ProbedServer } from './probed-server.ts';
 import type { ProbeSample } from './process-probe.ts';
@@ -7,6 +8,8 @@ import type { ProbeSample } from './process-probe.ts';
 export interface WatchSample extends ProbeSample {
   readonly atMs: number;
   readonly metrics: ServerCounters;
+  /** That its event loop's thread could have run since its start, and others had the core. */
+  readonly waitedForCoreMs: number;
 }
 
 /** Gauges as they are; counters since the server began. */
@@ -55,8 +58,9 @@ export class ServerWatch {
     this.#lines.on('line', (line) => {
       const probe = JSON.parse(line) as ProbeSample;
       const atMs = performance.now();
+      const waitedForCoreMs = waitOf(server.pid);
       serverCounters(server.origin).then(
-        (metrics) => this.#samples.push({ ...probe, atMs, metrics }),
+        (metrics) => this.#samples.push({ ...probe, atMs, metrics, waitedForCoreMs }),
         (error) => console.error(`a sample is missing: ${error}`),
       );
     });
@@ -68,4 +72,9 @@ export class ServerWatch {
     this.#samples = [];
     return taken;
   }
+}
+
+/** From Linux's `/proc/PID/schedstat`: time on the core, time in the queue for it, both in nanoseconds; turns. */
+function waitOf(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[1]) / 1e6;
 }

@@ -71,6 +71,7 @@ const COLUMNS: readonly (readonly [name: string, width: number])[] = [
   ['reads/s', 7],
   ['aside', 5],
   ['loop busy', 9],
+  ['for core', 8],
   ['loop max', 8],
   ['gc max', 6],
   ['gc', 5],
@@ -133,6 +134,7 @@ function printLine(
     (since('diskReads') / seconds).toFixed(0),
     `${((100 * since('diskReadsInThreads')) / Math.max(1, since('diskReads'))).toFixed(0)}%`,
     `${(100 * busy).toFixed(0)}%`,
+    `${((100 * waitedMs(samples)) / spanMs(samples)).toFixed(1)}%`,
     Math.max(0, most(({ delayMaxMs }) => delayMaxMs) - PROBE_RESOLUTION_MS).toFixed(1),
     most(({ gcMaxMs }) => gcMaxMs).toFixed(1),
     `${((100 * gcMsOf(samples)) / spanMs(samples)).toFixed(1)}%`,
@@ -149,6 +151,11 @@ function spanMs(samples: readonly WatchSample[]): number {
 /** The first sample's pauses were before it. */
 function gcMsOf(samples: readonly WatchSample[]): number {
   return samples.slice(1).reduce((sum, { gcMs }) => sum + gcMs, 0);
+}
+
+/** For the core, which others had. */
+function waitedMs(samples: readonly WatchSample[]): number {
+  return (samples.at(-1)?.waitedForCoreMs ?? Number.NaN) - (samples[0]?.waitedForCoreMs ?? Number.NaN);
 }
 
 function busyShare(samples: readonly WatchSample[]): number {
