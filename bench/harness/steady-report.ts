@@ -30,7 +30,7 @@ export interface Percentiles {
 }
 
 /** Milliseconds, from the intended start. */
-export function percentilesOf(histogram: Histogram): Percentiles {
+function percentilesOf(histogram: Histogram): Percentiles {
   const at = (share: number) => histogram.getValueAtPercentile(share) / NS_A_MS;
   return { p50: at(50), p99: at(99), p999: at(99.9), max: histogram.maxValue / NS_A_MS };
 }
