@@ -3,7 +3,7 @@
  * bytes as `cache.memory`, all of them on local disk, the source behind the latency of a distant S3.
  *
  *     npm run bench -- steady [--minutes 10] [--beside 2] [--memory 256MiB] [--only zipf,uniform,dropped,cold] [--small]
- *                             [--flags "--cpu-prof --cpu-prof-dir=DIR"] [--first]
+ *                             [--flags="--cpu-prof --cpu-prof-dir=DIR"] [--first]
  *
  * The disk tier is filled by a preload, the server started anew. What it can answer is found by a closed loop in the very
  * state that is then measured, and 80% of that is asked in an open loop, latencies from the intended starts. Beside it, for
@@ -61,8 +61,11 @@ const ZIPF: Distribution = { kind: 'zipf', theta: 0.99 };
 const UNIFORM: Distribution = { kind: 'uniform' };
 /** Of the closed loop; and of the open one, enough that none of it waits for a connection. */
 const [CONNECTIONS_CLOSED, CONNECTIONS_OPEN] = [16, 128];
-/** Memory is full and sorted by then. */
-const FILLING_SECONDS = isSmall ? 2 : 40;
+/** Of a stretch of load that fills memory, and how many there may be: rows are kept one by one, and memory is touched as they come. */
+const FILLING_SECONDS = isSmall ? 2 : 30;
+const STRETCHES_MAX = isSmall ? 2 : 12;
+/** Memory is full when a stretch adds no more. */
+const FULL_GROWTH_MAX = 0.01;
 const SATURATED_SECONDS = isSmall ? 1 : 10;
 const SETTLING_SECONDS = isSmall ? 1 : 5;
 const PROBE_EVERY_MS = isSmall ? 500 : 5000;
@@ -259,9 +262,25 @@ class Steady {
     return { stop: () => clearInterval(timer) };
   }
 
-  /** What a closed loop comes to, once memory holds what such keys leave in it. */
+  /** Until memory holds what such keys leave in it. */
+  async #fillMemory(distribution: Distribution): Promise<void> {
+    const started = performance.now();
+    let isFull = false;
+    for (let stretch = 0; stretch < STRETCHES_MAX && !isFull; stretch++) {
+      const before = await serverCounters(this.#server.origin);
+      await loadFromThreads(this.#plan(distribution, undefined, 0, FILLING_SECONDS, stretch), this.#target);
+      const after = await serverCounters(this.#server.origin);
+      const grown = (name: 'keptRows' | 'blocks') => after[name] > (1 + FULL_GROWTH_MAX) * before[name];
+      isFull = !grown('keptRows') && !grown('blocks');
+    }
+    const seconds = ((performance.now() - started) / 1000).toFixed(0);
+    console.log(`${seconds} s of such keys until memory ${isFull ? 'was full' : 'WAS NOT YET FULL'}`);
+  }
+
+  /** What a closed loop comes to. */
   async #saturated({ distribution }: Case): Promise<number> {
-    const plan = this.#plan(distribution, undefined, FILLING_SECONDS, SATURATED_SECONDS);
+    await this.#fillMemory(distribution);
+    const plan = this.#plan(distribution, undefined, SETTLING_SECONDS, SATURATED_SECONDS);
     const [record] = await loadFromThreads(plan, this.#target);
     if (record === undefined) throw new Error('the load handed over nothing');
     const { counts, elapsedMs, busyShare } = record;
@@ -333,7 +352,14 @@ class Steady {
     }
   }
 
-  #plan(distribution: Distribution, rate: number | undefined, warmupSeconds: number, seconds: number): LoadPlan {
+  /** Each `stretch` asks for other keys of the same distribution. */
+  #plan(
+    distribution: Distribution,
+    rate: number | undefined,
+    warmupSeconds: number,
+    seconds: number,
+    stretch = STRETCHES_MAX,
+  ): LoadPlan {
     return {
       keys: { kind: 'range', first: 0, count: ROWS },
       distribution,
@@ -346,7 +372,7 @@ class Steady {
       durationMs: seconds * 1000,
       intervalMs: Math.min(60_000, Math.max(1000, (seconds * 1000) / 4)),
       timeoutMs: 10_000,
-      seed: SEED,
+      seed: SEED + (rate === undefined ? stretch : STRETCHES_MAX + 1),
     };
   }
 }

@@ -17,6 +17,8 @@ export interface ServerCounters {
   readonly blocks: number;
   readonly blockBytes: number;
   readonly evicted: number;
+  /** Encoded rows that are kept; their memory is touched as it fills. */
+  readonly keptRows: number;
   /** Answers, by the slowest tier that they touched. */
   readonly memory: number;
   readonly disk: number;
@@ -30,6 +32,7 @@ export interface ServerCounters {
 const SERIES: Readonly<Record<keyof ServerCounters, RegExp>> = {
   blocks: /^pointlake_blocks (\S+)$/gm,
   blockBytes: /^pointlake_memory_used_bytes\{class="blocks"\} (\S+)$/gm,
+  keptRows: /^pointlake_row_cache_rows (\S+)$/gm,
   evicted: /^pointlake_blocks_evicted_total (\S+)$/gm,
   memory: /^pointlake_answers_total\{[^}]*tier="memory"[^}]*\} (\S+)$/gm,
   disk: /^pointlake_answers_total\{[^}]*tier="disk"[^}]*\} (\S+)$/gm,
