@@ -28,7 +28,7 @@ import { parseArgs } from 'node:util';
 import { type Distribution, type HttpTarget, httpCeiling, type LoadPlan, loadFromThreads } from '../src/bench/index.ts';
 import { parseByteSize } from '../src/core/index.ts';
 import { BUCKET, type DistantS3, startDistantS3 } from './harness/distant-s3.ts';
-import { dropFromPageCache } from './harness/page-cache.ts';
+import { dropFromPageCache, keepOutOfPageCache } from './harness/page-cache.ts';
 import { type ProbedServer, startProbed } from './harness/probed-server.ts';
 import { ServerWatch, serverCounters } from './harness/server-watch.ts';
 import { failedOf, latencyOf, printSteady, residentHalves, type SteadyRun } from './harness/steady-report.ts';
@@ -245,21 +245,18 @@ class Steady {
 
   async #measure(one: Case): Promise<void> {
     console.log(`\n### ${one.what}`);
-    const dropping = this.#dropping(one);
+    const over = new AbortController();
+    if (one.drop === 'throughout') dropFromPageCache(slabs);
+    const dropping = one.drop === 'throughout' ? keepOutOfPageCache(slabs, DROP_EVERY_MS, over.signal) : undefined;
     const saturated = one.drop === 'before' ? this.#saturatedRate : await this.#saturated(one);
     if (one.name === 'zipf') this.#saturatedRate = saturated;
     const asked = LOAD_SHARE * (saturated === 0 ? await this.#saturated({ ...one, drop: 'never' }) : saturated);
     if (one.drop === 'before') dropFromPageCache(slabs);
     const { run: steady, checked } = await this.#open(one, Math.max(1, Math.round(asked)));
-    dropping.stop();
+    over.abort();
+    await dropping;
     printSteady(steady);
     this.#hold(one, steady, checked);
-  }
-
-  #dropping({ drop }: Case): { stop(): void } {
-    if (drop !== 'throughout') return { stop: () => undefined };
-    const timer = setInterval(() => dropFromPageCache(slabs), DROP_EVERY_MS);
-    return { stop: () => clearInterval(timer) };
   }
 
   /** Until memory holds what such keys leave in it. */
