@@ -12,15 +12,11 @@
  * `cache.memory` unless `--memory` says one, and fails where it takes more than 90% of the limit. `--small` is a trial of a minute on a quarter of it all.
  */
 
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { CreateBucketCommand, DeleteObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { parseByteSize } from '../src/core/index.ts';
@@ -29,6 +25,7 @@ import { ChangingTable, type ObjectWriter } from '../test/support/changing-table
 import { FaultyS3 } from '../test/support/faulty-s3.ts';
 import { startRgw } from '../test/support/rgw.ts';
 import { MemoryCgroup } from './harness/memory-cgroup.ts';
+import { type ProbedServer, startProbed } from './harness/probed-server.ts';
 import type { ProbeSample } from './harness/process-probe.ts';
 import { SoakLoad } from './harness/soak-load.ts';
 import { type Sample, SoakReport } from './harness/soak-report.ts';
@@ -61,7 +58,6 @@ const memoryBytes = cacheBytes();
 const rate = Number(flags.rate);
 /** Of a limit, what the cgroup's resident set may come to. */
 const CGROUP_SHARE_MAX = 0.9;
-const localPath = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 interface Storage {
   readonly endpoint: string;
@@ -116,7 +112,7 @@ async function fill(storage: Storage, changing: ChangingTable): Promise<number> 
 }
 
 /** Until then a lookup by a key in no order may be told to come back. */
-async function indexesBuilt({ origin }: Server): Promise<void> {
+async function indexesBuilt({ origin }: ProbedServer): Promise<void> {
   const asker = new Asker(origin);
   for (const { name } of tables.filter(({ index }) => index === 'hash')) {
     for (let state = ''; state !== 'ready'; await sleep(200)) {
@@ -127,7 +123,7 @@ async function indexesBuilt({ origin }: Server): Promise<void> {
   asker.close();
 }
 
-async function soak(server: Server, changing: ChangingTable): Promise<number> {
+async function soak(server: ProbedServer, changing: ChangingTable): Promise<number> {
   const asker = new Asker(server.origin);
   const report = new SoakReport(csvPath);
   const load = new SoakLoad(tables, asker, SEED);
@@ -179,7 +175,7 @@ async function keepWriting(changing: ChangingTable, over: AbortSignal): Promise<
 }
 
 function sample(
-  server: Server,
+  server: ProbedServer,
   asker: Asker,
   load: SoakLoad,
   seconds: () => number,
@@ -242,15 +238,7 @@ function printCounts({ counts }: SoakLoad, changing: ChangingTable, seconds: num
   );
 }
 
-interface Server {
-  readonly origin: string;
-  readonly pid: number;
-  readonly probe: Readable;
-  exited(): boolean;
-  stop(): Promise<void>;
-}
-
-async function startServer({ endpoint, credentials }: Storage, served: readonly SoakTable[]): Promise<Server> {
+async function startServer({ endpoint, credentials }: Storage, served: readonly SoakTable[]): Promise<ProbedServer> {
   const config = join(folder, 'pointlake.yaml');
   const diskMib = Math.max(64, Math.round((350 * memoryBytes) / 2 ** 28));
   const isMemorySaid = flags.memory !== undefined || cgroup === undefined;
@@ -270,58 +258,12 @@ async function startServer({ endpoint, credentials }: Storage, served: readonly 
       `  ${CHANGING.name}: { source: "s3://${BUCKET}/${CHANGING.name}/", key: id, refresh: 15s }`,
     ].join('\n'),
   );
-  // What bin/memory-settings.js sets; set here, since the probe's descriptor would not outlive the process's replacement.
-  const settings = {
-    MALLOC_ARENA_MAX: '2',
-    MALLOC_MMAP_THRESHOLD_: '131072',
-    MALLOC_TRIM_THRESHOLD_: '1048576',
-    GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1',
-  };
-  const args = [
-    '--max-semi-space-size=16',
-    '--no-allocation-site-pretenuring',
-    '--import',
-    localPath('./harness/process-probe.ts'),
-    localPath('../bin/pointlake.js'),
-    'serve',
-  ];
-  const program = [process.execPath, ...args, '--config', config];
-  const [command = '', ...rest] = cgroup === undefined ? program : ['/bin/sh', '-c', cgroup.enter, ...program];
-  const child = spawn(command, rest, {
-    stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
-    env: {
-      ...settings,
-      ...process.env,
-      AWS_ACCESS_KEY_ID: credentials.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
-    },
+  return startProbed({
+    config,
+    entered: cgroup && ['/bin/sh', '-c', cgroup.enter],
+    env: { AWS_ACCESS_KEY_ID: credentials.accessKeyId, AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey },
+    onLine: (line) => console.log(line),
   });
-  const killIfLeft = () => child.kill('SIGKILL');
-  process.once('exit', killIfLeft);
-  const origin = await readyOrigin(child);
-  return {
-    origin,
-    pid: child.pid ?? 0,
-    probe: child.stdio[3] as Readable,
-    exited: () => child.exitCode !== null || child.signalCode !== null,
-    async stop() {
-      process.off('exit', killIfLeft);
-      const exited = once(child, 'exit');
-      if (child.exitCode === null && child.kill('SIGTERM')) await exited;
-    },
-  };
-}
-
-/** What the server says goes on being read, and what is no ordinary line is shown. */
-async function readyOrigin(child: ChildProcess): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
-  child.once('exit', (status) => reject(new Error(`the server ended with status ${status}`)));
-  createInterface({ input: child.stdout as Readable }).on('line', (line) => {
-    const url = /ready on (\S+)/.exec(line)?.[1];
-    if (url !== undefined) resolve(url);
-    else if (!/^curl |: table \w+: \d+ rows in /.test(line)) console.log(line);
-  });
-  return promise;
 }
 
 async function standInStorage(): Promise<Storage> {

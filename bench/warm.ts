@@ -11,21 +11,19 @@
 
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { DuckDBInstance } from '@duckdb/node-api';
 import { BusyTime } from './harness/busy-time.ts';
+import { dropFromPageCache } from './harness/page-cache.ts';
 import { spread } from './harness/rounds.ts';
 import { type Latencies, measureRows } from './harness/row-client.ts';
 import { type Server, startPointlake } from './harness/servers.ts';
+import { comparableRow, WIDE_COLUMNS, wideRowsAsJson, writeWideRows } from './harness/wide-rows.ts';
 
 const isSmall = process.argv.includes('--small');
 const ROWS = isSmall ? 200_000 : 2_000_000;
-const DOUBLES = 20;
-/** Few, so that bounds lead to two blocks of keys: DuckDB writes no page index. */
-const ROWS_A_GROUP = 8192;
 const ROUNDS = isSmall ? 1 : 3;
 const SECONDS = isSmall ? 1 : 2;
 const CHECKED = 500;
@@ -61,12 +59,9 @@ process.exitCode = missed > 0 ? 1 : 0;
 
 async function run(): Promise<void> {
   const source = join(folder, 't.parquet');
-  const database = await (await DuckDBInstance.create(':memory:')).connect();
-  await database.run(
-    `COPY (${rowsQuery()}) TO '${source}' (FORMAT PARQUET, COMPRESSION SNAPPY, ROW_GROUP_SIZE ${ROWS_A_GROUP})`,
-  );
+  await writeWideRows(source, 0, ROWS);
   console.log(
-    `${cpus()[0]?.model.trim()}, ${cpus().length} cores; Node ${process.versions.node}; ${ROWS} rows x ${DOUBLES + 5} columns`,
+    `${cpus()[0]?.model.trim()}, ${cpus().length} cores; Node ${process.versions.node}; ${ROWS} rows x ${WIDE_COLUMNS} columns`,
   );
   const onDisk = configFor('warm', '32MiB', true);
   await fill(onDisk);
@@ -86,13 +81,6 @@ async function run(): Promise<void> {
   await requireNoGets(warm);
   await warm.stop();
   await hot.stop();
-}
-
-function rowsQuery(): string {
-  const doubles = Array.from({ length: DOUBLES }, (_, k) => `sin((i * 7919 + ${k}) % 1000003) * 1e6 AS d${k}`);
-  const strings = ["'name of ' || i AS s0", "'kind ' || (i % 1000) AS s1", "repeat('x', (i % 60)::INT) || i AS s2"];
-  const at = "TIMESTAMP '2026-01-01' + INTERVAL (i) SECOND AS made";
-  return `SELECT i::BIGINT AS id, ${[...doubles, ...strings, at].join(', ')} FROM range(${ROWS}) t(i)`;
 }
 
 function configFor(name: string, memory: string, hasDisk: boolean): string {
@@ -205,17 +193,12 @@ async function requireNoGets(server: Server, of = 'of all lookups'): Promise<voi
 /** Rows of random keys against DuckDB's; the digest is of the answers. */
 async function compare(source: string, servers: readonly Server[]): Promise<string> {
   const keys = Array.from({ length: CHECKED }, drawKey);
-  const database = await (await DuckDBInstance.create(':memory:')).connect();
-  const reader = await database.runAndReadAll(
-    `SELECT * REPLACE (epoch_ms(made)::DOUBLE AS made, id::DOUBLE AS id) FROM '${source}' WHERE id IN (${keys.join(',')})`,
-  );
-  const expected = new Map(reader.getRowObjectsJS().map((row) => [row.id, row]));
+  const expected = await wideRowsAsJson([source], keys);
   const digest = createHash('sha256');
   for (const server of servers) {
     for (const key of keys) {
-      const row = (await ask(server, pathOf(key))) as Record<string, unknown>;
-      const plain = JSON.stringify(expected.get(key));
-      const answered = JSON.stringify({ ...row, made: Date.parse(String(row.made)) });
+      const answered = comparableRow(await ask(server, pathOf(key)));
+      const plain = expected.get(key);
       if (answered !== plain) throw new Error(`key ${key} answered ${answered}, a plain read gives ${plain}`);
       digest.update(answered);
     }
@@ -257,18 +240,10 @@ async function droppedRounds(warm: Server): Promise<void> {
   for (const connections of [1, 16]) {
     const rounds: Measured[] = [];
     for (let round = 0; round < ROUNDS; round++) {
-      dropFromPageCache();
+      dropFromPageCache(join(folder, 'cache', 'blocks'));
       rounds.push(await measure(warm, WIDE, connections, 1));
     }
     print(WIDE, connections, 'warm', 'dropped', rounds);
-  }
-}
-
-function dropFromPageCache(): void {
-  const blocks = join(folder, 'cache', 'blocks');
-  for (const name of readdirSync(blocks)) {
-    execFileSync('sync', [join(blocks, name)]);
-    execFileSync('dd', [`if=${join(blocks, name)}`, 'iflag=nocache', 'count=0'], { stdio: 'ignore' });
   }
 }
 
@@ -301,7 +276,7 @@ async function measure(server: Server, columns: string, connections: number, sec
 function print(columns: string, connections: number, server: string, pages: string, rounds: readonly Measured[]): void {
   const median = (of: (one: Measured) => number, digits = 0) => spread(rounds.map(of)).median.toFixed(digits);
   const cells = [
-    (columns === WIDE ? String(DOUBLES + 5) : '3').padStart(7),
+    (columns === WIDE ? String(WIDE_COLUMNS) : '3').padStart(7),
     String(connections).padStart(11),
     server.padEnd(6),
     pages.padEnd(10),

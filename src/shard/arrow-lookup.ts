@@ -78,12 +78,16 @@ export class ArrowLookup implements RowForm<number> {
     const same = this.#kept.confirm(snapshot, key, projection, place, this.#keptForm);
     if (same !== undefined) return same;
     const row = this.#rows.add(place, undefined);
-    if (row !== undefined) this.#kept.put(snapshot, key, projection, place, this.#rows.bytesOf(row), this.#keptForm);
+    if (row !== undefined) this.keep(snapshot, key, projection, place, row);
     return row;
   }
 
   kept(snapshot: Snapshot, key: Key, projection: Projection): number | undefined {
     return this.#kept.get(snapshot, key, projection, this.#keptForm);
+  }
+
+  keep(snapshot: Snapshot, key: Key, projection: Projection, place: RowPlace, row: number): void {
+    this.#kept.put(snapshot, key, projection, place, this.#rows.bytesOf(row), this.#keptForm);
   }
 
   encode(place: RowPlace, _projection: Projection, pins: Pins | undefined): number | undefined {

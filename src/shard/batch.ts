@@ -48,6 +48,8 @@ export interface RowForm<Row> {
   /** Only a row that is kept as it was sent. */
   kept(snapshot: Snapshot, key: Key, projection: Projection): Row | undefined;
   encode(place: RowPlace, projection: Projection, pins: Pins | undefined): Row | undefined;
+  /** Keeps the row that was encoded last for the next who asks; a key that is asked once pushes out no hot one. */
+  keep(snapshot: Snapshot, key: Key, projection: Projection, place: RowPlace, row: Row): void;
 }
 
 export interface BatchRequest<Row = string> {

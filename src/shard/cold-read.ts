@@ -44,6 +44,8 @@ export class ColdRead {
   readonly pins: Pins = new Map();
   tier: Tier = 'memory';
   readonly trace: LookupTrace;
+  /** Whether something that the search wanted could not be read, and it went on without. */
+  hasFailures = false;
   readonly #loader: PageSource;
   readonly #signal: AbortSignal;
   readonly #ceiling: LookupCeiling | undefined;
@@ -197,7 +199,10 @@ export class ColdRead {
           this.#loadAhead(search, columns),
         ]),
       );
-      for (const { need, error } of failed) search.fail(need, error);
+      for (const { need, error } of failed) {
+        this.hasFailures = true;
+        search.fail(need, error);
+      }
     }
   }
 
@@ -227,7 +232,10 @@ export class ColdRead {
       Promise.all(left.map(({ needs, pins }) => this.#loader.load(needs, pins, this.#signal, this.trace))),
     );
     for (const [i, failed] of outcomes.entries()) {
-      for (const { need, error } of failed) left[i]?.part.fail(need, error);
+      for (const { need, error } of failed) {
+        this.hasFailures = true;
+        left[i]?.part.fail(need, error);
+      }
     }
   }
 

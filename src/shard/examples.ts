@@ -10,7 +10,8 @@ import {
   type TableColumn,
   tableValueAt,
 } from '../table/index.ts';
-import type { PageLoader } from './page-loader.ts';
+import type { FailedNeed, PageLoader } from './page-loader.ts';
+import { meetStored } from './stored-needs.ts';
 
 /** Keys from the start, the middle and the end of what can be read; fewer where the table has fewer or they are null. */
 export async function exampleKeys(
@@ -55,15 +56,22 @@ async function keyAt(
       continue;
     }
     const chunk = file.file.chunk(rowGroup, file.leafPositions[column.ordinal] ?? -1);
-    await loader.layout(file.file, chunk, signal);
+    const [failed] = await meet(loader, { kind: 'layout', file: file.file, chunk }, pins, signal);
+    if (failed !== undefined) throw failed.error;
     if (chunk.layout === undefined) return undefined;
-    const need: Need = { kind: 'page', file: file.file, chunk, page: chunk.layout.locations.pageOf(row), row };
-    const failed = await loader.load([need], pins, signal);
+    const page = chunk.layout.locations.pageOf(row);
+    await meet(loader, { kind: 'page', file: file.file, chunk, page, row }, pins, signal);
     const at = chunk.at(row, pins);
-    if (failed.length > 0 || at === undefined || at.block.isNull(row - at.firstRow)) return undefined;
+    if (at === undefined || at.block.isNull(row - at.firstRow)) return undefined;
     key.push(tableValueAt(file.mapping, index.schema, column, at.block, row - at.firstRow));
   }
   return key;
+}
+
+/** From disk where it is there, so that a server that starts on a warm disk asks storage for no example. */
+async function meet(loader: PageLoader, need: Need, pins: Pins, signal: AbortSignal): Promise<readonly FailedNeed[]> {
+  const left = await meetStored([need], pins);
+  return left.length === 0 ? [] : loader.load(left, pins, signal);
 }
 
 function sameKey(a: Key, b: Key): boolean {

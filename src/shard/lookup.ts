@@ -64,6 +64,9 @@ export class LookupEngine {
     tryRow: (snapshot, key, projection) => this.tryRow(snapshot, key, projection),
     kept: (snapshot, key, projection) => this.#kept.get(snapshot, key, projection, KEPT_TEXT),
     encode: encodeRow,
+    keep: (snapshot, key, projection, place, json) => {
+      this.#kept.put(snapshot, key, projection, place, json, KEPT_TEXT);
+    },
   };
   /** Of the lookups that waited. */
   readonly stages: StageTimes = new StageTimes();
@@ -96,7 +99,7 @@ export class LookupEngine {
     const same = this.#kept.confirm(snapshot, key, projection, place, KEPT_TEXT);
     if (same !== undefined) return same;
     const json = encodeRow(place, projection, undefined);
-    if (json !== undefined) this.#kept.put(snapshot, key, projection, place, json, KEPT_TEXT);
+    if (json !== undefined) this.#json.keep(snapshot, key, projection, place, json);
     return json;
   }
 
@@ -281,7 +284,7 @@ async function relisted(table: Table, signal: AbortSignal): Promise<Snapshot> {
   return table.refreshes.lastSucceeded > begun ? joined : table.refresh(signal, { isUrgent: true });
 }
 
-/** Null when the key is provably absent. */
+/** Null when the key is provably absent. What was waited for is kept: where blocks do not fit in memory, hot rows may. */
 async function readRow<Row>(
   read: ColdRead,
   { snapshot, projection, form }: Pick<BatchRequest<Row>, 'snapshot' | 'projection' | 'form'>,
@@ -291,7 +294,12 @@ async function readRow<Row>(
   if (place === null) return null;
   read.letGo();
   const row = await read.until(
-    () => form.encode(place, projection, read.pins),
+    () => {
+      const encoded = form.encode(place, projection, read.pins);
+      // Where a part of the search failed, the next one may know better.
+      if (encoded !== undefined && !read.hasFailures) form.keep(snapshot, key, projection, place, encoded);
+      return encoded;
+    },
     () => missingPages(place, projection.columns, read.pins),
   );
   read.explain(place, projection.columns);

@@ -19,6 +19,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ServiceError } from '../../src/core/index.ts';
 import type { NodeOptions, PointlakeNode } from '../../src/main.ts';
+import { exampleKeys } from '../../src/shard/index.ts';
 import type { StoreProvider } from '../../src/storage/index.ts';
 import { FUZZ_SEED, randomFrom } from '../parquet/support/property.ts';
 import { BrokenStorage } from '../support/broken-storage.ts';
@@ -137,6 +138,35 @@ for (const [name, options] of layouts) {
     });
   }
 }
+
+test('examples of a table come from disk after a restart', async (context) => {
+  const place = placeFor(context, { pageIndex: false, pageBytes: 2 ** 24 });
+  const first = start(context, place);
+  const before = await first.node.catalog.get('t').refresh();
+  const keys = await exampleKeys(first.node.loader, before, 3, noDeadline);
+  assert.equal(keys.length, 3);
+  assert.ok(first.trace.gets.length > 1);
+  await first.node.close();
+  const { node, trace } = start(context, place);
+  const snapshot = await node.catalog.get('t').refresh();
+  assert.deepEqual(await exampleKeys(node.loader, snapshot, 3, noDeadline), keys);
+  assert.deepEqual(trace.gets, []);
+});
+
+test('a row that came from disk is kept as it was sent, though its blocks are not', async (context) => {
+  const place = placeFor(context, { pageIndex: false, pageBytes: 2 ** 24 });
+  const first = start(context, place);
+  await first.node.catalog.get('t').refresh();
+  await askMany(first.node, 100);
+  await first.node.close();
+  const { node } = start(context, place);
+  const snapshot = await node.catalog.get('t').refresh();
+  const key = keyOf(snapshot, String(ASKED));
+  const projection = snapshot.projection(undefined);
+  assert.equal(node.engine.tryRow(snapshot, key, projection), undefined);
+  assert.equal((await ask(node, ASKED)).tier, 'disk');
+  assert.equal(node.engine.tryRow(snapshot, key, projection), expected(ASKED));
+});
 
 test('a memory tier of nothing is served from disk', async (context) => {
   const place = placeFor(context);

@@ -446,3 +446,65 @@ test('no memory for rows: none is kept, answers are the same, and blocks have wh
   assert.equal(byDefault.rows.stats.entries, 1);
   assert.ok(byDefault.tier.budget.usedBytes('rows') > byDefault.tier.budget.totalBytes / 10);
 });
+
+test('rows that were waited for are kept: one alone, those of a batch', async (context) => {
+  const lake = new Lake(context, ['id']);
+  lake.write('a.parquet', range(0, 50));
+  const snapshot = await lake.refresh();
+  const projection = snapshot.projection(undefined);
+  const key = (id: number) => keyOf(snapshot, String(id));
+  await lake.keeping.row(snapshot, key(7), projection, noDeadline);
+  assert.equal(lake.rows.stats.entries, 1);
+  const options = { matches: 'first', limit: 1 } as const;
+  const batch = lake.keeping.begin({ snapshot, keys: [21, 35, 45].map(key), projection, options });
+  assert.equal(batch.answer, undefined, 'pages of them are not in memory');
+  await batch.finish(noDeadline);
+  assert.equal(lake.rows.stats.entries, 4);
+  lake.counts();
+  for (const id of [7, 21, 35, 45]) await lake.ask([id]);
+  assert.deepEqual(lake.counts(), { hits: 4, misses: 0, crossed: 0, confirmed: 0 });
+});
+
+test('Arrow rows of a cold batch are kept each as it was encoded, though others are encoded meanwhile', async (context) => {
+  const lake = new Lake(context, ['id']);
+  lake.write('a.parquet', range(0, 50));
+  const snapshot = await lake.refresh();
+  const projection = snapshot.projection(undefined);
+  const arrow = await loadArrow();
+  const keys = range(0, 50).map((id) => keyOf(snapshot, String(id)));
+  const request = { snapshot, keys, projection, options: { matches: 'first', limit: 1 } } as const;
+  const stream = async () => {
+    const form = lake.keeping.arrowRows(arrow, projection, 'first', keys.length);
+    const batch = lake.keeping.beginAs(form, request);
+    const { items } = batch.answer ?? (await batch.finish(noDeadline));
+    return form.stream(items, String);
+  };
+  const cold = await stream();
+  assert.equal(lake.rows.stats.entries, 50);
+  lake.counts();
+  assert.deepEqual(await stream(), cold);
+  assert.equal(lake.counts().hits, 50);
+});
+
+test('a row that was found although a part of the search failed is not kept', async (context) => {
+  const lake = new Lake(context, ['id']);
+  lake.write('b.parquet', range(0, 50));
+  lake.writeBytes('a.parquet', withBrokenKeys(range(0, 50)));
+  const snapshot = await lake.refresh();
+  const projection = snapshot.projection(undefined);
+  const { json } = await lake.keeping.row(snapshot, keyOf(snapshot, '7'), projection, noDeadline);
+  assert.equal(json, '{"id":7,"v":70,"text":"b.parquet 7"}');
+  assert.equal(lake.rows.stats.entries, 0);
+});
+
+/** A file whose footer is right, and whose first page, that of the key, is nothing. */
+function withBrokenKeys(ids: readonly number[]): Uint8Array {
+  const columns: ColumnSource[] = [
+    { name: 'id', data: [...ids], type: 'INT32', nullable: false },
+    { name: 'v', data: ids.map((id) => id * 10), type: 'INT32', nullable: false },
+    { name: 'text', data: ids.map((id) => `a ${id}`), type: 'STRING' },
+  ];
+  const bytes = Uint8Array.from(parquetBytes(columns));
+  bytes.fill(0xff, 4, 24);
+  return bytes;
+}
