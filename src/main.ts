@@ -147,7 +147,10 @@ export function createNode(options: NodeOptions): PointlakeNode {
         }),
     );
     const table: Table = new Table(definition, source, tier, clock, diskPlace, {
-      prepare: (next, before, signal) => warmReplaced(loader, next, before, signal),
+      prepare: async (next, before, signal) => {
+        await preloader.prepare(table, next, signal);
+        await warmReplaced(loader, next, before, signal);
+      },
       publish: (snapshot) => {
         for (const indexing of ofTable) indexing.attach(snapshot);
         publisher?.publish(table, snapshot);
