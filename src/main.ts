@@ -36,7 +36,7 @@ const IN_FLIGHT_SHARE = 1 / 8;
 /** What encoded rows of hot keys may take, up to a bound: more than that serves few keys more. */
 const ROWS_SHARE = 1 / 8;
 const ROWS_BYTES_MAX = 4 * 2 ** 30;
-/** Small files that were just read whole, for the reads that follow at once. */
+/** Small files and chunks that were just read whole, for the reads that follow at once. */
 const HELD_SHARE = 1 / 64;
 const HELD_BYTES_MAX = 8 * 2 ** 20;
 
