@@ -37,8 +37,8 @@ const IN_FLIGHT_SHARE = 1 / 8;
 const ROWS_SHARE = 1 / 8;
 const ROWS_BYTES_MAX = 4 * 2 ** 30;
 /** Small files and chunks that were just read whole, for the reads that follow at once. */
-const HELD_SHARE = 1 / 64;
-const HELD_BYTES_MAX = 8 * 2 ** 20;
+const HELD_SHARE = 1 / 32;
+const HELD_BYTES_MAX = 32 * 2 ** 20;
 
 export interface NodeOptions {
   readonly s3: S3Settings;

@@ -40,7 +40,7 @@ import { pin } from './stored-needs.ts';
 /** Decoded key pages that are read, and kept, to know what is in them. */
 const KEY_PAGES_BYTES_MAX = 64 * 2 ** 20;
 const BLOCKS_BYTES = 64 * 2 ** 20;
-/** As a node holds of small objects. */
+/** As a node of 256 MiB holds of small objects and of chunks; a larger one holds more. */
 const HELD_BYTES = 8 * 2 ** 20;
 /** Of a page that is one block, however many rows it has. */
 const WHOLE_SHIFT = 30;
