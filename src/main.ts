@@ -36,9 +36,9 @@ const IN_FLIGHT_SHARE = 1 / 8;
 /** What encoded rows of hot keys may take by default, up to a bound: more than that serves few keys more. */
 const ROWS_SHARE = 1 / 8;
 const ROWS_BYTES_MAX = 4 * 2 ** 30;
-/** Small files that were just read whole, for the reads that follow at once. */
-const HELD_SHARE = 1 / 64;
-const HELD_BYTES_MAX = 8 * 2 ** 20;
+/** Small files and chunks that were just read whole, for the reads that follow at once. */
+const HELD_SHARE = 1 / 32;
+const HELD_BYTES_MAX = 32 * 2 ** 20;
 
 export interface NodeOptions {
   readonly s3: S3Settings;
@@ -149,7 +149,10 @@ export function createNode(options: NodeOptions): PointlakeNode {
         }),
     );
     const table: Table = new Table(definition, source, tier, clock, diskPlace, {
-      prepare: (next, before, signal) => warmReplaced(loader, next, before, signal),
+      prepare: async (next, before, signal) => {
+        await preloader.prepare(table, next, signal);
+        await warmReplaced(loader, next, before, signal);
+      },
       publish: (snapshot) => {
         for (const indexing of ofTable) indexing.attach(snapshot);
         publisher?.publish(table, snapshot);

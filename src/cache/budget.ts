@@ -5,6 +5,7 @@
  * the rest; `blocks` take whatever is left, and give it back when the others grow:
  *
  *     rows, inFlight   set aside at the start
+ *     replies          large answers on their way, as long as they are; bounded by who sends them
  *     metadata         what snapshots need to be searched: at most half of the total
  *     layouts          what lookups learned beside: at most a quarter, and half with the footers; forgotten beyond that
  *     keys             key indexes: at most an eighth
@@ -14,7 +15,7 @@
 import { assert } from '../core/index.ts';
 
 /** `layouts` are a part of `metadata`: what lookups add to the footers, and what no snapshot is refused for. */
-export type BudgetClass = 'metadata' | 'layouts' | 'keys' | 'blocks' | 'rows' | 'inFlight';
+export type BudgetClass = 'metadata' | 'layouts' | 'keys' | 'blocks' | 'rows' | 'inFlight' | 'replies';
 
 export type BudgetState = Readonly<Record<BudgetClass, { readonly usedBytes: number; readonly limitBytes: number }>>;
 
@@ -34,7 +35,15 @@ const LAYOUTS_BYTES_MIN = 2 ** 20;
 export class Budget {
   readonly totalBytes: number;
   readonly #shares: BudgetShares;
-  readonly #used: Record<BudgetClass, number> = { metadata: 0, layouts: 0, keys: 0, blocks: 0, rows: 0, inFlight: 0 };
+  readonly #used: Record<BudgetClass, number> = {
+    metadata: 0,
+    layouts: 0,
+    keys: 0,
+    blocks: 0,
+    rows: 0,
+    inFlight: 0,
+    replies: 0,
+  };
 
   constructor(totalBytes: number, shares: Partial<BudgetShares> = {}) {
     this.totalBytes = totalBytes;
@@ -50,6 +59,7 @@ export class Budget {
       blocks: of('blocks'),
       rows: of('rows'),
       inFlight: of('inFlight'),
+      replies: of('replies'),
     };
   }
 
@@ -85,7 +95,7 @@ export class Budget {
   }
 
   #usedBesideBlocks(): number {
-    const { metadata, layouts, keys, rows, inFlight } = this.#used;
-    return metadata + layouts + keys + rows + inFlight;
+    const { metadata, layouts, keys, rows, inFlight, replies } = this.#used;
+    return metadata + layouts + keys + rows + inFlight + replies;
   }
 }

@@ -169,6 +169,13 @@ export class MemoryTier {
     this.#working ??= Promise.resolve().then(() => this.#work());
   }
 
+  /** Charges so many bytes more, or fewer, of answers on their way, and makes room for them, soon. */
+  replying(bytes: number): void {
+    if (bytes < 0) this.budget.release('replies', -bytes);
+    else this.budget.charge('replies', bytes);
+    this.trim();
+  }
+
   /** Resolves when nothing waits to be admitted. */
   async settled(): Promise<void> {
     while (this.#working !== undefined) await this.#working;

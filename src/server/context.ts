@@ -57,13 +57,15 @@ export const SERVER_DEFAULTS: ServerOptions = {
   graceMs: 8_000,
 };
 
-export type MemoryClass = 'metadata' | 'keys' | 'blocks' | 'rows' | 'inFlight';
+export type MemoryClass = 'metadata' | 'keys' | 'blocks' | 'rows' | 'inFlight' | 'replies';
 
 /** What the node's memory holds; the memory tier of the cache room has this shape. */
 export interface MemoryState {
   readonly stats: { readonly entries: number; readonly admitted: number; readonly evicted: number };
   readonly budget: { readonly totalBytes: number; usedBytes(kind: MemoryClass): number };
   readonly learned: { readonly evicted: number };
+  /** Charges so many bytes more, or fewer, of answers on their way. */
+  replying(bytes: number): void;
 }
 
 /** The encoded rows that are kept. */

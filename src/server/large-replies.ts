@@ -2,8 +2,9 @@
  * Values that are too large to copy: sent in slices of the block's own bytes, as fast as the client reads.
  *
  * A slice is written when the one before it has left, so that a slow client makes no second copy of the value grow in the
- * process; one that takes no slice for a while is cut off. What such replies, and large answers to many keys, hold beside
- * the cache is bounded: readers of one block share it, and beyond the bound a reader is told to come back.
+ * process; one that takes no slice for a while is cut off. What such replies, and large answers to many keys, hold is
+ * bounded and charged to the node's memory: readers of one block share it, and beyond the bound a reader is told to come
+ * back. A block that the cache has too is counted twice meanwhile, since it may leave the cache at any time.
  */
 
 import type { ServerResponse } from 'node:http';
@@ -32,13 +33,16 @@ export interface LargeRepliesOptions {
 export class LargeReplies {
   readonly #options: LargeRepliesOptions;
   readonly #clock: Clock;
+  readonly #onHeld: (bytes: number) => void;
   /** How many replies hold each block's memory. */
   readonly #holders = new Map<ArrayBufferLike, number>();
   #heldBytes = 0;
 
-  constructor(options: LargeRepliesOptions, clock: Clock) {
+  /** `onHeld` is told how many bytes more, or fewer, are held. */
+  constructor(options: LargeRepliesOptions, clock: Clock, onHeld: (bytes: number) => void = () => undefined) {
     this.#options = options;
     this.#clock = clock;
+    this.#onHeld = onHeld;
   }
 
   get heldBytes(): number {
@@ -75,7 +79,7 @@ export class LargeReplies {
       throw new ServiceError('overloaded', 'overloaded', message, { limit: heldBytesMax });
     }
     this.#holders.set(buffer, holders + 1);
-    if (holders === 0) this.#heldBytes += buffer.byteLength;
+    if (holders === 0) this.#change(buffer.byteLength);
   }
 
   #release(buffer: ArrayBufferLike): void {
@@ -85,7 +89,12 @@ export class LargeReplies {
       return;
     }
     this.#holders.delete(buffer);
-    this.#heldBytes -= buffer.byteLength;
+    this.#change(-buffer.byteLength);
+  }
+
+  #change(bytes: number): void {
+    this.#heldBytes += bytes;
+    this.#onHeld(bytes);
   }
 
   async #stream(raw: ServerResponse, bytes: Uint8Array): Promise<void> {

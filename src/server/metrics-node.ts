@@ -13,6 +13,7 @@ const MEMORY_CLASSES: readonly (readonly [string, MemoryClass])[] = [
   ['blocks', 'blocks'],
   ['rows', 'rows'],
   ['in_flight', 'inFlight'],
+  ['replies', 'replies'],
 ];
 
 export function nodeFamilies(context: ServerContext): readonly MetricFamily[] {

@@ -113,7 +113,7 @@ export class PointlakeServer {
       metrics: new RequestMetrics((name) => parts.catalog.names().includes(name)),
       options: settings,
       encoders: new Encoders(settings),
-      largeReplies: new LargeReplies({ heldBytesMax, stallMs }, parts.clock),
+      largeReplies: new LargeReplies({ heldBytesMax, stallMs }, parts.clock, (bytes) => parts.tier.replying(bytes)),
       otherCounts: parts.otherCounts ?? (async () => []),
       onInternalError: parts.onInternalError ?? (() => undefined),
       isDraining: () => this.#draining,

@@ -1,9 +1,10 @@
 /**
  * The preloads of a node, one a table: begun by its configuration or by a request, followed until they end.
  *
- * One of the configuration goes on after every refresh with the files that came; a pinned one is looked through now and
- * then, so that the memory tier sees its blocks as read, and what was evicted all the same is brought back. Nothing here
- * makes an answer wrong or a lookup fail: a preload only ever fills caches.
+ * One of the configuration goes on after every refresh with the files that came; of a pinned one they are brought before the
+ * switch to them. A pinned one is looked through now and then, so that the memory tier sees its blocks as read, and what
+ * was evicted all the same is brought back. Nothing here makes an answer wrong or a lookup fail: a preload only ever
+ * fills caches.
  */
 
 import { asServiceError, type Clock, formatBytes, ServiceError } from '../core/index.ts';
@@ -109,6 +110,28 @@ export class Preloader {
       await this.begin(table, request, true);
     } catch (thrown) {
       if (!signal.aborted) log(`table ${table.name} is not preloaded: ${asServiceError(thrown).message}`);
+    }
+  }
+
+  /**
+   * Brings what is pinned of the files that are new in a table's next snapshot, before the switch to it. Not where that
+   * would push out what is pinned of the snapshot that still serves: it comes after the switch then. Never rejects.
+   */
+  async prepare(table: Table, next: Snapshot, signal: AbortSignal): Promise<void> {
+    const kept = this.#kept.get(table.name);
+    if (kept === undefined || !kept.request.pin || !kept.isFollowed) return;
+    const fresh = readable(next).filter(({ file }) => !kept.seen.has(file));
+    if (fresh.length === 0) return;
+    try {
+      const plan = await planPreload(next, kept.request, fresh);
+      const pinnedBytes = kept.plans.reduce((sum, { decodedBytes }) => sum + decodedBytes, 0);
+      const room = Math.min(table.quota.limitBytes, this.#memoryRoom(table.name));
+      if (pinnedBytes + plan.decodedBytes > room) return;
+      await runUntil(this.#job({ ...kept.request, verify: false }, plan), AbortSignal.any([signal, kept.stop.signal]));
+    } catch (thrown) {
+      this.#parts.log(
+        `what is pinned of table ${table.name} comes after the switch: ${asServiceError(thrown).message}`,
+      );
     }
   }
 
@@ -238,6 +261,17 @@ export class Preloader {
     if (missing === 0 || plan === undefined) return;
     kept.job = this.#job({ ...kept.request, verify: false }, plan);
     await this.#run(table, kept);
+  }
+}
+
+async function runUntil(job: PreloadJob, signal: AbortSignal): Promise<void> {
+  const onAbort = () => job.cancel();
+  if (signal.aborted) return;
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    await job.run();
+  } finally {
+    signal.removeEventListener('abort', onAbort);
   }
 }
 

@@ -40,7 +40,7 @@ import { pin } from './stored-needs.ts';
 /** Decoded key pages that are read, and kept, to know what is in them. */
 const KEY_PAGES_BYTES_MAX = 64 * 2 ** 20;
 const BLOCKS_BYTES = 64 * 2 ** 20;
-/** As a node holds of small objects. */
+/** As a node of 256 MiB holds of small objects and of chunks; a larger one holds more. */
 const HELD_BYTES = 8 * 2 ** 20;
 /** Of a page that is one block, however many rows it has. */
 const WHOLE_SHIFT = 30;
@@ -263,7 +263,7 @@ class RehearsedPages implements PageSource {
 
   async #learn(need: Need, signal: AbortSignal): Promise<void> {
     const { links, layout, bloomFilter } = await this.#stage.meanwhile(this.#props.learn(need));
-    for (const link of links) await Promise.all(link.map((range) => this.#get(need, range, signal)));
+    for (const link of links) await Promise.all(link.map(({ range, keep }) => this.#get(need, range, signal, keep)));
     if (layout !== undefined) need.chunk.learn(layout);
     if (bloomFilter !== undefined) need.chunk.learnBloomFilter(bloomFilter);
   }
@@ -281,8 +281,8 @@ class RehearsedPages implements PageSource {
     if (dictionary !== undefined) chunk.dictionary ??= valuelessBlock(0);
   }
 
-  #get({ file }: Need, range: ByteRange, signal: AbortSignal): Promise<Uint8Array> {
-    return this.#store.getRange(file.object, range, { signal });
+  #get({ file }: Need, range: ByteRange, signal: AbortSignal, keep = false): Promise<Uint8Array> {
+    return this.#store.getRange(file.object, range, { signal, keep });
   }
 }
 

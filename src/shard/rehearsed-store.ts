@@ -73,14 +73,19 @@ export class RehearsedStore implements ObjectStore {
   }
 }
 
+export interface NotedRead {
+  readonly range: ByteRange;
+  readonly keep: boolean;
+}
+
 /** Reads that were made without the answer of another, then those that waited for them, and so on. */
-export type ReadLinks = readonly (readonly ByteRange[])[];
+export type ReadLinks = readonly (readonly NotedRead[])[];
 
 /** Passes reads on, and notes which of them wait for each other. */
 export class NotingStore implements ObjectStore {
   readonly kind: ObjectStore['kind'];
   readonly cheapReads = false;
-  readonly links: ByteRange[][] = [];
+  readonly links: NotedRead[][] = [];
   readonly #inner: ObjectStore;
   #open = 0;
 
@@ -91,7 +96,7 @@ export class NotingStore implements ObjectStore {
 
   async getRange(object: ObjectMeta, range: ByteRange, options?: Parameters<ObjectStore['getRange']>[2]) {
     if (this.#open === 0) this.links.push([]);
-    this.links.at(-1)?.push(range);
+    this.links.at(-1)?.push({ range, keep: options?.keep === true });
     this.#open += 1;
     try {
       return await this.#inner.getRange(object, range, options);

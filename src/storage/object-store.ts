@@ -22,6 +22,8 @@ export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
   /** Whose HTTP requests these are; decorators pass it on. */
   readonly account?: RequestAccount | undefined;
+  /** Parts of this range will be asked for soon: who can holds it a while. Its bytes may then not be changed. */
+  readonly keep?: boolean | undefined;
 }
 
 /**

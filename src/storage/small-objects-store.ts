@@ -5,6 +5,9 @@
  * many round trips as in a large one. What was read stays for a few seconds, so that footer, keys and values of one file
  * come of one GET; then the block cache has what is worth keeping, and a version that is gone is soon noticed. Many that
  * want parts at once share one flight, which is called off when all have left.
+ *
+ * Of a large object a range is held in the same way where whoever reads it says that parts of it come next: a chunk that
+ * is read to find its pages is not fetched again for them.
  */
 
 import { assert, type ByteRange, type Clock, systemClock } from '../core/index.ts';
@@ -21,13 +24,23 @@ import {
 /** Objects of less than this are read whole. */
 export const SMALL_OBJECT_BYTES: number = 256 << 10;
 const HELD_MS_MAX = 10_000;
+/** Ranges of one large object; each read of it looks through them. */
+const PARTS_MAX = 256;
 
-/** Small objects that were read lately, of all tables of a node: bounded in bytes, and each in time. */
+/** Of a large object: in the order of `#held` they are objects of their own. */
+interface Part {
+  readonly object: string;
+  readonly start: number;
+}
+
+/** Small objects, and ranges of large ones, that were read lately, of all tables of a node: bounded in bytes, and each in time. */
 export class HeldObjects {
   readonly #bytesMax: number;
   readonly #clock: Clock;
   /** By object and version, the one read longest ago first. */
-  readonly #held = new Map<string, { readonly bytes: Uint8Array; readonly untilMs: number }>();
+  readonly #held = new Map<string, { readonly bytes: Uint8Array; readonly untilMs: number; readonly part?: Part }>();
+  /** By large object and version, where the ranges begin that are held of it. */
+  readonly #parts = new Map<string, Set<number>>();
   #heldBytes = 0;
 
   constructor(bytesMax: number, clock: Clock = systemClock) {
@@ -42,9 +55,9 @@ export class HeldObjects {
     return undefined;
   }
 
-  put(id: string, bytes: Uint8Array): void {
+  put(id: string, bytes: Uint8Array, part?: Part): void {
     this.#drop(id);
-    this.#held.set(id, { bytes, untilMs: this.#clock.nowMs() + HELD_MS_MAX });
+    this.#held.set(id, { bytes, untilMs: this.#clock.nowMs() + HELD_MS_MAX, ...(part && { part }) });
     this.#heldBytes += bytes.length;
     for (const oldest of this.#held.keys()) {
       if (this.#heldBytes <= this.#bytesMax) break;
@@ -52,12 +65,50 @@ export class HeldObjects {
     }
   }
 
+  get hasParts(): boolean {
+    return this.#parts.size > 0;
+  }
+
+  /** The range, from one that is held and has all of it. */
+  part(object: string, { start, end }: ByteRange): Uint8Array | undefined {
+    for (const first of this.#parts.get(object) ?? []) {
+      if (first > start) continue;
+      const bytes = this.get(partId(object, first));
+      if (bytes !== undefined && end - first <= bytes.length) return copyOf(bytes, start - first, end - first);
+    }
+    return undefined;
+  }
+
+  putPart(object: string, start: number, bytes: Uint8Array): void {
+    const starts = this.#parts.get(object);
+    if (bytes.length > this.#bytesMax || (starts?.size ?? 0) >= PARTS_MAX) return;
+    // What is a view of a larger GET would hold all of it.
+    const own = bytes.length === bytes.buffer.byteLength ? bytes : copyOf(bytes, 0, bytes.length);
+    this.put(partId(object, start), own, { object, start });
+    const now = this.#parts.get(object);
+    if (now === undefined) this.#parts.set(object, new Set([start]));
+    else now.add(start);
+  }
+
   #drop(id: string): void {
     const held = this.#held.get(id);
     if (held === undefined) return;
     this.#held.delete(id);
     this.#heldBytes -= held.bytes.length;
+    if (held.part === undefined) return;
+    const starts = this.#parts.get(held.part.object);
+    starts?.delete(held.part.start);
+    if (starts?.size === 0) this.#parts.delete(held.part.object);
   }
+}
+
+/** In memory of its own; `slice` of a `Buffer` would be a view. */
+function copyOf(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  return new Uint8Array(bytes.subarray(start, end));
+}
+
+function partId(object: string, start: number): string {
+  return `${object} from ${start}`;
 }
 
 interface Flight {
@@ -85,14 +136,15 @@ export class SmallObjectsStore implements ObjectStore {
   }
 
   async getRange(object: ObjectMeta, range: ByteRange, options: RequestOptions = {}): Promise<Uint8Array> {
-    if (this.cheapReads || object.sizeBytes >= SMALL_OBJECT_BYTES) return this.#inner.getRange(object, range, options);
+    if (this.cheapReads) return this.#inner.getRange(object, range, options);
+    if (object.sizeBytes >= SMALL_OBJECT_BYTES) return this.#ofLarge(object, range, options);
     assertRangeInside(object, range);
     options.signal?.throwIfAborted();
-    const id = `${this.#name} ${object.eTag} ${object.key}`;
+    const id = this.#idOf(object);
     const whole = this.#held.get(id) ?? (await this.#join(id, object, options));
     assert(whole.length === object.sizeBytes, 'a whole object has its size');
     // A copy, since what is sent to a decode thread takes its whole memory along.
-    return whole.slice(range.start, range.end);
+    return copyOf(whole, range.start, range.end);
   }
 
   head(key: string, options?: RequestOptions): Promise<ObjectMeta> {
@@ -105,6 +157,22 @@ export class SmallObjectsStore implements ObjectStore {
 
   close(): Promise<void> {
     return this.#inner.close();
+  }
+
+  async #ofLarge(object: ObjectMeta, range: ByteRange, options: RequestOptions): Promise<Uint8Array> {
+    if (this.#held.hasParts) {
+      assertRangeInside(object, range);
+      options.signal?.throwIfAborted();
+      const held = this.#held.part(this.#idOf(object), range);
+      if (held !== undefined) return held;
+    }
+    const bytes = await this.#inner.getRange(object, range, options);
+    if (options.keep === true) this.#held.putPart(this.#idOf(object), range.start, bytes);
+    return bytes;
+  }
+
+  #idOf({ key, eTag }: ObjectMeta): string {
+    return `${this.#name} ${eTag} ${key}`;
   }
 
   async #join(id: string, object: ObjectMeta, { signal, account }: RequestOptions): Promise<Uint8Array> {

@@ -230,8 +230,9 @@ function orUndefined<T>(decode: () => T): T | undefined {
 }
 
 /**
- * Finds the pages by their headers. Where a read is dear a chunk of modest size is read whole, and a larger one header
- * by header in pieces that hold many small pages; where reads are cheap only the headers are read.
+ * Finds the pages by their headers. Where a read is dear a chunk of modest size is read whole, and kept for the reads of
+ * its pages that follow; a larger one header by header in pieces that hold many small pages. Where reads are cheap only the
+ * headers are read.
  */
 async function walkPages(file: TableFile, chunk: ColumnChunk, options: RequestOptions): Promise<PageLocations> {
   const { start, end } = chunk.range;
@@ -243,7 +244,8 @@ async function walkPages(file: TableFile, chunk: ColumnChunk, options: RequestOp
     const [needed] = step.ranges;
     if (needed === undefined) throw new ServiceError('internal', 'internal', 'a walk needs nothing and does not end');
     const pieceEnd = wholeIsCheap ? end : Math.min(end, Math.max(needed.end, needed.start + pieceBytes));
-    const bytes = await file.store.getRange(file.object, { start: needed.start, end: pieceEnd }, options);
+    const piece = { start: needed.start, end: pieceEnd };
+    const bytes = await file.store.getRange(file.object, piece, { ...options, keep: wholeIsCheap });
     step = walker.next(bytes, needed.start);
   }
   return step.locations;

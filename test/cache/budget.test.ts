@@ -30,6 +30,14 @@ test('ordinary footers fit however little a node was given', () => {
   assert.equal(new Budget(1).limitBytes('blocks'), 1);
 });
 
+test('answers on their way take from what blocks may have, and give it back', () => {
+  const budget = new Budget(64 * MIB);
+  budget.charge('replies', 20 * MIB);
+  assert.equal(budget.limitBytes('blocks'), 44 * MIB);
+  budget.release('replies', 20 * MIB);
+  assert.equal(budget.limitBytes('blocks'), 64 * MIB);
+});
+
 test('what was not charged cannot be released', () => {
   const budget = new Budget(100);
   budget.charge('blocks', 5);

@@ -1,6 +1,6 @@
 /**
  * Objects replaced, renamed and rewritten under load on a real S3 server: every answer is the old or the new version,
- * never a mix, never absent. Half a minute by `npm run test:s3`; `POINTLAKE_FAULT_SECONDS=300` makes it minutes.
+ * never a mix, never absent. Half a minute by `npm run test:s3`, minutes with `--long`, or as long as `POINTLAKE_FAULT_SECONDS` says.
  */
 
 import { after, before, test } from 'node:test';

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { systemClock } from '../../src/core/index.ts';
+import type { NodeOptions } from '../../src/main.ts';
 import { type ServerOptions, startServer } from '../../src/server/index.ts';
 import { digestOf, SIZES, writeDocuments } from '../support/large-values.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -25,8 +26,13 @@ before(() => {
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-async function start(context: TestContext, options: Partial<ServerOptions> = {}, clock = systemClock) {
-  const node = nodeOf(context, [{ name: 'docs', source, key: ['id'] }]);
+async function start(
+  context: TestContext,
+  options: Partial<ServerOptions> = {},
+  clock = systemClock,
+  ofNode: Partial<NodeOptions> = {},
+) {
+  const node = nodeOf(context, [{ name: 'docs', source, key: ['id'] }], ofNode);
   await node.catalog.get('docs').refresh();
   const { catalog, engine, loader, preloader, tier, rows } = node;
   const parts = { catalog, engine, loader, preloader, tier, rows, clock };
@@ -161,6 +167,30 @@ test('large answers to many keys are bounded together, as JSON and as Arrow, and
     }
     socket.destroy();
   }
+});
+
+test('what is being sent is part of the memory of the node: blocks make room for it, and have it back afterwards', async (context) => {
+  const { url, node } = await start(context, {}, systemClock, { cacheMemoryBytes: 96 * MIB });
+  const { budget } = node.tier;
+  for (const id of [10, 12, 9, 8, 7, 6]) await (await fetch(`${url}/values/text/${id}`)).arrayBuffer();
+  await node.tier.settled();
+  const blocksBefore = budget.usedBytes('blocks');
+  assert.equal(budget.usedBytes('replies'), 0);
+  assert.ok(blocksBefore > 16 * MIB, `${blocksBefore} bytes of blocks`);
+  const answers = await Promise.all([10, 12].map((id) => fetch(`${url}/values/text/${id}`)));
+  const sending = (SIZES[10] ?? 0) + (SIZES[12] ?? 0);
+  assert.ok(budget.usedBytes('replies') >= sending, `${budget.usedBytes('replies')} bytes of answers`);
+  await node.tier.settled();
+  const classes = ['metadata', 'keys', 'blocks', 'rows', 'inFlight', 'replies'] as const;
+  const usedBytes = classes.reduce((sum, kind) => sum + budget.usedBytes(kind), 0);
+  assert.ok(usedBytes <= budget.totalBytes, `${usedBytes} of ${budget.totalBytes}`);
+  const shown = await (await fetch(new URL('/metrics', url))).text();
+  assert.match(
+    shown,
+    new RegExp(`^pointlake_memory_used_bytes\\{class="replies"\\} ${budget.usedBytes('replies')}$`, 'm'),
+  );
+  await Promise.all(answers.map((answer) => answer.arrayBuffer()));
+  while (budget.usedBytes('replies') > 0) await nextTurn();
 });
 
 test('a client that leaves in the middle gives back what it held', async (context) => {

@@ -5,10 +5,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { FaultyS3 } from '../support/faulty-s3.ts';
 import { IoTrace } from '../support/io-trace.ts';
 import { nodeOf } from '../support/one-node.ts';
 import { parseMetrics, sampleValue } from '../support/prometheus.ts';
-import { scratchFolder } from '../support/scratch.ts';
+import { parquetBytes, scratchFolder } from '../support/scratch.ts';
 import { serve } from '../support/served.ts';
 import { post, rawGet, sendRaw, startFixture } from './fixture.ts';
 
@@ -105,6 +106,69 @@ test('reads of storage are those that were made, and the stages are those of loo
   assert.equal(used, node.tier.budget.usedBytes('blocks'));
   assert.equal(sampleValue(metrics, 'pointlake_blocks'), node.tier.stats.entries);
   assert.equal(sampleValue(metrics, 'pointlake_learned_forgotten_total'), node.tier.learned.evicted);
+});
+
+test('requests to S3, their bytes and their money are told by table; so are the delay of the event loop and the decode threads', async (context) => {
+  const s3 = await FaultyS3.start();
+  context.after(() => s3.stop());
+  for (const [table, rows] of [
+    ['a', 20_000],
+    ['b', 60_000],
+  ] as const) {
+    const ids = Array.from({ length: rows }, (_, i) => i);
+    const text = ids.map((id) => `${table} ${Math.sin(id)} of some length`);
+    const columns = [
+      { name: 'id', data: ids, type: 'INT32', nullable: false },
+      { name: 'text', data: text, type: 'STRING', encoding: 'PLAIN' },
+    ] as const;
+    s3.put('lake', `${table}/1.parquet`, parquetBytes(columns, { codec: 'UNCOMPRESSED' }));
+  }
+  const node = nodeOf(
+    context,
+    ['a', 'b'].map((name) => ({ name, source: `s3://lake/${name}/`, key: ['id'] })),
+    {
+      s3: { endpoint: s3.endpoint, credentials: { accessKeyId: 't', secretAccessKey: 's' } },
+      prices: { getUsdPerThousand: 4, listUsdPerThousand: 50, transferUsdPerGb: 20 },
+    },
+  );
+  const { url } = await serve(node).then((server) => {
+    context.after(() => server.close());
+    return server;
+  });
+  const sent = { get: 0, list: 0 };
+  for (const name of ['a', 'b']) {
+    s3.requests.length = 0;
+    s3.failNext('get', { kind: 'status', status: 503, code: 'SlowDown' });
+    await node.catalog.get(name).refresh();
+    for (const id of [5, 15_000]) assert.equal((await fetch(`${url}/v1/tables/${name}/rows/${id}`)).status, 200);
+    const metrics = await scrape(url);
+    const value = (metric: string, labels = {}) =>
+      sampleValue(metrics, `pointlake_storage_${metric}_total`, { table: name, ...labels });
+    sent.get = s3.requests.filter(({ op }) => op === 'get').length;
+    sent.list = s3.requests.filter(({ op }) => op === 'list').length;
+    assert.ok(sent.get >= 4 && sent.list >= 1);
+    assert.equal(value('requests', { charged_as: 'get' }), sent.get, 'the one that was tried again included');
+    assert.equal(value('requests', { charged_as: 'list' }), sent.list);
+    const bytes = value('received_bytes') ?? 0;
+    assert.equal(bytes, s3.bodyBytesSent);
+    s3.bodyBytesSent = 0;
+    const usd = (sent.get * 4 + sent.list * 50) / 1000 + (bytes / 1e9) * 20;
+    assert.ok(Math.abs((value('cost_usd') ?? 0) - usd) < 1e-8, `${value('cost_usd')} of ${usd}`);
+  }
+  const metrics = await scrape(url);
+  for (const [name, atLeast] of [
+    ['nodejs_eventloop_lag_p99_seconds', 0],
+    ['nodejs_eventloop_lag_max_seconds', 0],
+    ['pointlake_decode_threads_max', 1],
+    ['pointlake_decode_queue', 0],
+  ] as const) {
+    const value = sampleValue(metrics, name);
+    assert.ok(value !== undefined && value >= atLeast, `${name} is ${value}`);
+  }
+  const decoded = ['inline', 'threads'].map((where) =>
+    sampleValue(metrics, 'pointlake_decode_duration_seconds_count', { where }),
+  );
+  assert.ok((decoded[0] ?? 0) + (decoded[1] ?? 0) >= 4, `${decoded} pages`);
 });
 
 test('a client that leaves before its answer is counted as such', async (context) => {

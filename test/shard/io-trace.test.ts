@@ -3,9 +3,12 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { ColumnSource } from 'hyparquet-writer';
+import type { Snapshot } from '../../src/table/index.ts';
+import { FaultyS3 } from '../support/faulty-s3.ts';
 import { IoTrace, pageBytes } from '../support/io-trace.ts';
 import { keyOf, noDeadline, nodeOf } from '../support/one-node.ts';
-import { scratchFolder, writeParquet } from '../support/scratch.ts';
+import { parquetBytes, scratchFolder, writeParquet } from '../support/scratch.ts';
 
 const ROWS = 20_000;
 
@@ -85,6 +88,65 @@ test('a key outside of every bound is absent without a read; one between two pag
     `${pageBytes(snapshot, 0, 'id', [0])} bytes: row group 0, column id: data page 0`,
   ]);
 });
+
+test('of 25 columns three cost no more than their pages; where chunks are small, what lies between is bought and can be declined', async (context) => {
+  const names = Array.from({ length: 25 }, (_, i) => `c${i}`);
+  const ids = Array.from({ length: ROWS }, (_, i) => i);
+  const wide: ColumnSource[] = [
+    { name: 'id', data: ids, type: 'INT32', encoding: 'PLAIN', nullable: false },
+    ...names.map((name, at) => ({
+      name,
+      data: ids.map((id) => Math.sin(id * (at + 1))),
+      type: 'DOUBLE' as const,
+      encoding: 'PLAIN' as const,
+      nullable: false,
+    })),
+  ];
+  const asked = ['c3', 'c5', 'c20'];
+  for (const [rowsPerRowGroup, maxGapBytes, isExact] of [
+    [10_000, undefined, true],
+    [1000, undefined, false],
+    [1000, 0, true],
+  ] as const) {
+    const s3 = await FaultyS3.start();
+    context.after(() => s3.stop());
+    s3.put('lake', 't.parquet', parquetBytes(wide, { rowsPerRowGroup, codec: 'UNCOMPRESSED' }));
+    const trace = new IoTrace();
+    const node = nodeOf(context, [{ name: 't', source: 's3://lake/t.parquet', key: ['id'] }], {
+      s3: { endpoint: s3.endpoint, credentials: { accessKeyId: 't', secretAccessKey: 's' } },
+      ...(maxGapBytes !== undefined && { coalesce: { maxGapBytes } }),
+      wrapStores: trace.wrap,
+    });
+    const snapshot = await node.catalog.get('t').refresh();
+    const look = async (id: number, columnNames: readonly string[]) =>
+      (await node.engine.row(snapshot, keyOf(snapshot, `${id}`), snapshot.projection(columnNames), noDeadline)).json;
+    await look(5000, ['id', 'c24']);
+    await look(5000, ['id']);
+    trace.clear();
+    const expected = asked.map((name) => `"${name}":${Math.sin(5000 * (Number(name.slice(1)) + 1))}`);
+    assert.equal(await look(5000, asked), `{${expected.join(',')}}`);
+    const rowGroup = Math.floor(5000 / rowsPerRowGroup);
+    const bytes = asked.reduce((sum, name) => {
+      const locations = locationsOf(snapshot, rowGroup, name);
+      return sum + pageBytes(snapshot, rowGroup, name, [locations.pageOf(5000 - rowGroup * rowsPerRowGroup)]);
+    }, 0);
+    if (isExact) {
+      assert.equal(trace.bytes(), bytes, trace.describe(snapshot).join('; '));
+      assert.equal(trace.gets.length, 3);
+    } else {
+      // One column lies between two of them: 16 KiB at most are fetched to save a request.
+      assert.ok(trace.bytes() > bytes && trace.bytes() <= bytes + 16 * 1024, trace.describe(snapshot).join('; '));
+      assert.equal(trace.gets.length, 2);
+    }
+  }
+});
+
+function locationsOf(snapshot: Snapshot, rowGroup: number, name: string) {
+  const [file] = snapshot.files;
+  assert.ok(file?.kind === 'readable');
+  const position = file.leafPositions[snapshot.column(name).ordinal] ?? -1;
+  return file.file.chunk(rowGroup, position).layout?.locations ?? assert.fail(`no layout of ${name}`);
+}
 
 test('a thousand lookups of one cold key read its pages once', async (context) => {
   const path = writeParquet(join(scratchFolder(context), 't.parquet'), columns());

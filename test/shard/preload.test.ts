@@ -283,6 +283,41 @@ test('what is pinned comes back when it was evicted, until its time is over', as
   assert.equal(isThere(), false, 'its time is over');
 });
 
+test('before the switch to the next snapshot, what is pinned of its new files is there', async (context) => {
+  const folder = scratchFolder(context);
+  writeParquet(join(folder, 'a.parquet'), columns());
+  const { node, table, snapshot, trace } = await opened(context, {}, `${folder}/`);
+  await node.preloader.begin(table, parsePreload({ columns: ['score'], keys: true, pin: true }));
+  await ended(node);
+  writeFileSync(join(folder, 'b.parquet'), parquetBytes(columns(ROWS)));
+  const next = await table.refresh();
+  const read = trace.describe(next).filter((line) => !line.endsWith('footer'));
+  assert.doesNotMatch(read.join('\n'), /column (kind|text)/, 'what is not pinned is not read');
+  const before = trace.gets.length;
+  const names = ['id', 'score'];
+  assert.ok(rowsNow(node, next, names, 0, 2 * ROWS).every((row) => typeof row === 'string'));
+  assert.ok(rowsNow(node, snapshot, names, 0, ROWS).every((row) => typeof row === 'string'));
+  assert.equal(trace.gets.length, before, 'nothing was read after the switch');
+});
+
+test('where there is no room for both, what is pinned of new files comes after the switch and pushes nothing out', async (context) => {
+  const folder = scratchFolder(context);
+  writeParquet(join(folder, 'a.parquet'), columns());
+  const clock = new ManualClock();
+  const memory = 5 * 2 ** 20;
+  const { node, table, snapshot } = await opened(context, { clock, cacheMemoryBytes: memory }, `${folder}/`);
+  const { job } = await node.preloader.begin(table, parsePreload({ columns: 'all', pin: true }));
+  await clock.runThrough(ended(node));
+  const { decodedBytes } = job.plan;
+  assert.ok(decodedBytes < memory / 2 && 6 * decodedBytes > memory, `${decodedBytes} bytes of each file`);
+  for (const name of ['b', 'c', 'd', 'e', 'f']) {
+    writeFileSync(join(folder, `${name}.parquet`), parquetBytes(columns((name.charCodeAt(0) - 97) * ROWS)));
+  }
+  await clock.runThrough(table.refresh());
+  const now = rowsNow(node, snapshot, ['id', 'score', 'kind', 'text'], 0, ROWS);
+  assert.ok(now.every((row) => typeof row === 'string'));
+});
+
 test('before the switch to the next snapshot, what was hot in a replaced file is warmed in the new one', async (context) => {
   const { node, table, snapshot, source, trace } = await opened(context);
   await node.engine.row(snapshot, keyOf(snapshot, '4321'), snapshot.projection(['id', 'text']), noDeadline);

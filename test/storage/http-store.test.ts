@@ -1,12 +1,16 @@
 /** Files on web servers, from well-mannered ones to those that ignore what they are asked: one version, exactly the range, or an error. */
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { ServiceError } from '../../src/core/index.ts';
 import { HttpStore, isRetryable, NO_VERSION } from '../../src/storage/index.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { keyOf, noDeadline, nodeOf } from '../support/one-node.ts';
-import { parquetBytes } from '../support/scratch.ts';
+import { parquetBytes, scratchFolder } from '../support/scratch.ts';
 import { GOOD_MANNERS, type WebManners, WebServer } from '../support/web-server.ts';
 import { pattern, rejectsWith } from './object-store.contract.ts';
 
@@ -126,6 +130,34 @@ describe('a file on a web server', () => {
     leaving.abort(reason);
     await assert.rejects(left, (error) => error === reason);
     assert.equal(clock.sleeping, 0);
+  });
+});
+
+describe('a file on an HTTPS server', () => {
+  it('is read by ranges at its version where its certificate is trusted, and says so where it is not', async (context) => {
+    const folder = scratchFolder(context);
+    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+    const made = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
+    const named = ['-subj', '/CN=pointlake test', '-addext', 'subjectAltName=IP:127.0.0.1'];
+    const ran = spawnSync('openssl', [...made, ...named, '-keyout', key, '-out', cert], { encoding: 'utf8' });
+    if (ran.error !== undefined) return context.skip(`a certificate cannot be made here: ${ran.error.message}`);
+    assert.equal(ran.status, 0, ran.stderr);
+    const identity = { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') };
+    const server = await WebServer.start(BYTES, identity);
+    context.after(() => server.stop());
+    assert.match(server.url, /^https:/);
+    const store = new HttpStore();
+    const refused = await store.head(server.url).catch((thrown) => thrown);
+    assert.deepEqual([refused.code, isRetryable(refused)], ['unavailable', false]);
+    assert.match(refused.message, /certificate/);
+    const before = getCACertificates('default');
+    context.after(() => setDefaultCACertificates(before));
+    setDefaultCACertificates([...before, identity.cert]);
+    const meta = await store.head(server.url);
+    assert.ok(Buffer.from(await store.getRange(meta, RANGE)).equals(BYTES.subarray(100, 5000)));
+    assert.equal(server.requests.at(-1)?.['if-match'], meta.eTag);
+    server.put(pattern(10_000, 2), '2026-01-02T00:00:00Z');
+    await rejectsWith(store.getRange(meta, RANGE), 'changed', 'changed');
   });
 });
 

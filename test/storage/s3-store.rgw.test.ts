@@ -1,8 +1,11 @@
 /** S3 stores against a real server, Ceph's RGW: what only a real one can prove of signatures, rights and listings. */
 
 import assert from 'node:assert/strict';
+import dns from 'node:dns';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { DeleteBucketCommand, PutBucketVersioningCommand } from '@aws-sdk/client-s3';
+import { DeleteBucketCommand, PutBucketRequestPaymentCommand, PutBucketVersioningCommand } from '@aws-sdk/client-s3';
 import {
   listSource,
   openSource,
@@ -12,7 +15,8 @@ import {
   Stores,
   tableNameOf,
 } from '../../src/storage/index.ts';
-import { type Rgw, startRgw } from '../support/rgw.ts';
+import { BUCKET_DOMAIN, type Rgw, startRgw } from '../support/rgw.ts';
+import { scratchFolder } from '../support/scratch.ts';
 import { describeObjectStore, pattern, rejectsWith } from './object-store.contract.ts';
 import { type S3Admin, s3Admin } from './s3-client.ts';
 
@@ -30,6 +34,12 @@ after(async () => {
   admin?.client.destroy();
   await rgw?.stop();
 });
+
+type LookUpHost = (
+  host: string,
+  options: dns.LookupOptions,
+  done: (error: Error | null, address: string | dns.LookupAddress[], family: number) => void,
+) => void;
 
 function connect(settings: S3Settings = {}): S3Connection {
   const { endpoint, accessKeyId, secretAccessKey } = rgw;
@@ -103,6 +113,69 @@ describe('S3 on Ceph RGW', () => {
     assert.equal((await readOne(open)).length, 10);
     assert.equal((await Array.fromAsync(open.list(''))).length, 1);
     await rejectsWith(storeWith(anonymous).head('users/a.parquet'), 'unavailable', 'access_denied');
+  });
+
+  it('reads a bucket whose readers pay only when it agrees to, and says so where it does not', async () => {
+    await admin.makeBucket('paid', 'public-read');
+    await admin.put('paid', 'users/a.parquet', pattern(1000, 1), 'public-read');
+    const RequestPaymentConfiguration = { Payer: 'Requester' } as const;
+    await admin.client.send(new PutBucketRequestPaymentCommand({ Bucket: 'paid', RequestPaymentConfiguration }));
+    const reader = await rgw.addUser();
+    const paying = storeWith({ credentials: reader, requesterPays: true }, 'paid');
+    assert.equal((await readOne(paying)).length, 10);
+    assert.equal((await Array.fromAsync(paying.list(''))).length, 1);
+    const meta = await paying.head('users/a.parquet');
+    const refusing = storeWith({ credentials: reader }, 'paid');
+    for (const work of [
+      () => refusing.head('users/a.parquet'),
+      () => refusing.getRange(meta, { start: 0, end: 1 }),
+      () => Array.fromAsync(refusing.list('')),
+    ]) {
+      await rejectsWith(work(), 'unavailable', 'access_denied', 'storage.s3.requesterPays');
+    }
+    const nobody = storeWith({ anonymous: true, credentials: undefined, requesterPays: true }, 'paid');
+    await rejectsWith(nobody.head('users/a.parquet'), 'unavailable', 'access_denied');
+  });
+
+  it('finds buckets as host names', async (context) => {
+    const hosts: string[] = [];
+    // Stands in for the wildcard that an operator of such a server has in DNS.
+    context.mock.method(dns, 'lookup', ((host, options, done) => {
+      hosts.push(host);
+      const isOurs = host.endsWith(BUCKET_DOMAIN);
+      if (!isOurs) return done(Object.assign(new Error(`no ${host}`), { code: 'ENOTFOUND' }), '', 4);
+      if (options.all) done(null, [{ address: '127.0.0.1', family: 4 }], 4);
+      else done(null, '127.0.0.1', 4);
+    }) as LookUpHost);
+    const { port } = new URL(rgw.endpoint);
+    const store = storeWith({ endpoint: `http://${BUCKET_DOMAIN}:${port}`, forcePathStyle: false });
+    assert.equal((await readOne(store)).length, 10);
+    const keys = (await Array.fromAsync(store.list('users/'))).map(({ key }) => key);
+    assert.ok(keys.includes('users/a.parquet'));
+    assert.deepEqual([...new Set(hosts)], [`lake.${BUCKET_DOMAIN}`]);
+    await rejectsWith(store.head('users/none'), 'notFound', 'object_not_found');
+  });
+
+  it('takes credentials from a profile', async (context) => {
+    const { accessKeyId, secretAccessKey } = rgw;
+    const path = join(scratchFolder(context), 'credentials');
+    const other = '[default]\naws_access_key_id = NOBODY\naws_secret_access_key = nothing\n';
+    const own = `[lake]\naws_access_key_id = ${accessKeyId}\naws_secret_access_key = ${secretAccessKey}\n`;
+    await writeFile(path, other + own);
+    const saved = { ...process.env };
+    for (const name of Object.keys(process.env)) if (name.startsWith('AWS_')) delete process.env[name];
+    Object.assign(process.env, {
+      AWS_EC2_METADATA_DISABLED: 'true',
+      AWS_CONFIG_FILE: '/dev/null',
+      AWS_SHARED_CREDENTIALS_FILE: path,
+    });
+    try {
+      await rejectsWith(readOne(storeWith({ credentials: undefined })), 'unavailable', 'access_denied');
+      process.env.AWS_PROFILE = 'lake';
+      assert.equal((await readOne(storeWith({ credentials: undefined }))).length, 10);
+    } finally {
+      process.env = saved;
+    }
   });
 
   it('takes endpoint and credentials from the standard environment', async () => {

@@ -3,11 +3,17 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { isRetryable, type ObjectMeta, S3Connection, type S3Settings, S3Store } from '../../src/storage/index.ts';
 import { s3Error } from '../../src/storage/s3-errors.ts';
 import { type Fault, FaultyS3 } from '../support/faulty-s3.ts';
 import { ManualClock } from '../support/manual-clock.ts';
+import { sampled } from '../support/sampled.ts';
 import { describeObjectStore, pattern, rejectsWith } from './object-store.contract.ts';
+
+/** Of listings: millions of keys in a long run. */
+const PAGES = sampled(150, 2500);
 
 const credentials = { accessKeyId: 'tester', secretAccessKey: 'secret' };
 
@@ -288,12 +294,43 @@ describe('an S3 store', () => {
       }
     });
 
+    it(`gives ${PAGES * 1000} keys as they come: no page ahead of its reader, nothing kept of what it has passed`, async () => {
+      let sent = 0;
+      s3.faultOf = ({ op }) => {
+        if (op !== 'list') return undefined;
+        const first = sent * 1000;
+        sent += 1;
+        const entries = Array.from({ length: 1000 }, (_, i) => entry(`p/${String(first + i).padStart(12, '0')}`));
+        const more = `<IsTruncated>${sent < PAGES}</IsTruncated><NextContinuationToken>${sent}</NextContinuationToken>`;
+        return { kind: 'body', text: page(entries.join(''), more) };
+      };
+      let listed = 0;
+      let heldEarly = 0;
+      for await (const { key } of store.list('p/')) {
+        assert.ok(key.endsWith(String(listed).padStart(12, '0')));
+        listed += 1;
+        assert.equal(sent, Math.ceil(listed / 1000));
+        if (listed === 20_000) heldEarly = heldBytes();
+      }
+      assert.equal(listed, PAGES * 1000);
+      const grown = heldBytes() - heldEarly;
+      // Held, each object would take more than a hundred bytes; the requests that this server remembers take fewer.
+      assert.ok(grown < 4 * 2 ** 20, `${grown} bytes more`);
+    });
+
     it('does not read a page without end', async () => {
       const text = page(entry('p/a').repeat(200_000));
       await rejectsWith(listWith(text), 'unavailable', 'bad_response', 'bytes');
     });
   });
 });
+
+/** What the heap holds after a collection. */
+function heldBytes(): number {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  return process.memoryUsage().heapUsed;
+}
 
 async function unusedPort(): Promise<number> {
   const server = createServer();

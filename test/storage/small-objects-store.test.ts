@@ -27,6 +27,69 @@ async function start(context: TestContext) {
   return { s3, store, put, gets, clock };
 }
 
+describe('ranges of large objects', () => {
+  const BYTES = pattern(SMALL_OBJECT_BYTES * 2, 1);
+
+  it('that are to be kept answer for their parts a while, and for nothing else', async (context) => {
+    const { store, put, gets, clock } = await start(context);
+    const meta = await put('a', BYTES);
+    const whole = await store.getRange(meta, { start: 1000, end: 90_000 }, { keep: true });
+    assert.ok(Buffer.from(whole).equals(BYTES.subarray(1000, 90_000)));
+    for (const [start, end] of [
+      [1000, 90_000],
+      [1000, 1001],
+      [40_000, 90_000],
+    ] as const) {
+      const part = await store.getRange(meta, { start, end });
+      assert.ok(Buffer.from(part).equals(BYTES.subarray(start, end)));
+      part.fill(0);
+    }
+    assert.equal(gets().length, 1);
+    for (const [start, end] of [
+      [999, 1001],
+      [89_999, 90_001],
+      [200_000, 200_010],
+    ] as const) {
+      const other = await store.getRange(meta, { start, end });
+      assert.ok(Buffer.from(other).equals(BYTES.subarray(start, end)));
+    }
+    assert.equal(gets().length, 4);
+    clock.advance(10_000);
+    await store.getRange(meta, { start: 2000, end: 2001 });
+    assert.equal(gets().length, 5, 'a while and no longer');
+  });
+
+  it('are held by version, and not where they are no part of what was to be kept', async (context) => {
+    const { store, put, gets } = await start(context);
+    const first = await put('a', BYTES);
+    await store.getRange(first, { start: 0, end: 10_000 }, { keep: true });
+    const second = await put('a', pattern(BYTES.length, 2));
+    const read = await store.getRange(second, { start: 0, end: 10 });
+    assert.ok(Buffer.from(read).equals(pattern(BYTES.length, 2).subarray(0, 10)));
+    await rejectsWith(store.getRange(first, { start: 20_000, end: 20_010 }), 'changed', 'changed');
+    await store.getRange(second, { start: 0, end: 20_000 });
+    await store.getRange(second, { start: 0, end: 20_000 });
+    assert.equal(gets().length, 5);
+  });
+
+  it('give way to others, the oldest first, and those that are too large are not held', async (context) => {
+    const { store, put, gets } = await start(context);
+    const meta = await put('a', pattern(9 << 20, 1));
+    const read = (start: number, bytes: number, keep = false) =>
+      store.getRange(meta, { start, end: start + bytes }, { keep });
+    await read(0, 9 << 20, true);
+    await read(0, 10);
+    assert.equal(gets().length, 2, 'more than is held in all');
+    for (let i = 0; i < 3; i++) await read(i * (3 << 20), 3 << 20, true);
+    assert.equal(gets().length, 5);
+    await read(6 << 20, 10);
+    await read(3 << 20, 10);
+    assert.equal(gets().length, 5);
+    await read(10, 10);
+    assert.equal(gets().length, 6, 'the first has left');
+  });
+});
+
 describe('small objects', () => {
   it('are read whole by one GET, whatever parts are wanted at once or after one another', async (context) => {
     const { store, put, gets } = await start(context);
@@ -39,6 +102,10 @@ describe('small objects', () => {
       assert.ok(Buffer.from(together[i] ?? []).equals(bytes.subarray(start, end)));
     }
     assert.ok(Buffer.from(later).equals(bytes.subarray(5)));
+    later.fill(0);
+    const again = await store.getRange(meta, { start: 5, end: 1000 });
+    assert.ok(Buffer.from(again).equals(bytes.subarray(5, 1000)), 'what was given is the caller’s to change');
+    assert.equal(again.buffer.byteLength, 995);
     assert.deepEqual(gets(), [`bytes=0-${meta.sizeBytes - 1}`]);
     await assert.rejects(store.getRange(meta, { start: 0, end: meta.sizeBytes + 1 }), { kind: 'internal' });
   });

@@ -9,6 +9,7 @@ import { keepFresh } from '../../src/table/index.ts';
 import { Asker } from './ask.ts';
 import { type ChangeCounts, ChangingTable, type ObjectWriter, type WriteManner } from './changing-table.ts';
 import { nodeOf } from './one-node.ts';
+import { isLong } from './sampled.ts';
 import { scratchFolder } from './scratch.ts';
 import { serve } from './served.ts';
 import { answeredByThreads, serveByThreads } from './served-by-threads.ts';
@@ -42,8 +43,11 @@ export interface ChangingRun {
   readonly s3?: S3Settings;
 }
 
+/** Minutes where all is taken that is sampled else. */
+const LONG_SECONDS = 180;
+
 export function faultSeconds(seconds: number): number {
-  return Number(process.env.POINTLAKE_FAULT_SECONDS ?? seconds);
+  return Number(process.env.POINTLAKE_FAULT_SECONDS ?? (isLong ? LONG_SECONDS : seconds));
 }
 
 export async function runChanging(context: TestContext, run: ChangingRun): Promise<void> {

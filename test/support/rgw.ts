@@ -19,11 +19,21 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
+/** The domain whose names are buckets: `lake.s3.test` is the bucket `lake`. Nobody resolves it but who wants to. */
+export const BUCKET_DOMAIN = 's3.test';
+
+export interface RgwUser {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+}
+
 export interface Rgw {
   readonly endpoint: string;
   readonly region: string;
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
+  /** Another user, who owns nothing. */
+  addUser(): Promise<RgwUser>;
   stop(): Promise<void>;
 }
 
@@ -63,10 +73,21 @@ class Cluster {
     await writeFile(this.#config, cephConf(this.#folder, fsid, monitorPort as number));
     await this.#startMonitor(fsid, monitorPort as number);
     await this.#startOsd();
-    const credentials = await this.#createUser();
+    const credentials = await this.#createUser('tester');
     const endpoint = `http://127.0.0.1:${gatewayPort}`;
     await this.#startGateway(endpoint);
-    return { endpoint, region: 'us-east-1', ...credentials, stop: () => this.stop() };
+    return { endpoint, region: 'us-east-1', ...credentials, ...this.#controls() };
+  }
+
+  #controls(): Pick<Rgw, 'addUser' | 'stop'> {
+    let others = 0;
+    return {
+      addUser: () => {
+        others += 1;
+        return this.#createUser(`other-${others}`);
+      },
+      stop: () => this.stop(),
+    };
   }
 
   /** What is in memory is not worth a slow farewell. */
@@ -113,11 +134,11 @@ class Cluster {
     await this.#until('the OSD is up', 'osd', async () => /1 up/.test(await this.#ceph('osd', 'stat')));
   }
 
-  async #createUser(): Promise<{ readonly accessKeyId: string; readonly secretAccessKey: string }> {
+  async #createUser(name: string): Promise<RgwUser> {
     const accessKeyId = randomBytes(10).toString('hex').toUpperCase();
     const secretAccessKey = randomBytes(20).toString('hex');
     const keys = ['--access-key', accessKeyId, '--secret', secretAccessKey];
-    const user = ['user', 'create', '--uid', 'tester', '--display-name', 'tester', ...keys];
+    const user = ['user', 'create', '--uid', name, '--display-name', name, ...keys];
     await run('radosgw-admin', ['-c', this.#config, '--no-mon-config', ...user], { timeout: STEP_TIMEOUT_MS });
     return { accessKeyId, secretAccessKey };
   }
@@ -186,6 +207,7 @@ osd pool default pg autoscale mode = off
 rgw enable quota threads = false
 rgw run sync thread = false
 rgw enable usage log = false
+rgw dns name = ${BUCKET_DOMAIN}
 `;
 }
 

@@ -8,6 +8,7 @@ import {
   type Server,
   type ServerResponse,
 } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 
 export interface WebManners {
@@ -16,6 +17,12 @@ export interface WebManners {
   /** Whether `If-Match` and `If-Unmodified-Since` are looked at. */
   readonly conditions: boolean;
   readonly ranges: boolean;
+}
+
+/** As PEM: what an HTTPS server shows. */
+export interface ServerIdentity {
+  readonly key: string;
+  readonly cert: string;
 }
 
 export const GOOD_MANNERS: WebManners = { eTag: 'strong', lastModified: true, conditions: true, ranges: true };
@@ -27,17 +34,24 @@ export class WebServer {
   readonly instead: ((request: IncomingMessage, response: ServerResponse) => void)[] = [];
   #bytes: Buffer = Buffer.alloc(0);
   #modified = new Date(0);
-  readonly #server: Server = createServer((request, response) => this.#answer(request, response));
+  readonly #scheme: 'http' | 'https';
+  readonly #server: Server;
 
-  static async start(bytes: Uint8Array): Promise<WebServer> {
-    const server = new WebServer();
+  private constructor(identity: ServerIdentity | undefined) {
+    const answer = (request: IncomingMessage, response: ServerResponse) => this.#answer(request, response);
+    this.#scheme = identity === undefined ? 'http' : 'https';
+    this.#server = identity === undefined ? createServer(answer) : createSecureServer(identity, answer);
+  }
+
+  static async start(bytes: Uint8Array, identity?: ServerIdentity): Promise<WebServer> {
+    const server = new WebServer(identity);
     server.put(bytes, '2026-01-01T00:00:00Z');
     await new Promise<void>((done) => server.#server.listen(0, '127.0.0.1', done));
     return server;
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/data/t.parquet?signature=secret`;
+    return `${this.#scheme}://127.0.0.1:${(this.#server.address() as AddressInfo).port}/data/t.parquet?signature=secret`;
   }
 
   put(bytes: Uint8Array, modified: string): void {
