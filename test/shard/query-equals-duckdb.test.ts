@@ -15,7 +15,7 @@ import { FUZZ_SEED, randomFrom } from '../parquet/support/property.ts';
 import { noDeadline, nodeOf } from '../support/one-node.ts';
 import { sampled } from '../support/sampled.ts';
 import { scratchFolder } from '../support/scratch.ts';
-import { FIELDS, literalOf, quoted } from '../support/typed-fields.ts';
+import { FIELDS, type Field, literalOf, quoted } from '../support/typed-fields.ts';
 
 /** Predicates that DuckDB answers in one go. */
 const AT_ONCE = 50;
