@@ -9,7 +9,14 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { asServiceError, ServiceError } from '../core/index.ts';
 import { arrowStream, type Query, type QueryPosition, QueryTrace, rowTexts } from '../shard/index.ts';
-import { type JsonOptions, type Projection, parsePredicate, type Snapshot, type Table } from '../table/index.ts';
+import {
+  type JsonOptions,
+  type Projection,
+  parsePredicate,
+  projectionNamed,
+  type Snapshot,
+  type Table,
+} from '../table/index.ts';
 import { checkRequestHeaders, timeoutOf } from './conditions.ts';
 import type { ServerContext } from './context.ts';
 import { underDeadline } from './deadline.ts';
@@ -125,7 +132,11 @@ function plan(snapshot: Snapshot, asked: Asked, trace: QueryTrace): Planned {
     const query = { where: undefined, columns: [], limit: request.limit, order: [], after: undefined };
     return { ...asked, snapshot, projection, query, trace };
   }
-  const projection = snapshot.projection(request.columns, asked.json(snapshot));
+  const columns =
+    request.projection === undefined
+      ? request.columns
+      : projectionNamed(snapshot.definition, request.projection).columns;
+  const projection = snapshot.projection(columns, asked.json(snapshot));
   const order = orderOf(snapshot, request.orderBy);
   const query: Query = {
     where: request.where === undefined ? undefined : parsePredicate(snapshot, request.where),

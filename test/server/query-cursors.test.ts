@@ -11,7 +11,7 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import { FUZZ_SEED, randomFrom } from '../parquet/support/property.ts';
 import { nodeOf } from '../support/one-node.ts';
 import { sampled } from '../support/sampled.ts';
-import { scratchFolder } from '../support/scratch.ts';
+import { scratchFolder, writeParquet } from '../support/scratch.ts';
 import { serve } from '../support/served.ts';
 import { FIELDS, literalOf } from '../support/typed-fields.ts';
 import { post } from './fixture.ts';
@@ -76,5 +76,43 @@ test('pages follow one another without a gap or a repeat', async (context) => {
       cursor = next;
     }
     assert.deepEqual(places, wanted, `${order.join()}, ${limit} a page`);
+  }
+});
+
+test('strings that are no UTF-8 are gone on behind too', async (context) => {
+  const keys = Array.from({ length: 40 }, (_, i) => Uint8Array.of(0x61, 0xf0 + (i % 4), i < 20 ? 0x80 + i : 0x61));
+  const source = writeParquet(join(scratchFolder(context), 't.parquet'), [
+    { name: 'k', data: keys, type: 'STRING', encoding: 'PLAIN', nullable: false },
+    { name: 'place', data: keys.map((_, i) => i), type: 'INT32', nullable: false },
+  ]);
+  const node = nodeOf(context, [{ name: 't', source, key: ['k'] }]);
+  const snapshot = await node.catalog.get('t').refresh();
+  assert.equal(snapshot.column('k').leaf?.logicalType.kind, 'STRING');
+  const server = await serve(node);
+  context.after(() => server.close());
+  const inOrder = keys.map((key, place) => ({ key, place }));
+  for (const sign of [1, -1]) {
+    inOrder.sort((a, b) => sign * Buffer.compare(a.key, b.key) || a.place - b.place);
+    const places: number[] = [];
+    for (let cursor: string | undefined, page = 0; page <= keys.length / 3; page++) {
+      const body = JSON.stringify({ columns: ['place'], order_by: [sign < 0 ? '-k' : 'k'], limit: 3, cursor });
+      const answer = (await (await post(`${server.url}/v1/tables/t/query`, body)).json()) as Page;
+      places.push(...answer.rows.map(({ place }) => place));
+      cursor = answer.cursor;
+      if (cursor === undefined) break;
+      const fields = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown[];
+      for (const wrong of [[['YYA']], [[]], [[1]], [['YYA=', 'YYA=']]]) {
+        const forged = Buffer.from(JSON.stringify(fields.with(4, wrong))).toString('base64url');
+        const refused = await post(
+          `${server.url}/v1/tables/t/query`,
+          JSON.stringify({ order_by: ['k'], cursor: forged }),
+        );
+        assert.equal(refused.status, 400, JSON.stringify(wrong));
+      }
+    }
+    assert.deepEqual(
+      places,
+      inOrder.map(({ place }) => place),
+    );
   }
 });
