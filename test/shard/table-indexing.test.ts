@@ -15,7 +15,7 @@ import { scratchFolder, writeParquet } from '../support/scratch.ts';
 const ROWS = 5000;
 
 /** Keys 3 * n in no order. */
-function writeShuffled(folder: string, ordinal: number): void {
+function writeShuffled(folder: string, ordinal: number, rowsPerRowGroup = 1000): void {
   const random = randomFrom(ordinal);
   const keys = Array.from({ length: ROWS }, (_, row) => (ordinal * ROWS + row) * 3);
   for (let i = keys.length - 1; i > 0; i--) {
@@ -28,7 +28,7 @@ function writeShuffled(folder: string, ordinal: number): void {
       { name: 'k', data: keys, type: 'INT32', nullable: false },
       { name: 'v', data: keys.map((key) => `value ${key}`), type: 'STRING' },
     ],
-    { rowsPerRowGroup: 1000 },
+    { rowsPerRowGroup },
   );
 }
 
@@ -131,6 +131,52 @@ test('storage that fails while the index is built leaves it to the next refresh'
   await indexing.idle();
   assert.deepEqual(outline(indexing.status), { state: 'ready', files: 1, filesIndexed: 1, runs: 1 });
 });
+
+test('a read that fails while one before it is still under way ends the round, and nothing else', async (context) => {
+  const folder = scratchFolder(context);
+  for (const ordinal of [0, 1, 2, 3]) writeShuffled(folder, ordinal, ROWS);
+  let isListed = false;
+  const wrapStores = (stores: StoreProvider): StoreProvider => ({
+    storeFor: (source) => failingOutOfTurn(stores.storeFor(source), () => isListed),
+  });
+  // Whoever waits for nobody's promise would be told here, and a server would end.
+  const unhandled: unknown[] = [];
+  const onUnhandled = (reason: unknown) => unhandled.push(reason);
+  process.on('unhandledRejection', onUnhandled);
+  context.after(() => process.off('unhandledRejection', onUnhandled));
+  const { node, table, indexing } = openTable(context, `${folder}/`, { wrapStores });
+  await table.refresh().then(() => {
+    isListed = true;
+  });
+  await indexing.idle();
+  assert.deepEqual([indexing.status.state, indexing.status.error?.code], ['failed', 'unavailable']);
+  assert.deepEqual(unhandled, []);
+  isListed = false;
+  assert.equal(await valueByKey(node, 300), '{"v":"value 300"}');
+  await table.refresh();
+  await indexing.idle();
+  assert.equal(indexing.status.state, 'ready');
+});
+
+/** Of pages of values, which lie before all else, the first read takes long, and those after it fail at once. */
+function failingOutOfTurn(inner: ObjectStore, isBroken: () => boolean): ObjectStore {
+  let reads = 0;
+  return {
+    kind: inner.kind,
+    cheapReads: inner.cheapReads,
+    head: (key, options) => inner.head(key, options),
+    list: (prefix, options) => inner.list(prefix, options),
+    close: () => inner.close(),
+    getRange: async (object, range, options) => {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (!isBroken() || range.start > object.sizeBytes / 2) return inner.getRange(object, range, options);
+      reads += 1;
+      if (reads > 1) throw new ServiceError('unavailable', 'unavailable', 'storage is down');
+      for (let turns = 0; turns < 200; turns++) await new Promise((resolve) => setImmediate(resolve));
+      throw new ServiceError('unavailable', 'unavailable', 'storage is down');
+    },
+  };
+}
 
 function failing(inner: ObjectStore, isBroken: () => boolean): ObjectStore {
   return {
