@@ -139,6 +139,23 @@ test('several rows of a key: the latest, or a fault that says where they are', a
   assert.equal((await fetch(`${once}/values/v/2`)).status, 500);
 });
 
+test('why a key has an index or none is told of each', async (context) => {
+  const named = ['auto', 'hash', 'none'] as const;
+  const url = await start(context, {
+    index: 'auto',
+    keys: named.map((index) => ({ name: index, columns: ['url'], index })),
+  });
+  const state = (await (await fetch(url)).json()) as {
+    readonly index: { readonly reason: string };
+    readonly keys: Readonly<Record<string, { readonly index: { readonly reason: string } }>>;
+  };
+  assert.equal(state.index.reason, '3 rows are quickly searched');
+  assert.deepEqual(
+    named.map((name) => state.keys[name]?.index.reason),
+    ['3 rows are quickly searched', 'asked for by `index: hash`', 'switched off by `index: none`'],
+  );
+});
+
 test('how many rows share a key is told of each key that has an index', async (context) => {
   const url = await start(context, { index: 'hash', keys }, async (node) => {
     for (const indexing of node.indexings(node.catalog.get('t'))) await indexing.idle();

@@ -76,6 +76,28 @@ test('an index is built beside lookups, follows the files, and is charged to the
   for (const key of [-3, 1, 2, 2 * ROWS * 3]) assert.equal(await valueByKey(node, key), null);
 });
 
+test('it is built of pages of key columns alone, each read once, and by threads', async (context) => {
+  const folder = scratchFolder(context);
+  writeShuffled(folder, 0, ROWS);
+  const trace = new IoTrace();
+  const { node, table, indexing } = openTable(context, `${folder}/`, { wrapStores: trace.wrap });
+  // The footer came with all else of so small a file, and is none of it.
+  const snapshot = await table.refresh().finally(() => trace.clear());
+  await indexing.idle();
+  const pages = trace
+    .describe(snapshot)
+    .flatMap((line) => line.replace(/^\d+ bytes: /, '').split(' + '))
+    .filter((part) => part.includes('column'));
+  assert.ok(pages.length > 1, pages.join('; '));
+  assert.deepEqual(
+    pages.filter((part) => !part.includes('column k')),
+    [],
+  );
+  const values = pages.filter((part) => part.includes('data page'));
+  assert.equal(new Set(values).size, values.length);
+  assert.ok(node.pool.stats.threads > 0, 'many keys are hashed in threads');
+});
+
 test('after a restart the index is there, and absent keys cost no read', async (context) => {
   const folder = scratchFolder(context);
   const disk = { path: scratchFolder(context), sizeBytes: 64 * 2 ** 20 };
