@@ -235,11 +235,11 @@ async function sendArrow(
   planned: Planned,
   signal: AbortSignal,
 ): Promise<void> {
-  const { snapshot, query, trace, isExplained } = planned;
+  const { snapshot, query, projection, trace, isExplained } = planned;
   // The format has no place behind the rows, where alone a receipt is known.
   const headers = [...headersOf(context, planned, ARROW_TYPE), ...(isExplained ? ['trailer', RECEIPT] : [])];
   const stream = new StreamedReply(reply, headers, context.clock, context.options.stallMs);
-  const arrow = await arrowStream(query.columns);
+  const arrow = await arrowStream(projection);
   try {
     for await (const _position of context.queries.run(snapshot, query, arrow.sink, signal, trace)) {
       if (arrow.sink.isFull) await stream.write(arrow.batch());
