@@ -13,9 +13,13 @@ import type { Table } from '../table/index.ts';
 
 /** Undefined unless the request wants one: nothing is counted then. */
 export function receiptFor(headers: IncomingHttpHeaders): Receipt | undefined {
+  return isExplainAsked(headers) ? new Receipt() : undefined;
+}
+
+export function isExplainAsked(headers: IncomingHttpHeaders): boolean {
   const header = headers['pointlake-explain'];
-  if (header === undefined || header === '0') return undefined;
-  if (header === '1') return new Receipt();
+  if (header === undefined || header === '0') return false;
+  if (header === '1') return true;
   const message = 'the header pointlake-explain is 1 for a receipt, or 0, or left out';
   throw new ServiceError('invalid', 'bad_header', message, { header: 'pointlake-explain' });
 }

@@ -8,7 +8,7 @@ import { type ArrowLookup, type LookupAnswer, type LookupItem, loadArrow } from 
 import type { Snapshot } from '../table/index.ts';
 import type { ServerContext } from './context.ts';
 import { underDeadline } from './deadline.ts';
-import { receiptOf } from './explain.ts';
+import { addReceipt, receiptOf } from './explain.ts';
 import { itemWithValueUrl } from './large-value.ts';
 import { tooLargeAnswer } from './lookup-results.ts';
 import type { RequestTime } from './pinned.ts';
@@ -58,6 +58,7 @@ export async function sendArrow(
       ));
     send(context, reply, of, found, rows as ArrowLookup);
   } catch (thrown) {
+    addReceipt(reply, of.receipt, of.table);
     respondError(reply, thrown, context.onInternalError);
   }
 }

@@ -12,7 +12,7 @@ import type { Snapshot } from '../table/index.ts';
 import { checkRequestHeaders, timeoutOf } from './conditions.ts';
 import type { ServerContext } from './context.ts';
 import { underDeadline } from './deadline.ts';
-import { receiptFor, receiptOf } from './explain.ts';
+import { addReceipt, receiptFor, receiptOf } from './explain.ts';
 import type { HotTable } from './hot-path.ts';
 import { ARROW_TYPE, isArrowAsked, sendArrow } from './lookup-arrow.ts';
 import { parseLookup } from './lookup-body.ts';
@@ -52,7 +52,7 @@ export function lookupHandler(
       return;
     }
     const begun = pinned && beginLookup(context, of, pinned);
-    if (begun?.answer !== undefined) sendResults(context, reply, of, begun.answer);
+    if (begun?.answer !== undefined) sendNow(context, reply, of, begun.answer);
     else void sendLater(context, reply, of, pinned, begun, { headers, clock: context.clock, timeoutMs });
   };
 }
@@ -60,6 +60,15 @@ export function lookupHandler(
 export function bodyOf({ body }: FastifyRequest): Buffer {
   if (Buffer.isBuffer(body)) return body;
   throw new ServiceError('invalid', 'bad_request', 'a lookup needs a JSON body such as {"keys":[1,2]}');
+}
+
+function sendNow(context: ServerContext, reply: FastifyReply, of: TableLookup, found: LookupAnswer): void {
+  try {
+    sendResults(context, reply, of, found);
+  } catch (thrown) {
+    addReceipt(reply, of.receipt, of.table);
+    throw thrown;
+  }
 }
 
 async function sendLater(
@@ -76,6 +85,7 @@ async function sendLater(
     );
     sendResults(context, reply, of, found);
   } catch (thrown) {
+    addReceipt(reply, of.receipt, of.table);
     respondError(reply, thrown, context.onInternalError);
   }
 }

@@ -77,7 +77,10 @@ class Relay implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
-    if (status >= 200) this.#raw.writeHead(status, forwarded(headers));
+    if (status < 200) return;
+    // What follows the body is announced before it, and passed on too.
+    const { trailer } = headers;
+    this.#raw.writeHead(status, { ...forwarded(headers), ...(trailer !== undefined && { trailer }) });
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -86,7 +89,8 @@ class Relay implements Dispatcher.DispatchHandler {
     this.#raw.once('drain', () => controller.resume());
   }
 
-  onResponseEnd(): void {
+  onResponseEnd(_controller: Dispatcher.DispatchController, trailers: IncomingHttpHeaders): void {
+    this.#raw.addTrailers(trailers as Readonly<Record<string, string>>);
     this.#raw.end();
   }
 

@@ -6,7 +6,7 @@ import { ServiceError } from '../core/index.ts';
 import type { OrderColumn, QueryPosition } from '../shard/index.ts';
 import { canonicalKey, ExactNumber, keyText, parseExactJson, readableLeaf, type Snapshot } from '../table/index.ts';
 
-const FIELDS: readonly string[] = ['where', 'columns', 'limit', 'order_by', 'cursor', 'explain'];
+const FIELDS: readonly string[] = ['where', 'columns', 'projection', 'limit', 'order_by', 'cursor', 'explain'];
 const LIMIT_DEFAULT = 100;
 const LIMIT_MAX = 100_000;
 /** Of a stream in the snapshot's order, whose rows are held nowhere. */
@@ -17,6 +17,8 @@ export interface QueryRequest {
   /** As the caller wrote it; undefined for all rows. */
   readonly where: unknown;
   readonly columns: readonly string[] | undefined;
+  /** The name of one, in place of columns. */
+  readonly projection: string | undefined;
   readonly limit: number;
   /** `name`, or `-name` for descending. */
   readonly orderBy: readonly string[];
@@ -30,9 +32,11 @@ export interface Cursor {
   readonly snapshot: string;
   readonly fileOrdinal: number;
   readonly row: number;
-  /** The texts of the order columns' values, null for null. */
-  readonly values: readonly (string | null)[];
+  /** The texts of the order columns' values, null for null; a string that is not UTF-8 has no text, and is its bytes as base64. */
+  readonly values: readonly CursorValue[];
 }
+
+type CursorValue = string | null | readonly [string];
 
 export function parseQueryBody(body: Buffer, isStream: boolean): QueryRequest {
   if (!isUtf8(body)) throw bad('bad_json', 'the body is not UTF-8, which JSON is');
@@ -46,7 +50,10 @@ export function parseQueryBody(body: Buffer, isStream: boolean): QueryRequest {
     const shown = JSON.stringify(unknown.slice(0, 100).toWellFormed());
     throw bad('unknown_field', `the body has no field ${shown}; the known ones are ${FIELDS.join(', ')}`);
   }
-  const { where, explain = false } = fields;
+  const { where, projection, explain = false } = fields;
+  if (projection !== undefined && (typeof projection !== 'string' || fields.columns !== undefined)) {
+    throw bad('bad_request', 'projection is the name of a projection of the table, and is given without columns');
+  }
   if (typeof explain !== 'boolean') throw bad('bad_request', 'explain is true or false');
   const orderBy = namesOf(fields.order_by, 'order_by') ?? [];
   const id = createHash('sha256')
@@ -56,6 +63,7 @@ export function parseQueryBody(body: Buffer, isStream: boolean): QueryRequest {
   return {
     where,
     columns: namesOf(fields.columns, 'columns'),
+    projection,
     limit: limitOf(fields.limit, isStream && orderBy.length === 0 ? STREAM_LIMIT_MAX : LIMIT_MAX),
     orderBy,
     cursor: fields.cursor === undefined ? undefined : parseCursor(fields.cursor, id, orderBy.length),
@@ -94,7 +102,12 @@ export function orderOf(snapshot: Snapshot, names: readonly string[]): readonly 
 export function cursorText(snapshot: Snapshot, id: string, order: readonly OrderColumn[], at: QueryPosition): string {
   const values = at.values.map((value, i) => {
     const column = order[i]?.column;
-    return value === undefined || column === undefined ? null : keyText(readableLeaf(column), value);
+    if (value === undefined || column === undefined) return null;
+    const leaf = readableLeaf(column);
+    const text = keyText(leaf, value);
+    if (!(value instanceof Uint8Array)) return text;
+    const same = canonicalKey(leaf, text);
+    return same instanceof Uint8Array && Buffer.compare(same, value) === 0 ? text : [base64Of(value)];
   });
   return Buffer.from(JSON.stringify([snapshot.id, id, at.fileOrdinal, at.row, values])).toString('base64url');
 }
@@ -105,15 +118,15 @@ function parseCursor(given: unknown, id: string, orderColumns: number): Cursor {
   const [snapshot, ofQuery, fileOrdinal, row, values] = fields as readonly unknown[];
   const isWhole = (value: unknown): value is number =>
     typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
-  const isTexts = Array.isArray(values) && values.every((value) => value === null || typeof value === 'string');
-  if (typeof snapshot !== 'string' || !isWhole(fileOrdinal) || !isWhole(row) || !isTexts) throw badCursor();
+  const areValues = Array.isArray(values) && values.every(isCursorValue);
+  if (typeof snapshot !== 'string' || !isWhole(fileOrdinal) || !isWhole(row) || !areValues) throw badCursor();
   if (ofQuery !== id)
     throw bad(
       'bad_cursor',
       'the cursor is of a query with another where or order_by; send it with the one it came from',
     );
   if (values.length !== orderColumns) throw badCursor();
-  return { snapshot, fileOrdinal, row, values: values as readonly (string | null)[] };
+  return { snapshot, fileOrdinal, row, values: values as readonly CursorValue[] };
 }
 
 function decoded(text: string): unknown {
@@ -133,11 +146,28 @@ export function positionOf(snapshot: Snapshot, order: readonly OrderColumn[], cu
   const values = cursor.values.map((text, i) => {
     const column = order[i]?.column;
     if (text === null || column === undefined) return undefined;
-    const value = canonicalKey(readableLeaf(column), text);
+    const leaf = readableLeaf(column);
+    const value = typeof text === 'string' ? canonicalKey(leaf, text) : bytesOf(leaf, text[0]);
     if (value === undefined) throw badCursor();
     return value;
   });
   return { fileOrdinal, row, values };
+}
+
+function isCursorValue(value: unknown): boolean {
+  if (Array.isArray(value)) return value.length === 1 && typeof value[0] === 'string';
+  return value === null || typeof value === 'string';
+}
+
+function base64Of(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64');
+}
+
+/** Undefined where the column does not hold any bytes, or the text is not what was answered. */
+function bytesOf(leaf: Parameters<typeof canonicalKey>[0], text: string): Uint8Array | undefined {
+  if (!(canonicalKey(leaf, '') instanceof Uint8Array)) return undefined;
+  const bytes = Buffer.from(text, 'base64');
+  return bytes.toString('base64') === text ? bytes : undefined;
 }
 
 function badCursor(): ServiceError {

@@ -9,10 +9,18 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { asServiceError, ServiceError } from '../core/index.ts';
 import { arrowStream, type Query, type QueryPosition, QueryTrace, rowTexts } from '../shard/index.ts';
-import { type JsonOptions, type Projection, parsePredicate, type Snapshot, type Table } from '../table/index.ts';
+import {
+  type JsonOptions,
+  type Projection,
+  parsePredicate,
+  projectionNamed,
+  type Snapshot,
+  type Table,
+} from '../table/index.ts';
 import { checkRequestHeaders, timeoutOf } from './conditions.ts';
 import type { ServerContext } from './context.ts';
 import { underDeadline } from './deadline.ts';
+import { isExplainAsked } from './explain.ts';
 import { onSnapshot, snapshotNow } from './pinned.ts';
 import { itemErrorJson } from './problem.ts';
 import { jsonOptions, parseQuery } from './query.ts';
@@ -26,6 +34,7 @@ import { readTarget } from './target.ts';
 const LINES_TYPE = 'application/x-ndjson';
 const ARROW_TYPE = 'application/vnd.apache.arrow.stream';
 const SERVED = ['application/json', LINES_TYPE, ARROW_TYPE];
+const RECEIPT = 'pointlake-receipt';
 /** Characters of lines that are joined before they are written. */
 const LINES_CHARACTERS = 64 * 1024;
 
@@ -35,6 +44,8 @@ type Format = 'json' | 'lines' | 'arrow';
 interface Asked {
   readonly table: Table;
   readonly request: QueryRequest;
+  /** By its body or by the header. */
+  readonly isExplained: boolean;
   readonly json: (snapshot: Snapshot) => JsonOptions;
 }
 
@@ -55,9 +66,15 @@ export function queryHandler(context: ServerContext): (request: FastifyRequest, 
     const table = context.catalog.get(tableName(request));
     const parameters = parseQuery(readTarget(url, 0).query, ['int64', 'nonfinite']);
     if (!Buffer.isBuffer(request.body)) throw missingBody();
+    const isExplained = isExplainAsked(headers);
     const parsed = parseQueryBody(request.body, format !== 'json');
     const json = (on: Snapshot) => jsonOptions(parameters, on.definition.json, context.options.valueInRowBytes);
-    void answer(context, request, reply, format, { table, request: parsed, json });
+    void answer(context, request, reply, format, {
+      table,
+      request: parsed,
+      isExplained: isExplained || parsed.explain,
+      json,
+    });
   };
 }
 
@@ -68,22 +85,29 @@ async function answer(
   format: Format,
   asked: Asked,
 ): Promise<void> {
+  /** The last run. */
+  let run: { readonly snapshot: Snapshot; readonly trace: QueryTrace } | undefined;
   try {
     const timeoutMs = timeoutOf(request.raw.headers, context.options.deadlineMs);
     const headers = pinnedHeaders(request.raw.headers, asked.request);
     const pinned = snapshotNow(asked.table, headers, context.clock);
     let tries = 0;
+    const askedMs = performance.now();
     const settle = format === 'json' ? 'at deadline' : 'with work';
     await underDeadline(reply, context.clock, timeoutMs, settle, (signal) =>
-      context.queries.admit(
-        () =>
-          onSnapshot(asked.table, pinned, { headers, clock: context.clock, timeoutMs, signal }, (snapshot) =>
-            send(context, reply, format, plan(snapshot, asked, new QueryTrace(tries++ > 0)), signal),
-          ),
-        signal,
-      ),
+      context.queries.admit(() => {
+        const queuedMs = performance.now() - askedMs;
+        return onSnapshot(asked.table, pinned, { headers, clock: context.clock, timeoutMs, signal }, (snapshot) => {
+          run = { snapshot, trace: new QueryTrace(asked.isExplained, tries++ > 0, queuedMs) };
+          return send(context, reply, format, plan(snapshot, asked, run.trace), signal);
+        });
+      }, signal),
     );
   } catch (thrown) {
+    if (run !== undefined && asked.isExplained && !reply.raw.headersSent) {
+      reply.raw.setHeader(RECEIPT, receiptOf({ ...asked, ...run }));
+      reply.raw.setHeader('server-timing', run.trace.serverTiming());
+    }
     respondError(reply, thrown, context.onInternalError);
   }
 }
@@ -108,7 +132,11 @@ function plan(snapshot: Snapshot, asked: Asked, trace: QueryTrace): Planned {
     const query = { where: undefined, columns: [], limit: request.limit, order: [], after: undefined };
     return { ...asked, snapshot, projection, query, trace };
   }
-  const projection = snapshot.projection(request.columns, asked.json(snapshot));
+  const columns =
+    request.projection === undefined
+      ? request.columns
+      : projectionNamed(snapshot.definition, request.projection).columns;
+  const projection = snapshot.projection(columns, asked.json(snapshot));
   const order = orderOf(snapshot, request.orderBy);
   const query: Query = {
     where: request.where === undefined ? undefined : parsePredicate(snapshot, request.where),
@@ -143,7 +171,7 @@ async function sendJson(
   planned: Planned,
   signal: AbortSignal,
 ): Promise<void> {
-  const { snapshot, query, projection, trace, request, table } = planned;
+  const { snapshot, query, projection, trace, request, isExplained } = planned;
   const charactersMax = context.options.answerCharactersMax;
   let json = '{"rows":[';
   let rows = 0;
@@ -159,10 +187,12 @@ async function sendJson(
   if (last !== undefined && rows >= query.limit) {
     json += `,"cursor":"${cursorText(snapshot, request.id, query.order, last)}"`;
   }
-  if (request.explain) json += `,"explain":${JSON.stringify(trace.toObject(snapshot, priceOf(table)))}`;
+  if (isExplained) json += `,"explain":${receiptOf(planned)}`;
   if (signal.aborted) return;
   reply.tier = tierOf(trace);
-  respond(reply, 200, [...headersOf(context, planned, JSON_TYPE), 'pointlake-cache', reply.tier], `${json}}`);
+  const timing = isExplained ? ['server-timing', trace.serverTiming()] : [];
+  const headers = [...headersOf(context, planned, JSON_TYPE), 'pointlake-cache', reply.tier, ...timing];
+  respond(reply, 200, headers, `${json}}`);
 }
 
 async function sendLines(
@@ -189,9 +219,7 @@ async function sendLines(
       await stream.write(lines);
       lines = '';
     }
-    if (planned.request.explain) {
-      lines += `{"explain":${JSON.stringify(planned.trace.toObject(planned.snapshot, priceOf(planned.table)))}}\n`;
-    }
+    if (planned.isExplained) lines += `{"explain":${receiptOf(planned)}}\n`;
     reply.tier = tierOf(planned.trace);
     await stream.end(lines);
   } catch (thrown) {
@@ -207,20 +235,18 @@ async function sendArrow(
   planned: Planned,
   signal: AbortSignal,
 ): Promise<void> {
-  const { snapshot, query, trace } = planned;
-  const stream = new StreamedReply(
-    reply,
-    headersOf(context, planned, ARROW_TYPE),
-    context.clock,
-    context.options.stallMs,
-  );
-  const arrow = await arrowStream(query.columns);
+  const { snapshot, query, projection, trace, isExplained } = planned;
+  // The format has no place behind the rows, where alone a receipt is known.
+  const headers = [...headersOf(context, planned, ARROW_TYPE), ...(isExplained ? ['trailer', RECEIPT] : [])];
+  const stream = new StreamedReply(reply, headers, context.clock, context.options.stallMs);
+  const arrow = await arrowStream(projection);
   try {
     for await (const _position of context.queries.run(snapshot, query, arrow.sink, signal, trace)) {
       if (arrow.sink.isFull) await stream.write(arrow.batch());
     }
     reply.tier = tierOf(trace);
-    await stream.end(arrow.end());
+    const end = arrow.end();
+    await stream.end(end, isExplained ? { [RECEIPT]: receiptOf(planned) } : {});
   } catch (thrown) {
     if (!stream.hasBegun) throw thrown;
     // The format has no record for a fault: a stream without its end says that it is not whole.
@@ -247,8 +273,8 @@ function tierOf(trace: QueryTrace): 'memory' | 'disk' | 'origin' {
   return trace.pagesFromDisk > 0 ? 'disk' : 'memory';
 }
 
-function priceOf(table: Table): (gets: number, bytes: number) => number {
-  return (gets, bytes) => table.source.account.priceUsd(gets, 0, bytes);
+function receiptOf({ table, snapshot, trace }: Pick<Planned, 'table' | 'snapshot' | 'trace'>): string {
+  return JSON.stringify(trace.toObject(snapshot, (gets, bytes) => table.source.account.priceUsd(gets, 0, bytes)));
 }
 
 function formatOf(accept: string | undefined): Format {

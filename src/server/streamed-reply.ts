@@ -34,12 +34,16 @@ export class StreamedReply {
     if (!(await drained(raw, this.#clock, this.#stallMs))) throw gone();
   }
 
-  /** The last bytes. Whoever made them need not wait until the client has taken them. */
-  async end(bytes: string | Uint8Array): Promise<void> {
+  /**
+   * The last bytes, and what is known only behind them: `trailers` are announced by the head. Whoever made them need not wait
+   * until the client has taken them.
+   */
+  async end(bytes: string | Uint8Array, trailers: Readonly<Record<string, string>> = {}): Promise<void> {
     this.#begin();
     const { raw } = this.#reply;
     if (raw.destroyed) return;
     if (bytes.length > 0) raw.write(bytes);
+    raw.addTrailers(trailers);
     void ended(raw, this.#clock, this.#stallMs);
   }
 

@@ -24,14 +24,15 @@ const BATCH_BUFFERS = 2;
 /** Zero wherever nobody wrote. */
 const scratch = new ScratchWords();
 
-const END_OF_STREAM: Uint8Array = Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0);
+export const END_OF_STREAM: Uint8Array = Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0);
 
 /** What is written once a schema. */
 export class ArrowFrame {
   readonly schemaMessage: Buffer;
   readonly #batchMessage: Buffer;
   readonly #lengthAt: number;
-  readonly #bodyLengthAt: number;
+  /** Undefined where there is no column, and so no body. */
+  readonly #bodyLengthAt: number | undefined;
   readonly #nodesAt: number;
   readonly #buffersAt: number;
   readonly #nodes: number;
@@ -55,7 +56,7 @@ export class ArrowFrame {
     const message = Buffer.from(bytes.subarray(schemaEnd, batchEnd));
     this.#batchMessage = message;
     const root = PREFIX_BYTES + message.readUInt32LE(PREFIX_BYTES);
-    this.#bodyLengthAt = fieldAt(message, root, MESSAGE_BODY_LENGTH);
+    this.#bodyLengthAt = optionalFieldAt(message, root, MESSAGE_BODY_LENGTH);
     const batch = followed(message, fieldAt(message, root, MESSAGE_HEADER));
     this.#lengthAt = fieldAt(message, batch, BATCH_LENGTH);
     const nodes = followed(message, fieldAt(message, batch, BATCH_NODES));
@@ -67,17 +68,18 @@ export class ArrowFrame {
     assert(this.#nodes === schema.fields.length, 'every column of an answer is flat');
   }
 
-  /** One batch, with `before` ahead of its message and the end of the stream behind it. */
-  stream(before: Uint8Array, rows: number, body: ArrowBody): Buffer {
+  /** One batch, with `before` ahead of its message and `after` behind it. */
+  batch(before: Uint8Array, rows: number, body: ArrowBody, after: Uint8Array): Buffer {
     const { nullCounts, places } = body;
     assert(nullCounts.length === this.#nodes && places.length === 2 * this.#buffers, 'the body is of another schema');
+    assert(this.#bodyLengthAt !== undefined || body.end === 0, 'a body has a length');
     const start = before.length;
     const bodyAt = start + this.#batchMessage.length;
-    const out = Buffer.allocUnsafe(bodyAt + body.end + END_OF_STREAM.length);
+    const out = Buffer.allocUnsafe(bodyAt + body.end + after.length);
     out.set(before, 0);
     out.set(this.#batchMessage, start);
     writeLong(out, start + this.#lengthAt, rows);
-    writeLong(out, start + this.#bodyLengthAt, body.end);
+    if (this.#bodyLengthAt !== undefined) writeLong(out, start + this.#bodyLengthAt, body.end);
     for (let i = 0; i < this.#nodes; i++) {
       writeLong(out, start + this.#nodesAt + NODE_BYTES * i, rows);
       writeLong(out, start + this.#nodesAt + NODE_BYTES * i + 8, nullCounts[i] as number);
@@ -87,7 +89,7 @@ export class ArrowFrame {
       writeLong(out, start + this.#buffersAt + BUFFER_BYTES * i + 8, places[2 * i + 1] as number);
     }
     out.set(body.bytes.subarray(0, body.end), bodyAt);
-    out.set(END_OF_STREAM, bodyAt + body.end);
+    out.set(after, bodyAt + body.end);
     return out;
   }
 }
@@ -131,10 +133,17 @@ export class ArrowBody {
 
 /** Where the field of a table lies. It is our own mistake where the package left it out. */
 function fieldAt(message: Buffer, table: number, field: number): number {
+  const at = optionalFieldAt(message, table, field);
+  assert(at !== undefined, `a record batch message has field ${field}`);
+  return at;
+}
+
+/** A table says how many fields it knows, and of these which it has. */
+function optionalFieldAt(message: Buffer, table: number, field: number): number | undefined {
   const vtable = table - message.readInt32LE(table);
-  const offset = message.readUInt16LE(vtable + 4 + 2 * field);
-  assert(offset > 0, `a record batch message has field ${field}`);
-  return table + offset;
+  const entry = 4 + 2 * field;
+  const offset = entry < message.readUInt16LE(vtable) ? message.readUInt16LE(vtable + entry) : 0;
+  return offset === 0 ? undefined : table + offset;
 }
 
 function followed(message: Buffer, at: number): number {

@@ -127,6 +127,8 @@ export class KeyIndexer {
       await this.#indexFiles(index, files, indexed, watch, signal);
       await this.#mergeDown(index, snapshot, watch, signal);
     }
+    // A process that ended before it merged left more runs than there may be, though no file is missing.
+    await this.#mergeDown(index, snapshot, watch, signal);
   }
 
   /** Throws where a run cannot be gone through. */
@@ -178,17 +180,15 @@ export class KeyIndexer {
       }
       if (watch.progress !== undefined) watch.progress.rowsDone += done.unit.rows;
     };
-    try {
-      for await (const unit of this.#units(index, files, indexed, signal)) {
-        underWay.push(this.#fingerprint(unit, signal));
-        if (underWay.length >= UNITS_AT_ONCE) await takeFirst();
-      }
-      while (underWay.length > 0) await takeFirst();
-      await finish();
-    } finally {
-      // What is under way when storage fails is left to end by itself.
-      for (const unit of underWay) unit.catch(() => undefined);
+    for await (const unit of this.#units(index, files, indexed, signal)) {
+      const fingerprinted = this.#fingerprint(unit, signal);
+      // What fails before its turn has nobody yet who waits for it, which would end the process.
+      fingerprinted.catch(() => undefined);
+      underWay.push(fingerprinted);
+      if (underWay.length >= UNITS_AT_ONCE) await takeFirst();
     }
+    while (underWay.length > 0) await takeFirst();
+    await finish();
   }
 
   /** Row groups in order, and large ones of a single key column in stretches of pages. */

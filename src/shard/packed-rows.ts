@@ -113,6 +113,13 @@ export class PackedRows {
     return this.bytes.subarray(4 * row, 4 * this.#end);
   }
 
+  /** The row that was added last, taken out again: its bytes are the caller's own, for `append`. */
+  takeOut(row: number): Uint8Array {
+    const bytes = Uint8Array.from(this.bytesOf(row));
+    this.#end = row;
+    return bytes;
+  }
+
   isNull(row: number, column: number): boolean {
     return ((this.words[row + (column >>> 5)] as number) & (1 << (column & 31))) !== 0;
   }

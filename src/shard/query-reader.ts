@@ -73,6 +73,7 @@ export class QueryReader {
         const next = this.#trace.timed('locate', () => judgeRows(unit, positions, chunks, row, end, pins, found));
         if (next === undefined) await this.#loadAhead(unit, chunks, candidates, row, pins);
         else {
+          if (this.#trace.isExplained) for (const chunk of chunks) this.#trace.looksAt(chunk, row);
           this.#trace.rowsJudged += next - row;
           row = next;
         }
@@ -109,6 +110,7 @@ export class QueryReader {
         while (isWanted(place) && !this.#trace.timed('encode', () => sink.take(place, pins))) {
           await this.load(missingPages(place, columns, pins), pins);
         }
+        if (this.#trace.isExplained && isWanted(place)) this.#looksAt(place, columns);
         await this.pause();
         if (!sink.isFull) continue;
         yield at + 1 - told;
@@ -121,10 +123,17 @@ export class QueryReader {
 
   async load(needs: readonly Need[], pins: Pins): Promise<void> {
     if (needs.length === 0) return;
+    this.#trace.asks(needs);
     const [failed] = await this.#trace.loading(() => this.#loader.load(needs, pins, this.#signal, this.#trace));
     if (failed !== undefined) throw failed.error;
     this.#checkCost();
     this.#turnEndsMs = performance.now() + TURN_MS_MAX;
+  }
+
+  #looksAt({ file: { file, mapping }, rowGroup, row }: QueryPlace, columns: readonly TableColumn[]): void {
+    for (const column of columns) {
+      for (const position of positionsOf(mapping, column)) this.#trace.looksAt(file.chunk(rowGroup, position), row);
+    }
   }
 
   async pause(): Promise<void> {
@@ -161,16 +170,20 @@ export class QueryReader {
       pagesOf(file.file.chunk(rowGroup, test.position), rows, test),
     );
     if (candidates.may.length === 0) this.#trace.rowGroupsByPages += 1;
+    if (this.#trace.isExplained) this.#countPages(chunks, candidates);
+    return candidates;
+  }
+
+  #countPages(chunks: readonly ChunkBlocks[], { may }: Candidates): void {
     for (const { layout } of chunks) {
       const locations = layout?.locations;
       if (locations === undefined) continue;
       this.#trace.pages += locations.pages;
       for (let page = 0; page < locations.pages; page++) {
-        const range = rangeAt(candidates.may, locations.firstRow(page));
+        const range = rangeAt(may, locations.firstRow(page));
         if (range === undefined || range[0] >= locations.rowEnd(page)) this.#trace.pagesByBounds += 1;
       }
     }
-    return candidates;
   }
 
   async #loadBounds({ file }: QueryUnit, chunks: readonly ChunkBlocks[]): Promise<void> {

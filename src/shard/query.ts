@@ -9,8 +9,17 @@
 
 import { ServiceError } from '../core/index.ts';
 import type { KeyValue } from '../parquet/index.ts';
-import type { Pins, Predicate, Snapshot, SnapshotReadableFile, StorageCost, TableColumn } from '../table/index.ts';
-import { LookupTrace, STAGES } from './lookup-trace.ts';
+import type {
+  ChunkBlocks,
+  Need,
+  Pins,
+  Predicate,
+  Snapshot,
+  SnapshotReadableFile,
+  StorageCost,
+  TableColumn,
+} from '../table/index.ts';
+import { LookupTrace, STAGES, type Stage } from './lookup-trace.ts';
 import type { ReceiptPrice } from './receipt.ts';
 
 /** A row of a snapshot; `file` counts its files, `row` is counted within the row group. */
@@ -66,7 +75,7 @@ export interface RowSink {
   readonly isFull: boolean;
 }
 
-/** What was considered, ruled out and by what, and read. */
+/** What was considered, ruled out and by what, and read. What only a receipt tells is counted only for one. */
 export class QueryTrace extends LookupTrace {
   files = 0;
   filesByPartition = 0;
@@ -81,13 +90,48 @@ export class QueryTrace extends LookupTrace {
   rowsJudged = 0;
   rowsMatched = 0;
   override estimate: StorageCost = { gets: 0, bytes: 0 };
+  readonly isExplained: boolean;
   readonly #isRestarted: boolean;
-  readonly #startedMs = performance.now();
+  readonly #startedMs: number;
+  readonly #loaded = new ChunkPages();
+  readonly #fromMemory = new ChunkPages();
 
-  /** `isRestarted`: an object changed while the query was read before, of which this tells nothing. */
-  constructor(isRestarted = false) {
+  /** `isRestarted`: an object changed while the query was read before, of which this tells nothing but its wait for a turn. */
+  constructor(isExplained = false, isRestarted = false, queuedMs = 0) {
     super();
+    this.#startedMs = performance.now() - queuedMs;
+    this.stages.queue = queuedMs;
+    this.isExplained = isExplained;
     this.#isRestarted = isRestarted;
+  }
+
+  override timed<T>(stage: Stage, step: () => T): T {
+    return this.isExplained ? super.timed(stage, step) : step();
+  }
+
+  override loading<T>(load: () => Promise<T>): Promise<T> {
+    return this.isExplained ? super.loading(load) : load();
+  }
+
+  /** These are about to be loaded, from wherever they are. */
+  asks(needs: readonly Need[]): void {
+    if (!this.isExplained) return;
+    for (const need of needs) if (need.kind === 'page') this.#loaded.add(need.chunk, need.page);
+  }
+
+  /** The value of the row in the chunk is looked at. */
+  looksAt(chunk: ChunkBlocks, row: number): void {
+    const page = chunk.layout?.locations.pageOf(row);
+    if (page !== undefined && !this.#loaded.has(chunk, page)) this.#fromMemory.add(chunk, page);
+  }
+
+  /** How long each stage was, in milliseconds, as `server-timing` has it. */
+  serverTiming(): string {
+    const stages = STAGES.filter((stage) => this.stages[stage] > 0).map(
+      (stage) => [stage, this.stages[stage]] as const,
+    );
+    const total = ['total', performance.now() - this.#startedMs] as const;
+    return [...stages, total].map(([stage, ms]) => `${stage};dur=${ms.toFixed(3)}`).join(', ');
   }
 
   /** As JSON shows it. */
@@ -106,7 +150,7 @@ export class QueryTrace extends LookupTrace {
       pages: { considered: this.pages, by_bounds: this.pagesByBounds, read: this.pagesRead },
       rows: { judged: this.rowsJudged, matched: this.rowsMatched },
       estimate: { gets: this.estimate.gets, bytes: this.estimate.bytes },
-      blocks: { disk: this.pagesFromDisk, origin: this.pagesFromOrigin },
+      blocks: { memory: this.#fromMemory.count, disk: this.pagesFromDisk, origin: this.pagesFromOrigin },
       storage: {
         reads: this.readsBegun,
         read_bytes: this.readBytes,
@@ -120,6 +164,24 @@ export class QueryTrace extends LookupTrace {
         total: us(performance.now() - this.#startedMs),
       },
     };
+  }
+}
+
+/** Pages of chunks, each once. */
+class ChunkPages {
+  count = 0;
+  readonly #pages = new Map<ChunkBlocks, Set<number>>();
+
+  has(chunk: ChunkBlocks, page: number): boolean {
+    return this.#pages.get(chunk)?.has(page) === true;
+  }
+
+  add(chunk: ChunkBlocks, page: number): void {
+    const pages = this.#pages.get(chunk) ?? new Set();
+    this.#pages.set(chunk, pages);
+    if (pages.has(page)) return;
+    pages.add(page);
+    this.count += 1;
   }
 }
 

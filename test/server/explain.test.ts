@@ -4,9 +4,11 @@
  */
 
 import assert from 'node:assert/strict';
+import { type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { NodeOptions } from '../../src/main.ts';
+import type { ServerOptions } from '../../src/server/index.ts';
 import { FUZZ_SEED, randomFrom } from '../parquet/support/property.ts';
 import { FaultyS3 } from '../support/faulty-s3.ts';
 import { IoTrace } from '../support/io-trace.ts';
@@ -45,17 +47,26 @@ function columns(file: number, pad = 0) {
 
 const layout: FixtureOptions = { rowsPerRowGroup: 1000, pageBytes: 2048 };
 
-async function startLocal(context: TestContext, options: Partial<NodeOptions> = {}) {
+async function startLocal(
+  context: TestContext,
+  options: Partial<NodeOptions> = {},
+  server: Partial<ServerOptions> = {},
+) {
   const folder = scratchFolder(context);
   for (let file = 0; file < FILES; file++) writeParquet(join(folder, `${file}.parquet`), columns(file), layout);
-  return start(context, `${folder}/`, options);
+  return start(context, `${folder}/`, options, server);
 }
 
-async function start(context: TestContext, source: string, options: Partial<NodeOptions>) {
+async function start(
+  context: TestContext,
+  source: string,
+  options: Partial<NodeOptions>,
+  serverOptions: Partial<ServerOptions> = {},
+) {
   const trace = new IoTrace();
   const node = nodeOf(context, [{ name: 't', source, key: ['id'] }], { ...options, wrapStores: trace.wrap });
   await node.catalog.get('t').refresh();
-  const server = await serve(node);
+  const server = await serve(node, serverOptions);
   context.after(() => server.close());
   trace.clear();
   const url = `${server.url}/v1/tables/t`;
@@ -250,4 +261,77 @@ test('problems have their receipt, a batch has the sums of its distinct keys, an
   await expectProblem(`${url}/rows/0`, 400, 'bad_header', { headers: { 'pointlake-explain': 'yes' } });
   const plain = await fetch(`${url}/rows/0`);
   assert.deepEqual([plain.headers.get('pointlake-receipt'), plain.headers.get('server-timing')], [null, null]);
+});
+
+/** By a client that sees trailers. */
+async function rawPost(url: string, body: object, headers: Record<string, string>): Promise<IncomingMessage> {
+  const sent = request(url, { method: 'POST', headers: { 'content-type': 'application/json', ...headers } });
+  sent.end(JSON.stringify(body));
+  const answer = await new Promise<IncomingMessage>((resolve, reject) =>
+    sent.once('response', resolve).once('error', reject),
+  );
+  answer.resume();
+  await new Promise((resolve) => answer.once('end', resolve));
+  return answer;
+}
+
+test('a query has its receipt by the header too, in all forms, with the tiers of its pages', async (context) => {
+  const { url, trace } = await startLocal(context);
+  const where = { column: 'id', op: 'between', value: [ROWS, ROWS + 60] };
+  const body = { where, columns: ['id', 'text'], limit: 1000 };
+  const header = { 'pointlake-explain': '1' };
+  const receipts: Omit<Explained, 'keys'>[] = [];
+  const ask = (more: object, headers: Record<string, string> = header) =>
+    post(`${url}/query`, JSON.stringify({ ...body, ...more }), headers);
+  trace.clear();
+  const cold = await ask({});
+  const { explain } = (await cold.json()) as { explain: Explained };
+  assert.deepEqual([explain.storage.reads, explain.storage.read_bytes], [trace.gets.length, trace.bytes()]);
+  assert.ok(explain.blocks.origin >= 2 && explain.blocks.memory === 0, JSON.stringify(explain.blocks));
+  assert.ok(explain.us.fetch > 0 && explain.us.locate > 0);
+  assert.match(cold.headers.get('server-timing') ?? '', /locate;dur=.+, total;dur=[\d.]+$/);
+  trace.clear();
+  receipts.push(((await (await ask({})).json()) as { explain: Explained }).explain);
+  receipts.push(((await (await ask({ explain: true }, {})).json()) as { explain: Explained }).explain);
+  const lines = await (await ask({}, { ...header, accept: 'application/x-ndjson' })).text();
+  receipts.push((JSON.parse(lines.trimEnd().split('\n').at(-1) ?? '') as { explain: Explained }).explain);
+  const arrow = await rawPost(`${url}/query`, body, { ...header, accept: 'application/vnd.apache.arrow.stream' });
+  assert.equal(arrow.headers.trailer, 'pointlake-receipt');
+  receipts.push(JSON.parse(arrow.trailers['pointlake-receipt'] ?? '{}') as Explained);
+  for (const { blocks, files, storage } of receipts) {
+    assert.deepEqual(blocks, { memory: 2, disk: 0, origin: 0 });
+    assert.deepEqual(files, { considered: 3, by_partition: 0, by_bounds: 2 });
+    assert.equal(storage.reads, 0);
+  }
+  assert.equal(trace.gets.length, 0);
+
+  const plain = await ask({}, {});
+  assert.deepEqual([Object.keys((await plain.json()) as object), plain.headers.get('server-timing')], [['rows'], null]);
+  const arrowPlain = await rawPost(`${url}/query`, body, { accept: 'application/vnd.apache.arrow.stream' });
+  assert.deepEqual([arrowPlain.headers.trailer, arrowPlain.trailers], [undefined, {}]);
+  await expectProblem(`${url}/query`, 400, 'bad_header', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'pointlake-explain': 'yes' },
+    body: '{}',
+  });
+});
+
+test('problems of queries and of lookups by body have their receipt', async (context) => {
+  const { url } = await startLocal(context, {}, { queryBytesMax: 100, answerCharactersMax: 2000 });
+  const header = { 'pointlake-explain': '1' };
+  const told = (answer: Response) =>
+    JSON.parse(answer.headers.get('pointlake-receipt') ?? 'null') as Pick<Explained, 'storage'> | null;
+  const where = { column: 'score', op: '=', value: 0.25 };
+  const dear = await post(`${url}/query`, JSON.stringify({ where, explain: true }));
+  assert.equal(dear.status, 422);
+  assert.equal(told(dear)?.storage.reads, 0);
+  assert.ok(dear.headers.get('server-timing') !== null);
+  assert.equal(told(await post(`${url}/query`, JSON.stringify({ where }))), null);
+  const keys = Array.from({ length: 100 }, (_, i) => 2 * i);
+  // Read first, then from memory.
+  for (const accept of ['application/json', 'application/json', 'application/vnd.apache.arrow.stream']) {
+    const large = await post(`${url}/lookup`, JSON.stringify({ keys }), { ...header, accept });
+    assert.equal(large.status, 413);
+    assert.ok(told(large) !== null, accept);
+  }
 });

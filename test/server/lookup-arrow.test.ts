@@ -1,4 +1,4 @@
-/** A lookup as an Arrow stream says what the same lookup says as JSON: every type, nulls, each status, rows read cold and hot. */
+/** A lookup, or a query, as an Arrow stream says what it says as JSON: every type, nulls, each status, rows read cold and hot. */
 
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
@@ -160,6 +160,40 @@ test('every type, in the order of the keys, cold and hot, with every status that
     );
     checkTimes(table, results);
   }
+});
+
+test('a query gives the same rows and types, batch after batch, in the order of the files and of the key', async (context) => {
+  const url = (await serveTable(context, `${await everyType(context)}/`)).replace(/lookup$/, 'query');
+  const ask = async (body: object, accept: string) => {
+    const answer = await post(`${url}?int64=string&nonfinite=string`, JSON.stringify({ limit: 5000, ...body }), {
+      accept,
+    });
+    assert.equal(answer.status, 200, `${answer.status}`);
+    return Buffer.from(await answer.arrayBuffer());
+  };
+  for (const body of [{}, { order_by: ['-id'] }, { where: { column: 'flag', op: '=', value: true } }]) {
+    const table = tableFromIPC(await ask(body, ARROW));
+    assert.ok(table.batches.length > 1);
+    const fields = table.schema.fields;
+    const values = [...table].map((row) =>
+      Object.fromEntries(fields.map((field) => [field.name, jsonOf(field, row[field.name])])),
+    );
+    const lines = (await ask(body, 'application/x-ndjson')).toString().trimEnd().split('\n');
+    const found = (rows: readonly unknown[]) => rows.map((row): Result => ({ status: 'found', row }));
+    const results = found(lines.map((line) => JSON.parse(line)));
+    assert.ok(results.length > 4096, `${results.length} rows`);
+    assert.deepEqual(comparable(found(values)), comparable(results));
+    assert.deepEqual(fields.map(({ name, type }) => [name, String(type)]).slice(0, 3), [
+      ['id', 'Int64'],
+      ['tiny', 'Int8'],
+      ['utiny', 'Uint8'],
+    ]);
+  }
+  const nothing = { where: { column: 'id', op: '<', value: 0 } };
+  const none = tableFromIPC(await ask(nothing, ARROW));
+  assert.deepEqual([none.numRows, none.schema.fields.length], [0, Object.keys(TYPES).length + 2]);
+  const bare = tableFromIPC(await ask({ columns: [], limit: 5000 }, ARROW));
+  assert.deepEqual([bare.batches.map(({ numRows }) => numRows), bare.schema.fields.length], [[4096, 904], 0]);
 });
 
 function checkTimes(table: Table, results: readonly Result[]): void {

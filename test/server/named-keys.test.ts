@@ -92,6 +92,19 @@ test('columns by the name of a projection, and those of a bare request', async (
     ((await (await post(`${url}/lookup`, body)).json()) as { results: readonly { row: unknown }[] }).results[0]?.row;
   assert.deepEqual(await rowOf('{"keys":[1],"projection":"ranker_v3"}'), { v: 'one', n: 10 });
   assert.deepEqual(await rowOf('{"keys":[1]}'), { n: 10 });
+  const query = async (body: object) => post(`${url}/query`, JSON.stringify({ limit: 1, ...body }));
+  assert.equal(
+    await (await query({ projection: 'ranker_v3' })).text().then((text) => text.slice(0, 30)),
+    '{"rows":[{"v":"one","n":10}],"',
+  );
+  for (const [body, code] of [
+    [{ projection: 'nix' }, 'unknown_projection'],
+    [{ projection: 'old' }, 'unknown_column'],
+    [{ projection: 'old', columns: ['v'] }, 'bad_request'],
+    [{ projection: 1 }, 'bad_request'],
+  ] as const) {
+    assert.equal(((await (await query(body)).json()) as { code: string }).code, code);
+  }
   const unknown = await expectProblem(`${url}/rows/1?projection=nix`, 400, 'unknown_projection');
   assert.deepEqual(unknown.known, ['ranker_v3', 'old']);
   assert.equal((await expectProblem(`${url}/rows/1?projection=old`, 400, 'unknown_column')).column, 'gone');
@@ -124,6 +137,23 @@ test('several rows of a key: the latest, or a fault that says where they are', a
     ['row 1 of row group 0', 'row 2 of row group 0'],
   );
   assert.equal((await fetch(`${once}/values/v/2`)).status, 500);
+});
+
+test('why a key has an index or none is told of each', async (context) => {
+  const named = ['auto', 'hash', 'none'] as const;
+  const url = await start(context, {
+    index: 'auto',
+    keys: named.map((index) => ({ name: index, columns: ['url'], index })),
+  });
+  const state = (await (await fetch(url)).json()) as {
+    readonly index: { readonly reason: string };
+    readonly keys: Readonly<Record<string, { readonly index: { readonly reason: string } }>>;
+  };
+  assert.equal(state.index.reason, '3 rows are quickly searched');
+  assert.deepEqual(
+    named.map((name) => state.keys[name]?.index.reason),
+    ['3 rows are quickly searched', 'asked for by `index: hash`', 'switched off by `index: none`'],
+  );
 });
 
 test('how many rows share a key is told of each key that has an index', async (context) => {

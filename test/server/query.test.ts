@@ -61,6 +61,22 @@ test('one row by a clustered column that is no key: its page, and the page of wh
   assert.ok(!read.some((line) => line.includes('column score') || line.includes('row group 0')), read.join('\n'));
 });
 
+test('what is found early ends the reading: pages behind the last row of the answer are not read', async (context) => {
+  const { ask, trace, snapshot } = await start(context);
+  trace.clear();
+  const where = { column: 'score', op: 'is_null' };
+  const { rows } = (await (await ask({ where, columns: ['id'], limit: 3 })).json()) as Answer;
+  assert.deepEqual(rows, [{ id: 0 }, { id: 10 }, { id: 20 }]);
+  const pages = trace
+    .describe(snapshot)
+    .flatMap((line) => line.split(' + '))
+    .filter((part) => part.includes('data page'));
+  assert.ok(pages.length > 0 && pages.every((part) => part.endsWith('data page 0')), pages.join('; '));
+  trace.clear();
+  assert.equal(((await (await ask({ columns: ['id'], limit: 5 })).json()) as Answer).rows.length, 5);
+  assert.deepEqual(trace.describe(snapshot), [], 'the page of these is in memory');
+});
+
 test('what no bounds admit reads nothing', async (context) => {
   const { ask, trace } = await start(context);
   trace.clear();

@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ColumnSource } from 'hyparquet-writer';
+import { KeyHash } from '../../src/keyindex/index.ts';
 import type { PointlakeNode } from '../../src/main.ts';
 import { KeyIndexer } from '../../src/shard/index.ts';
 import { type Key, KeyIndex, type Snapshot } from '../../src/table/index.ts';
@@ -145,6 +146,68 @@ for (const kinds of [
     assert.ok(found > 200, `${found} found`);
   });
 }
+
+/** Keys are hashed in this thread where they are few, as here: to so few fingerprints that most keys share theirs. */
+function weakenHash(context: TestContext, fingerprints: number): void {
+  const { finish } = KeyHash.prototype;
+  context.mock.method(KeyHash.prototype, 'finish', function weakened(this: KeyHash) {
+    finish.call(this);
+    const kept = this.high % fingerprints;
+    this.high = kept * 0x1234567;
+    this.low = kept;
+  });
+}
+
+for (const kinds of [['int32'], ['string', 'int64']]) {
+  for (const fingerprints of [1, 20]) {
+    test(`by ${kinds.join(', ')}, hashed to ${fingerprints} fingerprints: what collides is told apart by its row`, async (context) => {
+      weakenHash(context, fingerprints);
+      const random = randomFrom(FUZZ_SEED);
+      const found = await checkTable(context, kinds, random);
+      context.diagnostic(`seed ${FUZZ_SEED}: ${found} keys found`);
+      assert.ok(found > 200, `${found} found`);
+    });
+  }
+}
+
+test('keys that share a fingerprint are no rows of one another, present or absent, by every door', async (context) => {
+  weakenHash(context, 3);
+  const folder = scratchFolder(context);
+  const rows = 1500;
+  const columns: ColumnSource[] = [
+    {
+      name: 'k',
+      data: Array.from({ length: rows }, (_, i) => ((i * 7919) % rows) * 2),
+      type: 'INT32',
+      nullable: false,
+    },
+    { name: 'n', data: Array.from({ length: rows }, (_, i) => i), type: 'INT32', nullable: false },
+  ];
+  writeParquet(join(folder, 'a.parquet'), columns, { pageBytes: 256, rowsPerRowGroup: 200 });
+  for (const duplicates of [{ kind: 'first' }, { kind: 'latest', by: ['n'] }, { kind: 'error' }] as const) {
+    const node = nodeOf(context, [
+      { name: 't', source: `${folder}/`, key: ['k'], options: { index: 'hash', duplicates } },
+    ]);
+    const snapshot = await node.catalog.get('t').refresh();
+    for (const indexing of node.indexings(node.catalog.get('t'))) await indexing.idle();
+    const named = snapshot.primaryKey.index?.find([0]);
+    assert.ok(typeof named === 'object' && (named.rowsIn(0)?.length ?? 0) > 300, 'most rows collide');
+    const projection = snapshot.projection(['n']);
+    const keys = Array.from({ length: 300 }, (_, i): Key => [i * 7]);
+    const expected = keys.map(([key]) => {
+      const n = columns[0]?.data.indexOf(key as never) ?? -1;
+      return n < 0 ? null : `{"n":${n}}`;
+    });
+    for (const [i, key] of keys.entries()) {
+      const { json } = await node.engine.row(snapshot, key, projection, noDeadline);
+      assert.equal(json, expected[i], `key ${key[0]}, ${duplicates.kind}`);
+    }
+    const batch = await node.engine.lookup(snapshot, keys, projection, { matches: 'first', limit: 1 }, noDeadline);
+    const answered = batch.items.map((item) => (item.status === 'found' && 'row' in item ? item.row : null));
+    assert.deepEqual(answered, expected, duplicates.kind);
+    assert.ok(batch.items.every(({ status }) => status === 'found' || status === 'not_found'));
+  }
+});
 
 for (const kinds of [['int64'], ['string', 'int64']]) {
   test(`by ${kinds.join(', ')}: what was cut off, or lost a run, goes on with the missing rows`, async (context) => {

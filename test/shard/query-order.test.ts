@@ -170,7 +170,7 @@ test('a row that is larger than what may be held is put all the same', async (co
 
 test('an ordered Arrow stream has the same rows', async (context) => {
   const { node, snapshot, rows } = await scattered(context, 4 * 2 ** 20);
-  const arrow = await arrowStream(snapshot.columns);
+  const arrow = await arrowStream(snapshot.projection(undefined));
   const parts: Uint8Array[] = [];
   const engine = new QueryEngine(node.loader, UNLIMITED);
   for await (const _ of engine.run(snapshot, queryOf(snapshot), arrow.sink, noDeadline, new QueryTrace())) {

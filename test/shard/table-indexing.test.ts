@@ -15,7 +15,7 @@ import { scratchFolder, writeParquet } from '../support/scratch.ts';
 const ROWS = 5000;
 
 /** Keys 3 * n in no order. */
-function writeShuffled(folder: string, ordinal: number): void {
+function writeShuffled(folder: string, ordinal: number, rowsPerRowGroup = 1000): void {
   const random = randomFrom(ordinal);
   const keys = Array.from({ length: ROWS }, (_, row) => (ordinal * ROWS + row) * 3);
   for (let i = keys.length - 1; i > 0; i--) {
@@ -28,7 +28,7 @@ function writeShuffled(folder: string, ordinal: number): void {
       { name: 'k', data: keys, type: 'INT32', nullable: false },
       { name: 'v', data: keys.map((key) => `value ${key}`), type: 'STRING' },
     ],
-    { rowsPerRowGroup: 1000 },
+    { rowsPerRowGroup },
   );
 }
 
@@ -74,6 +74,28 @@ test('an index is built beside lookups, follows the files, and is charged to the
   for (const key of [0, 3, 2997, ROWS * 3, (2 * ROWS - 1) * 3])
     assert.equal(await valueByKey(node, key), `{"v":"value ${key}"}`);
   for (const key of [-3, 1, 2, 2 * ROWS * 3]) assert.equal(await valueByKey(node, key), null);
+});
+
+test('it is built of pages of key columns alone, each read once, and by threads', async (context) => {
+  const folder = scratchFolder(context);
+  writeShuffled(folder, 0, ROWS);
+  const trace = new IoTrace();
+  const { node, table, indexing } = openTable(context, `${folder}/`, { wrapStores: trace.wrap });
+  // The footer came with all else of so small a file, and is none of it.
+  const snapshot = await table.refresh().finally(() => trace.clear());
+  await indexing.idle();
+  const pages = trace
+    .describe(snapshot)
+    .flatMap((line) => line.replace(/^\d+ bytes: /, '').split(' + '))
+    .filter((part) => part.includes('column'));
+  assert.ok(pages.length > 1, pages.join('; '));
+  assert.deepEqual(
+    pages.filter((part) => !part.includes('column k')),
+    [],
+  );
+  const values = pages.filter((part) => part.includes('data page'));
+  assert.equal(new Set(values).size, values.length);
+  assert.ok(node.pool.stats.threads > 0, 'many keys are hashed in threads');
 });
 
 test('after a restart the index is there, and absent keys cost no read', async (context) => {
@@ -131,6 +153,52 @@ test('storage that fails while the index is built leaves it to the next refresh'
   await indexing.idle();
   assert.deepEqual(outline(indexing.status), { state: 'ready', files: 1, filesIndexed: 1, runs: 1 });
 });
+
+test('a read that fails while one before it is still under way ends the round, and nothing else', async (context) => {
+  const folder = scratchFolder(context);
+  for (const ordinal of [0, 1, 2, 3]) writeShuffled(folder, ordinal, ROWS);
+  let isListed = false;
+  const wrapStores = (stores: StoreProvider): StoreProvider => ({
+    storeFor: (source) => failingOutOfTurn(stores.storeFor(source), () => isListed),
+  });
+  // Whoever waits for nobody's promise would be told here, and a server would end.
+  const unhandled: unknown[] = [];
+  const onUnhandled = (reason: unknown) => unhandled.push(reason);
+  process.on('unhandledRejection', onUnhandled);
+  context.after(() => process.off('unhandledRejection', onUnhandled));
+  const { node, table, indexing } = openTable(context, `${folder}/`, { wrapStores });
+  await table.refresh().then(() => {
+    isListed = true;
+  });
+  await indexing.idle();
+  assert.deepEqual([indexing.status.state, indexing.status.error?.code], ['failed', 'unavailable']);
+  assert.deepEqual(unhandled, []);
+  isListed = false;
+  assert.equal(await valueByKey(node, 300), '{"v":"value 300"}');
+  await table.refresh();
+  await indexing.idle();
+  assert.equal(indexing.status.state, 'ready');
+});
+
+/** Of pages of values, which lie before all else, the first read takes long, and those after it fail at once. */
+function failingOutOfTurn(inner: ObjectStore, isBroken: () => boolean): ObjectStore {
+  let reads = 0;
+  return {
+    kind: inner.kind,
+    cheapReads: inner.cheapReads,
+    head: (key, options) => inner.head(key, options),
+    list: (prefix, options) => inner.list(prefix, options),
+    close: () => inner.close(),
+    getRange: async (object, range, options) => {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (!isBroken() || range.start > object.sizeBytes / 2) return inner.getRange(object, range, options);
+      reads += 1;
+      if (reads > 1) throw new ServiceError('unavailable', 'unavailable', 'storage is down');
+      for (let turns = 0; turns < 200; turns++) await new Promise((resolve) => setImmediate(resolve));
+      throw new ServiceError('unavailable', 'unavailable', 'storage is down');
+    },
+  };
+}
 
 function failing(inner: ObjectStore, isBroken: () => boolean): ObjectStore {
   return {

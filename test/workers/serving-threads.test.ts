@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { mkdirSync, renameSync } from 'node:fs';
+import { type IncomingMessage, request } from 'node:http';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -88,6 +89,26 @@ test('what threads pass on is answered as the main loop answers it', async (cont
       const [text, expected] = await Promise.all([ours.text(), plain.text()]);
       if (path !== '/v1/tables') assert.equal(withoutTimes(text), withoutTimes(expected), shown);
     }
+  }
+});
+
+test('what follows a body is passed on behind it', async (context) => {
+  const { url, mainUrl } = await serveRows(context, 1);
+  const headers = {
+    'content-type': 'application/json',
+    accept: 'application/vnd.apache.arrow.stream',
+    'pointlake-explain': '1',
+  };
+  for (const base of [mainUrl, url]) {
+    const sent = request(`${base}/v1/tables/people/query`, { method: 'POST', headers });
+    sent.end('{"where":{"column":"id","op":"<","value":5}}');
+    const answer = await new Promise<IncomingMessage>((resolve, reject) =>
+      sent.once('response', resolve).once('error', reject),
+    );
+    answer.resume();
+    await new Promise((resolve) => answer.once('end', resolve));
+    const { rows } = JSON.parse(answer.trailers['pointlake-receipt'] ?? '{}') as { rows?: { matched: number } };
+    assert.equal(rows?.matched, 5, base);
   }
 });
 
