@@ -19,7 +19,8 @@ import { keepTick } from './kept-tick.ts';
 import { LargeReplies } from './large-replies.ts';
 import { receiveBody } from './lookup-body.ts';
 import { hotLookup } from './lookup-route.ts';
-import { type CountsByRoute, countAnswer, RequestMetrics } from './metrics-requests.ts';
+import { type LoopReport, loopState } from './loops.ts';
+import { countAnswer, RequestMetrics } from './metrics-requests.ts';
 import { PassOn } from './pass-on.ts';
 import { HEADER_BYTES_MAX, refuseUnparsable } from './refusals.ts';
 import { respondError } from './respond.ts';
@@ -38,8 +39,8 @@ export interface HotServerParts {
 }
 
 export interface HotServer {
-  /** What was answered here since this was last asked. */
-  takeCounts(): CountsByRoute;
+  /** How it is doing, and what was answered here since this was last asked. */
+  report(): Promise<Omit<LoopReport, 'loop' | 'rows'>>;
   /** Lets requests under way finish, those that were passed on too. */
   close(): Promise<void>;
 }
@@ -57,7 +58,10 @@ export async function startHotServer(
   const address: FastifyListenOptions & { readonly reusePort: boolean } = { host, port, reusePort: true };
   await fastify.listen(address);
   return {
-    takeCounts: () => metrics.take(),
+    async report() {
+      const state = await loopState(fastify.server);
+      return { startedAtMs: performance.timeOrigin, state, counts: metrics.take() };
+    },
     async close() {
       isDraining = true;
       const closing = fastify.close();

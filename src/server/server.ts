@@ -21,7 +21,6 @@ import {
   type DecodeState,
   type DiskState,
   type MemoryState,
-  type RowsState,
   SERVER_DEFAULTS,
   type ServerContext,
   type ServerOptions,
@@ -35,7 +34,8 @@ import { LargeReplies } from './large-replies.ts';
 import { receiveBody } from './lookup-body.ts';
 import { lookupHandler } from './lookup-route.ts';
 import { admitPassedOn } from './loopback.ts';
-import { type CountsByRoute, measured, RequestMetrics, type RouteMetrics } from './metrics-requests.ts';
+import { type LoopReport, Loops, loopState, type RowsState } from './loops.ts';
+import { measured, RequestMetrics, type RouteMetrics } from './metrics-requests.ts';
 import { metricsHandler } from './metrics-route.ts';
 import { multiLookupHandler } from './multi-lookup-route.ts';
 import { healthHandler, readyHandler } from './operations-route.ts';
@@ -69,8 +69,8 @@ export interface ServerParts {
   readonly pool?: DecodeState | undefined;
   readonly stores?: StoresState | undefined;
   readonly version?: string | undefined;
-  /** What other event loops of this process answered since this was last asked. */
-  readonly otherCounts?: (() => Promise<readonly CountsByRoute[]>) | undefined;
+  /** What other event loops of this process have to tell. */
+  readonly otherLoops?: (() => Promise<readonly LoopReport[]>) | undefined;
   /** Faults of ours, for the log. */
   readonly onInternalError?: (error: Error) => void;
 }
@@ -96,6 +96,9 @@ export class PointlakeServer {
   constructor(parts: ServerParts, options: Partial<ServerOptions> = {}) {
     const settings: ServerOptions = { ...SERVER_DEFAULTS, ...options };
     const { largeReplyBytesMax: heldBytesMax, stallMs } = settings;
+    const metrics = new RequestMetrics((name) => parts.catalog.names().includes(name));
+    const own = () => loopState(this.fastify.server);
+    const loops = new Loops(own, parts.otherLoops ?? (async () => []), metrics, parts.rows);
     this.#context = {
       catalog: parts.catalog,
       engine: parts.engine,
@@ -105,21 +108,20 @@ export class PointlakeServer {
       indexings: parts.indexings ?? (() => []),
       clock: parts.clock,
       tier: parts.tier,
-      rows: parts.rows,
+      rows: loops,
       disk: parts.disk,
       pool: parts.pool,
       stores: parts.stores,
       version: parts.version ?? '',
-      metrics: new RequestMetrics((name) => parts.catalog.names().includes(name)),
+      metrics,
       options: settings,
       encoders: new Encoders(settings),
       largeReplies: new LargeReplies({ heldBytesMax, stallMs }, parts.clock),
-      otherCounts: parts.otherCounts ?? (async () => []),
+      loops,
       onInternalError: parts.onInternalError ?? (() => undefined),
       isDraining: () => this.#draining,
     };
     keepTick();
-    const { metrics } = this.#context;
     const rowRoutes = {
       row: metrics.route('row', 'table'),
       by: metrics.route('by', 'table'),
