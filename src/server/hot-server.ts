@@ -14,7 +14,7 @@ import type { LookupEngine } from '../shard/index.ts';
 import { SERVER_DEFAULTS, type ServerOptions } from './context.ts';
 import { Encoders } from './encoders.ts';
 import { HotPath, type HotTable } from './hot-path.ts';
-import { serverFactory } from './http-server.ts';
+import { LettingGo, serverFactory } from './http-server.ts';
 import { keepTick } from './kept-tick.ts';
 import { LargeReplies } from './large-replies.ts';
 import { receiveBody } from './lookup-body.ts';
@@ -41,6 +41,8 @@ export interface HotServerParts {
 export interface HotServer {
   /** How it is doing, and what was answered here since this was last asked. */
   report(): Promise<Omit<LoopReport, 'loop' | 'rows'>>;
+  /** Ends the connections that are open, each with its next answer, so that another loop gets some. */
+  letGo(): void;
   /** Lets requests under way finish, those that were passed on too. */
   close(): Promise<void>;
 }
@@ -53,7 +55,8 @@ export async function startHotServer(
   const passOn = new PassOn(parts.socketPath);
   const metrics = new RequestMetrics(() => true);
   let isDraining = false;
-  const fastify = addServer(parts, options, metrics, passOn, () => isDraining);
+  const lettingGo = new LettingGo();
+  const fastify = addServer(parts, options, metrics, passOn, lettingGo, () => isDraining);
   keepTick();
   const address: FastifyListenOptions & { readonly reusePort: boolean } = { host, port, reusePort: true };
   await fastify.listen(address);
@@ -62,6 +65,7 @@ export async function startHotServer(
       const state = await loopState(fastify.server);
       return { startedAtMs: performance.timeOrigin, state, counts: metrics.take() };
     },
+    letGo: () => lettingGo.begin(),
     async close() {
       isDraining = true;
       const closing = fastify.close();
@@ -81,6 +85,7 @@ function addServer(
   options: ServerOptions,
   metrics: RequestMetrics,
   passOn: PassOn,
+  lettingGo: LettingGo,
   isDraining: () => boolean,
 ): FastifyInstance {
   const largeReplies = new LargeReplies({ heldBytesMax: options.largeReplyBytesMax, stallMs: options.stallMs }, clock);
@@ -101,7 +106,7 @@ function addServer(
       reader.leave();
     }
   };
-  const fastify = makeFastify(options, passOn, (request, response) =>
+  const fastify = makeFastify(options, passOn, lettingGo, (request, response) =>
     inStretch(() => hotPath.answer(request, response)),
   );
   const lookup = hotLookup(context);
@@ -134,6 +139,7 @@ function addServer(
 function makeFastify(
   options: ServerOptions,
   passOn: PassOn,
+  lettingGo: LettingGo,
   answers: Parameters<typeof serverFactory>[1],
 ): FastifyInstance {
   const fastify = Fastify({
@@ -143,7 +149,7 @@ function makeFastify(
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: HEADER_BYTES_MAX },
-    serverFactory: serverFactory(options, answers),
+    serverFactory: serverFactory(options, answers, lettingGo),
     clientErrorHandler: refuseUnparsable,
     frameworkErrors: (_error, request, reply) => passOn.send(request as FastifyRequest, reply as FastifyReply),
   });

@@ -1,11 +1,40 @@
 /** Node's server under Fastify, which looks at each request before Fastify does. */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { ServerOptions } from './context.ts';
 import { HEADER_BYTES_MAX } from './refusals.ts';
 
 /** What Fastify would set: longer than the idle time-outs of usual load balancers, so that they close first. */
 const KEEP_ALIVE_MS = 72_000;
+
+/**
+ * Connections that are to end with their next answer. Which event loop has a connection is decided when it is made, so that a
+ * loop that listens from now on gets none of those that stay open; made again, they are spread over all.
+ */
+export class LettingGo {
+  readonly #open = new Set<Socket>();
+  readonly #due = new Set<Socket>();
+
+  /** Of all that are open now. */
+  begin(): void {
+    for (const socket of this.#open) this.#due.add(socket);
+  }
+
+  watch(server: Server): void {
+    server.on('connection', (socket: Socket) => {
+      this.#open.add(socket);
+      socket.once('close', () => {
+        this.#open.delete(socket);
+        this.#due.delete(socket);
+      });
+    });
+  }
+
+  isDue({ socket }: IncomingMessage): boolean {
+    return this.#due.size > 0 && this.#due.has(socket);
+  }
+}
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -13,11 +42,14 @@ type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 export function serverFactory(
   { requestTimeoutMs }: Pick<ServerOptions, 'requestTimeoutMs'>,
   answers: (request: IncomingMessage, response: ServerResponse) => boolean,
+  lettingGo: LettingGo,
 ): (handler: Handler) => Server {
   return (handler) => {
     const server = createServer({ maxHeaderSize: HEADER_BYTES_MAX }, (request, response) => {
+      if (lettingGo.isDue(request)) response.shouldKeepAlive = false;
       if (!answers(request, response)) handler(request, response);
     });
+    lettingGo.watch(server);
     server.keepAliveTimeout = KEEP_ALIVE_MS;
     server.requestTimeout = requestTimeoutMs;
     return server;

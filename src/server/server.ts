@@ -28,7 +28,7 @@ import {
 } from './context.ts';
 import { Encoders } from './encoders.ts';
 import { HotPath, type HotRoutes } from './hot-path.ts';
-import { serverFactory } from './http-server.ts';
+import { LettingGo, serverFactory } from './http-server.ts';
 import { keepTick } from './kept-tick.ts';
 import { LargeReplies } from './large-replies.ts';
 import { receiveBody } from './lookup-body.ts';
@@ -87,6 +87,7 @@ const LATER_ROUTES = ['/v1/cluster', '/openapi.json', '/docs', '/console'];
 
 export class PointlakeServer {
   readonly #hotPath: HotPath;
+  readonly #lettingGo = new LettingGo();
   readonly fastify: FastifyInstance;
   readonly #context: ServerContext;
   #draining = false;
@@ -131,7 +132,7 @@ export class PointlakeServer {
       respondError(reply, thrown, this.#context.onInternalError);
       return true;
     });
-    this.fastify = makeFastify(this.#context, this.#hotPath);
+    this.fastify = makeFastify(this.#context, this.#hotPath, this.#lettingGo);
     addRoutes(this.fastify, this.#context, rowRoutes);
   }
 
@@ -140,6 +141,11 @@ export class PointlakeServer {
     admitPassedOn(request);
     if (!this.#hotPath.answer(request, response)) this.fastify.routing(request, response);
   };
+
+  /** Ends the connections that are open, each with its next answer, so that another event loop gets some. */
+  letGo(): void {
+    this.#lettingGo.begin();
+  }
 
   /** The port that it listens on. */
   get port(): number {
@@ -193,7 +199,7 @@ function queryBounds({ queryGetsMax: getsMax, queryBytesMax: bytesMax, queriesMa
   return { getsMax, bytesMax, queriesMax };
 }
 
-function makeFastify(context: ServerContext, hotPath: HotPath): FastifyInstance {
+function makeFastify(context: ServerContext, hotPath: HotPath, lettingGo: LettingGo): FastifyInstance {
   const { options } = context;
   const fastify = Fastify({
     logger: false,
@@ -202,7 +208,7 @@ function makeFastify(context: ServerContext, hotPath: HotPath): FastifyInstance 
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: HEADER_BYTES_MAX },
-    serverFactory: serverFactory(options, (request, response) => hotPath.answer(request, response)),
+    serverFactory: serverFactory(options, (request, response) => hotPath.answer(request, response), lettingGo),
     clientErrorHandler: refuseUnparsable,
     frameworkErrors: (error, _request, reply) => respondError(reply, ourError(error), context.onInternalError),
   });

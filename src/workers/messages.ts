@@ -23,8 +23,7 @@ export type Told =
   | { readonly kind: 'confirmed'; readonly name: string; readonly confirmedAtMs: number }
   | { readonly kind: 'index'; readonly name: string; readonly index: ToldIndex }
   | { readonly kind: 'report'; readonly ticket: number }
-  | { readonly kind: 'ping' }
-  | { readonly kind: 'close' };
+  | { readonly kind: 'ping' | 'letGo' | 'close' };
 
 interface OfChunk {
   readonly file: number;

@@ -29,6 +29,8 @@ export interface ServingThreadsOptions {
   /** Answers what threads pass on. */
   readonly handler: (request: IncomingMessage, response: ServerResponse) => void;
   readonly headerBytesMax: number;
+  /** Has the main loop end its connections, each with its next answer. */
+  readonly letGo: () => void;
   readonly clock: Clock;
   readonly log: (line: string) => void;
 }
@@ -126,6 +128,7 @@ export class ServingThreads {
     publisher.join(worker);
     worker.on('message', (answer: Answered) => {
       if (answer.kind === 'ready') {
+        this.#makeRoom();
         thread.isListening = true;
         ready.resolve();
       } else if (answer.kind === 'refused') {
@@ -169,6 +172,13 @@ export class ServingThreads {
         thread.worker.postMessage(ping);
       }
     }
+  }
+
+  /** For a loop that listens from now on: of open connections it gets none by itself. */
+  #makeRoom(): void {
+    this.#options.letGo();
+    const letGo: Told = { kind: 'letGo' };
+    for (const { worker, isListening } of this.#threads.values()) if (isListening) worker.postMessage(letGo);
   }
 
   async #replace(reader: number, livedMs: number): Promise<void> {

@@ -25,6 +25,8 @@ port.on('message', (told: Told) => {
       return void report(told.ticket);
     case 'ping':
       return answer({ kind: 'turned' });
+    case 'letGo':
+      return server?.letGo();
     case 'close':
       return void close();
     default:
