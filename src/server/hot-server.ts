@@ -14,7 +14,7 @@ import type { LookupEngine } from '../shard/index.ts';
 import { SERVER_DEFAULTS, type ServerOptions } from './context.ts';
 import { Encoders } from './encoders.ts';
 import { HotPath, type HotTable } from './hot-path.ts';
-import { LettingGo, serverFactory } from './http-server.ts';
+import { drain, LettingGo, serverFactory } from './http-server.ts';
 import { keepTick } from './kept-tick.ts';
 import { LargeReplies } from './large-replies.ts';
 import { receiveBody } from './lookup-body.ts';
@@ -40,7 +40,7 @@ export interface HotServerParts {
 
 export interface HotServer {
   /** How it is doing, and what was answered here since this was last asked. */
-  report(): Promise<Omit<LoopReport, 'loop' | 'rows'>>;
+  report(): Promise<Pick<LoopReport, 'state' | 'counts'>>;
   /** Ends the connections that are open, each with its next answer, so that another loop gets some. */
   letGo(): void;
   /** Lets requests under way finish, those that were passed on too. */
@@ -61,20 +61,11 @@ export async function startHotServer(
   const address: FastifyListenOptions & { readonly reusePort: boolean } = { host, port, reusePort: true };
   await fastify.listen(address);
   return {
-    async report() {
-      const state = await loopState(fastify.server);
-      return { startedAtMs: performance.timeOrigin, state, counts: metrics.take() };
-    },
+    report: async () => ({ state: await loopState(fastify.server), counts: metrics.take() }),
     letGo: () => lettingGo.begin(),
     async close() {
       isDraining = true;
-      const closing = fastify.close();
-      const grace = new AbortController();
-      parts.clock.sleep(options.graceMs, grace.signal).then(
-        () => fastify.server.closeAllConnections(),
-        () => undefined,
-      );
-      await closing.finally(() => grace.abort());
+      await drain(fastify, parts.clock, options.graceMs);
       await passOn.close();
     },
   };

@@ -35,7 +35,7 @@ export interface LoopReport {
   /** From 1 on; 0 is the main loop. */
   readonly loop: number;
   /** By which one that took another's place is told from it. */
-  readonly startedAtMs: number;
+  readonly thread: number;
   readonly state: LoopState;
   /** Since it was last asked. */
   readonly counts: CountsByRoute;
@@ -79,7 +79,7 @@ export class Loops {
     for (const report of reports) {
       this.#metrics.add(report.counts);
       const before = this.#heard.get(report.loop);
-      if (before !== undefined && before.startedAtMs !== report.startedAtMs) this.#end(before);
+      if (before !== undefined && before.thread !== report.thread) this.#end(before);
       this.#heard.set(report.loop, report);
     }
     for (const [loop, report] of this.#heard) if (!reports.some((it) => it.loop === loop)) this.#end(report);

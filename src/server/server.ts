@@ -28,7 +28,7 @@ import {
 } from './context.ts';
 import { Encoders } from './encoders.ts';
 import { HotPath, type HotRoutes } from './hot-path.ts';
-import { LettingGo, serverFactory } from './http-server.ts';
+import { drain, LettingGo, serverFactory } from './http-server.ts';
 import { keepTick } from './kept-tick.ts';
 import { LargeReplies } from './large-replies.ts';
 import { receiveBody } from './lookup-body.ts';
@@ -183,15 +183,8 @@ export class PointlakeServer {
 
   async #drain(): Promise<void> {
     this.#draining = true;
-    const { server } = this.fastify;
-    const closing = this.fastify.close();
-    const done = new AbortController();
     const { clock, options } = this.#context;
-    clock.sleep(options.graceMs, done.signal).then(
-      () => server.closeAllConnections(),
-      () => undefined,
-    );
-    await closing.finally(() => done.abort());
+    await drain(this.fastify, clock, options.graceMs);
   }
 }
 

@@ -1,6 +1,6 @@
 /** The entry of a serving thread: a server on the node's port, over the memory of the main loop. */
 
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { EpochReader, RowCache } from '../cache/index.ts';
 import { asServiceError, assert, systemClock } from '../core/index.ts';
 import { type HotServer, startHotServer } from '../server/index.ts';
@@ -38,7 +38,7 @@ port.on('message', (told: Told) => {
 async function report(ticket: number): Promise<void> {
   if (server === undefined) answer({ kind: 'done', ticket });
   else {
-    const report = { ...(await server.report()), loop: reader + 1, rows: rows.stats };
+    const report = { ...(await server.report()), loop: reader + 1, thread: threadId, rows: rows.stats };
     answer({ kind: 'reported', ticket, report });
   }
 }
