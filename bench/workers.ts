@@ -300,11 +300,12 @@ function closedRound(served: Served, arrangement: Arrangement, seed: number, sec
     seconds,
     threads,
   };
-  return measure(served, seconds, () => runWrk(load, clientCores));
+  return measure(served, 500 * seconds, () => runWrk(load, clientCores));
 }
 
 function pacedRound(served: Served, arrangement: Arrangement, seed: number): Promise<Round> {
-  return measure(served, SECONDS, async () => {
+  // After the client has started and warmed up.
+  return measure(served, 1000 + 500 * SECONDS, async () => {
     const json = join(folder, 'paced.json');
     const flags = {
       range: `1..${ROWS}`,
@@ -337,7 +338,7 @@ function pacedRound(served: Served, arrangement: Arrangement, seed: number): Pro
 /** Counts and times of the server around a load. What it is asked for that is left out, but for its connections halfway. */
 async function measure(
   { loops, server }: Served,
-  seconds: number,
+  halfwayMs: number,
   load: () => Promise<Pick<Round, 'requestsPerSecond' | 'p50Us' | 'p99Us'>>,
 ): Promise<Round> {
   const metrics = await metricsOf(server);
@@ -347,7 +348,7 @@ async function measure(
     void metricsOf(server).then((now) => {
       connections = now.each('pointlake_connections');
     });
-  }, seconds * 500);
+  }, halfwayMs);
   const result = await load();
   const spent = timesBetween(times, threadTimes(server.pid));
   clearTimeout(halfway);
