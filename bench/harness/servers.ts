@@ -1,4 +1,4 @@
-/** Servers under test, each a process of its own, pinned to one core and stopped with the bench. */
+/** Servers under test, each a process of its own, pinned to one core or some and stopped with the bench. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -19,14 +19,20 @@ const stopWithinMs = 10_000;
 const pointlake = fileURLToPath(new URL('../../bin/pointlake.js', import.meta.url));
 const bareRoute = fileURLToPath(new URL('./bare-route.ts', import.meta.url));
 
-export async function startPointlake(configPath: string, core: number): Promise<Server> {
+/** Cores as `taskset` takes them: one, or a list such as `0-2,4`. */
+export async function startPointlake(
+  configPath: string,
+  cores: number | string,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<Server> {
   const port = await freePort();
   return start(
     'pointlake',
     [pointlake, 'serve', '--config', configPath, '--port', String(port)],
     port,
-    core,
+    cores,
     '/readyz',
+    env,
   );
 }
 
@@ -45,11 +51,13 @@ async function start(
   name: string,
   args: readonly string[],
   port: number,
-  core: number,
+  cores: number | string,
   readyPath: string,
+  env = process.env,
 ): Promise<Server> {
-  const child = spawn('taskset', ['-c', String(core), process.execPath, ...args], {
+  const child = spawn('taskset', ['-c', String(cores), process.execPath, ...args], {
     stdio: ['ignore', 'ignore', 'inherit'],
+    env,
   });
   const killIfLeft = () => child.kill('SIGKILL');
   process.once('exit', killIfLeft);

@@ -1,4 +1,4 @@
-/** Runs the load generator `wrk` (Debian package `wrk`) pinned to a core of its own, one closed loop a connection. */
+/** Runs the load generator `wrk` (Debian package `wrk`) pinned to cores of its own, one closed loop a connection. */
 
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,6 +16,8 @@ export interface Load {
   readonly seed: number;
   readonly connections: number;
   readonly seconds: number;
+  /** Of wrk; one where nothing is said. */
+  readonly threads?: number;
 }
 
 export interface LoadResult {
@@ -29,7 +31,7 @@ export interface LoadResult {
 }
 
 /** A load by one of the scripts beside this file, which is given the arguments. */
-export interface ScriptedLoad extends Pick<Load, 'origin' | 'connections' | 'seconds'> {
+export interface ScriptedLoad extends Pick<Load, 'origin' | 'connections' | 'seconds' | 'threads'> {
   readonly script: string;
   readonly scriptArgs: readonly string[];
 }
@@ -37,14 +39,23 @@ export interface ScriptedLoad extends Pick<Load, 'origin' | 'connections' | 'sec
 /** Whether a load may go before others on its core: two on one core else wait for each other's turn, milliseconds each. */
 export const mayGoFirst: boolean = spawnSync('chrt', ['-r', '1', 'true']).status === 0;
 
-export function runWrk(load: Load, core: number, goesFirst = false): Promise<LoadResult> {
+export function runWrk(load: Load, core: number | string, goesFirst = false): Promise<LoadResult> {
   const scriptArgs = [load.pathBeforeKey, String(load.lastKey), String(load.seed), load.pathAfterKey ?? ''];
   return runScript({ ...load, script: 'random-keys.lua', scriptArgs }, core, goesFirst);
 }
 
-export async function runScript(load: ScriptedLoad, core: number, goesFirst = false): Promise<LoadResult> {
+export async function runScript(load: ScriptedLoad, core: number | string, goesFirst = false): Promise<LoadResult> {
   const script = fileURLToPath(new URL(load.script, import.meta.url));
-  const wrkArgs = ['-t1', `-c${load.connections}`, `-d${load.seconds}s`, '--timeout', '10s', '-s', script, load.origin];
+  const wrkArgs = [
+    `-t${load.threads ?? 1}`,
+    `-c${load.connections}`,
+    `-d${load.seconds}s`,
+    '--timeout',
+    '10s',
+    '-s',
+    script,
+    load.origin,
+  ];
   const program = ['taskset', '-c', String(core), 'wrk', ...wrkArgs, '--', ...load.scriptArgs];
   const [command = '', ...args] = goesFirst && mayGoFirst ? ['chrt', '-r', '1', ...program] : program;
   const wrk = spawn(command, args, {

@@ -83,7 +83,7 @@ async function runServe(uris: readonly string[], options: ServeOptions): Promise
       stores: node.stores,
       version: VERSION,
       clock: systemClock,
-      otherCounts: node.others && (() => node.others?.publisher.takeCounts() ?? Promise.resolve([])),
+      otherLoops: node.others && (() => node.others?.publisher.takeReports() ?? Promise.resolve([])),
       onInternalError: (error) => log(`internal error: ${error.stack ?? error.message}`),
     },
     { host: config.server.host, port: config.server.port, isShared: workers > 1, ...limits },

@@ -22,6 +22,7 @@ export async function startServingLoops(
     options,
     handler: server.answerPassedOn,
     headerBytesMax: HEADER_BYTES_MAX,
+    letGo: () => server.letGo(),
     clock: systemClock,
     log,
   });

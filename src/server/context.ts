@@ -5,7 +5,8 @@ import type { LookupEngine, PageLoader, Preloader, QueryEngine, TableIndexing } 
 import type { Catalog, Table } from '../table/index.ts';
 import type { Encoders } from './encoders.ts';
 import type { LargeReplies } from './large-replies.ts';
-import type { CountsByRoute, RequestMetrics } from './metrics-requests.ts';
+import type { Loops, RowsState } from './loops.ts';
+import type { RequestMetrics } from './metrics-requests.ts';
 
 export interface ServerOptions {
   /** Milliseconds that a request may take when it does not say less itself. */
@@ -66,18 +67,6 @@ export interface MemoryState {
   readonly learned: { readonly evicted: number };
   /** Charges so many bytes more, or fewer, of answers on their way. */
   replying(bytes: number): void;
-}
-
-/** The encoded rows that are kept. */
-export interface RowsState {
-  readonly stats: {
-    readonly capacityBytes: number;
-    readonly entries: number;
-    readonly hits: number;
-    readonly misses: number;
-    readonly crossed: number;
-    readonly confirmed: number;
-  };
 }
 
 /** What the node's disk holds. */
@@ -141,8 +130,8 @@ export interface ServerContext {
   readonly stores: StoresState | undefined;
   readonly metrics: RequestMetrics;
   readonly version: string;
-  /** What other event loops of this process answered since this was last asked. */
-  readonly otherCounts: () => Promise<readonly CountsByRoute[]>;
+  /** This event loop and the others of this process. */
+  readonly loops: Loops;
   /** Faults of ours, for the log. */
   readonly onInternalError: (error: Error) => void;
   /** True once the server began to close. */

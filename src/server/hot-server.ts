@@ -14,12 +14,13 @@ import type { LookupEngine } from '../shard/index.ts';
 import { SERVER_DEFAULTS, type ServerOptions } from './context.ts';
 import { Encoders } from './encoders.ts';
 import { HotPath, type HotTable } from './hot-path.ts';
-import { serverFactory } from './http-server.ts';
+import { drain, LettingGo, serverFactory } from './http-server.ts';
 import { keepTick } from './kept-tick.ts';
 import { LargeReplies } from './large-replies.ts';
 import { receiveBody } from './lookup-body.ts';
 import { hotLookup } from './lookup-route.ts';
-import { type CountsByRoute, countAnswer, RequestMetrics } from './metrics-requests.ts';
+import { type LoopReport, loopState } from './loops.ts';
+import { countAnswer, RequestMetrics } from './metrics-requests.ts';
 import { PassOn } from './pass-on.ts';
 import { HEADER_BYTES_MAX, refuseUnparsable } from './refusals.ts';
 import { respondError } from './respond.ts';
@@ -38,8 +39,10 @@ export interface HotServerParts {
 }
 
 export interface HotServer {
-  /** What was answered here since this was last asked. */
-  takeCounts(): CountsByRoute;
+  /** How it is doing, and what was answered here since this was last asked. */
+  report(): Promise<Pick<LoopReport, 'state' | 'counts'>>;
+  /** Ends the connections that are open, each with its next answer, so that another loop gets some. */
+  letGo(): void;
   /** Lets requests under way finish, those that were passed on too. */
   close(): Promise<void>;
 }
@@ -52,21 +55,17 @@ export async function startHotServer(
   const passOn = new PassOn(parts.socketPath);
   const metrics = new RequestMetrics(() => true);
   let isDraining = false;
-  const fastify = addServer(parts, options, metrics, passOn, () => isDraining);
+  const lettingGo = new LettingGo();
+  const fastify = addServer(parts, options, metrics, passOn, lettingGo, () => isDraining);
   keepTick();
   const address: FastifyListenOptions & { readonly reusePort: boolean } = { host, port, reusePort: true };
   await fastify.listen(address);
   return {
-    takeCounts: () => metrics.take(),
+    report: async () => ({ state: await loopState(fastify.server), counts: metrics.take() }),
+    letGo: () => lettingGo.begin(),
     async close() {
       isDraining = true;
-      const closing = fastify.close();
-      const grace = new AbortController();
-      parts.clock.sleep(options.graceMs, grace.signal).then(
-        () => fastify.server.closeAllConnections(),
-        () => undefined,
-      );
-      await closing.finally(() => grace.abort());
+      await drain(fastify, parts.clock, options.graceMs);
       await passOn.close();
     },
   };
@@ -77,6 +76,7 @@ function addServer(
   options: ServerOptions,
   metrics: RequestMetrics,
   passOn: PassOn,
+  lettingGo: LettingGo,
   isDraining: () => boolean,
 ): FastifyInstance {
   const largeReplies = new LargeReplies({ heldBytesMax: options.largeReplyBytesMax, stallMs: options.stallMs }, clock);
@@ -97,7 +97,7 @@ function addServer(
       reader.leave();
     }
   };
-  const fastify = makeFastify(options, passOn, (request, response) =>
+  const fastify = makeFastify(options, passOn, lettingGo, (request, response) =>
     inStretch(() => hotPath.answer(request, response)),
   );
   const lookup = hotLookup(context);
@@ -130,6 +130,7 @@ function addServer(
 function makeFastify(
   options: ServerOptions,
   passOn: PassOn,
+  lettingGo: LettingGo,
   answers: Parameters<typeof serverFactory>[1],
 ): FastifyInstance {
   const fastify = Fastify({
@@ -139,7 +140,7 @@ function makeFastify(
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: HEADER_BYTES_MAX },
-    serverFactory: serverFactory(options, answers),
+    serverFactory: serverFactory(options, answers, lettingGo),
     clientErrorHandler: refuseUnparsable,
     frameworkErrors: (_error, request, reply) => passOn.send(request as FastifyRequest, reply as FastifyReply),
   });

@@ -1,11 +1,43 @@
-/** Node's server under Fastify, which looks at each request before Fastify does. */
+/** Node's server under Fastify: it looks at each request before Fastify does, and its connections end in order. */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import type { Clock } from '../core/index.ts';
 import type { ServerOptions } from './context.ts';
 import { HEADER_BYTES_MAX } from './refusals.ts';
 
 /** What Fastify would set: longer than the idle time-outs of usual load balancers, so that they close first. */
 const KEEP_ALIVE_MS = 72_000;
+const IDLE_CHECK_MS = 100;
+
+/**
+ * Connections that are to end with their next answer. Which event loop has a connection is decided when it is made, so that a
+ * loop that listens from now on gets none of those that stay open; made again, they are spread over all.
+ */
+export class LettingGo {
+  readonly #open = new Set<Socket>();
+  readonly #due = new Set<Socket>();
+
+  /** Of all that are open now. */
+  begin(): void {
+    for (const socket of this.#open) this.#due.add(socket);
+  }
+
+  watch(server: Server): void {
+    server.on('connection', (socket: Socket) => {
+      this.#open.add(socket);
+      socket.once('close', () => {
+        this.#open.delete(socket);
+        this.#due.delete(socket);
+      });
+    });
+  }
+
+  isDue({ socket }: IncomingMessage): boolean {
+    return this.#due.size > 0 && this.#due.has(socket);
+  }
+}
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -13,13 +45,36 @@ type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 export function serverFactory(
   { requestTimeoutMs }: Pick<ServerOptions, 'requestTimeoutMs'>,
   answers: (request: IncomingMessage, response: ServerResponse) => boolean,
+  lettingGo: LettingGo,
 ): (handler: Handler) => Server {
   return (handler) => {
     const server = createServer({ maxHeaderSize: HEADER_BYTES_MAX }, (request, response) => {
+      if (lettingGo.isDue(request)) response.shouldKeepAlive = false;
       if (!answers(request, response)) handler(request, response);
     });
+    lettingGo.watch(server);
     server.keepAliveTimeout = KEEP_ALIVE_MS;
     server.requestTimeout = requestTimeoutMs;
     return server;
   };
+}
+
+/**
+ * Accepts nothing more, and resolves when all connections have ended: those that are idle now or have their answer, soon; the
+ * others when `graceMs` are over.
+ */
+export async function drain(fastify: FastifyInstance, clock: Clock, graceMs: number): Promise<void> {
+  const { server } = fastify;
+  const closing = fastify.close();
+  const done = new AbortController();
+  const over = () => undefined;
+  clock.sleep(graceMs, done.signal).then(() => server.closeAllConnections(), over);
+  // Whose request began before does not hear from the answer that the connection ends with it.
+  const closeIdle = (): Promise<void> =>
+    clock.sleep(IDLE_CHECK_MS, done.signal).then(() => {
+      server.closeIdleConnections();
+      return closeIdle();
+    }, over);
+  void closeIdle();
+  await closing.finally(() => done.abort());
 }

@@ -3,6 +3,6 @@
 export type { ServerOptions } from './context.ts';
 export { type HotServer, startHotServer } from './hot-server.ts';
 export { isLoopbackHost } from './loopback.ts';
-export type { CountsByRoute } from './metrics-requests.ts';
+export type { LoopReport } from './loops.ts';
 export { HEADER_BYTES_MAX } from './refusals.ts';
 export { type ListenAddress, type PointlakeServer, type ServerParts, startServer } from './server.ts';

@@ -1,8 +1,8 @@
 /** What the node's parts count anyway, as metric families: memory, disk, storage, decoding, the event loop. */
 
-import { performance } from 'node:perf_hooks';
 import { STAGES } from '../shard/index.ts';
 import type { DecodeState, DiskState, MemoryClass, ServerContext, StoresState } from './context.ts';
+import type { LoopState } from './loops.ts';
 import { labels, type MetricFamily } from './metrics-text.ts';
 
 type Type = MetricFamily['type'];
@@ -181,18 +181,29 @@ function decodeFamilies(pool: DecodeState): readonly MetricFamily[] {
   ];
 }
 
-function processFamilies({ version, isDraining }: ServerContext): readonly MetricFamily[] {
+function processFamilies({ version, isDraining, loops }: ServerContext): readonly MetricFamily[] {
+  const byLoop = (name: string, type: Type, help: string, value: (state: LoopState) => number): MetricFamily => ({
+    name,
+    type,
+    help,
+    collect: (samples) => {
+      for (const [loop, state] of loops.states) samples.add(labels({ loop: `${loop}` }), value(state));
+    },
+  });
   return [
     {
       name: 'pointlake_event_loop_seconds_total',
       type: 'counter',
-      help: 'Time of the event loop at work and waiting; the share at work is its utilisation.',
+      help: 'Time of each event loop at work and waiting; the share at work is its utilisation.',
       collect: (samples) => {
-        const { active, idle } = performance.eventLoopUtilization();
-        samples.add('state="active"', active / 1000);
-        samples.add('state="idle"', idle / 1000);
+        for (const [loop, { activeMs, idleMs }] of loops.states) {
+          samples.add(labels({ loop: `${loop}`, state: 'active' }), activeMs / 1000);
+          samples.add(labels({ loop: `${loop}`, state: 'idle' }), idleMs / 1000);
+        }
       },
     },
+    byLoop('pointlake_event_loop_turns_total', 'counter', 'Turns of each event loop.', ({ turns }) => turns),
+    byLoop('pointlake_connections', 'gauge', 'Connections that each event loop has.', (it) => it.connections),
     one('pointlake_draining', 'gauge', '1 once the server was told to stop.', () => (isDraining() ? 1 : 0)),
     {
       name: 'pointlake_build_info',

@@ -23,7 +23,7 @@ export function metricsHandler(context: ServerContext): (request: FastifyRequest
   let scrape: Promise<string> | undefined;
   const write = async () => {
     ofProcess ??= processMetrics();
-    for (const counts of await context.otherCounts()) context.metrics.add(counts);
+    await context.loops.hear();
     let text = '';
     for (const family of families) {
       text += familyText(family);

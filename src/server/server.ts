@@ -21,7 +21,6 @@ import {
   type DecodeState,
   type DiskState,
   type MemoryState,
-  type RowsState,
   SERVER_DEFAULTS,
   type ServerContext,
   type ServerOptions,
@@ -29,13 +28,14 @@ import {
 } from './context.ts';
 import { Encoders } from './encoders.ts';
 import { HotPath, type HotRoutes } from './hot-path.ts';
-import { serverFactory } from './http-server.ts';
+import { drain, LettingGo, serverFactory } from './http-server.ts';
 import { keepTick } from './kept-tick.ts';
 import { LargeReplies } from './large-replies.ts';
 import { receiveBody } from './lookup-body.ts';
 import { lookupHandler } from './lookup-route.ts';
 import { admitPassedOn } from './loopback.ts';
-import { type CountsByRoute, measured, RequestMetrics, type RouteMetrics } from './metrics-requests.ts';
+import { type LoopReport, Loops, loopState, type RowsState } from './loops.ts';
+import { measured, RequestMetrics, type RouteMetrics } from './metrics-requests.ts';
 import { metricsHandler } from './metrics-route.ts';
 import { multiLookupHandler } from './multi-lookup-route.ts';
 import { healthHandler, readyHandler } from './operations-route.ts';
@@ -69,8 +69,8 @@ export interface ServerParts {
   readonly pool?: DecodeState | undefined;
   readonly stores?: StoresState | undefined;
   readonly version?: string | undefined;
-  /** What other event loops of this process answered since this was last asked. */
-  readonly otherCounts?: (() => Promise<readonly CountsByRoute[]>) | undefined;
+  /** What other event loops of this process have to tell. */
+  readonly otherLoops?: (() => Promise<readonly LoopReport[]>) | undefined;
   /** Faults of ours, for the log. */
   readonly onInternalError?: (error: Error) => void;
 }
@@ -87,6 +87,7 @@ const LATER_ROUTES = ['/v1/cluster', '/openapi.json', '/docs', '/console'];
 
 export class PointlakeServer {
   readonly #hotPath: HotPath;
+  readonly #lettingGo = new LettingGo();
   readonly fastify: FastifyInstance;
   readonly #context: ServerContext;
   #draining = false;
@@ -96,6 +97,9 @@ export class PointlakeServer {
   constructor(parts: ServerParts, options: Partial<ServerOptions> = {}) {
     const settings: ServerOptions = { ...SERVER_DEFAULTS, ...options };
     const { largeReplyBytesMax: heldBytesMax, stallMs } = settings;
+    const metrics = new RequestMetrics((name) => parts.catalog.names().includes(name));
+    const own = () => loopState(this.fastify.server);
+    const loops = new Loops(own, parts.otherLoops ?? (async () => []), metrics, parts.rows);
     this.#context = {
       catalog: parts.catalog,
       engine: parts.engine,
@@ -105,21 +109,20 @@ export class PointlakeServer {
       indexings: parts.indexings ?? (() => []),
       clock: parts.clock,
       tier: parts.tier,
-      rows: parts.rows,
+      rows: loops,
       disk: parts.disk,
       pool: parts.pool,
       stores: parts.stores,
       version: parts.version ?? '',
-      metrics: new RequestMetrics((name) => parts.catalog.names().includes(name)),
+      metrics,
       options: settings,
       encoders: new Encoders(settings),
       largeReplies: new LargeReplies({ heldBytesMax, stallMs }, parts.clock, (bytes) => parts.tier.replying(bytes)),
-      otherCounts: parts.otherCounts ?? (async () => []),
+      loops,
       onInternalError: parts.onInternalError ?? (() => undefined),
       isDraining: () => this.#draining,
     };
     keepTick();
-    const { metrics } = this.#context;
     const rowRoutes = {
       row: metrics.route('row', 'table'),
       by: metrics.route('by', 'table'),
@@ -129,7 +132,7 @@ export class PointlakeServer {
       respondError(reply, thrown, this.#context.onInternalError);
       return true;
     });
-    this.fastify = makeFastify(this.#context, this.#hotPath);
+    this.fastify = makeFastify(this.#context, this.#hotPath, this.#lettingGo);
     addRoutes(this.fastify, this.#context, rowRoutes);
   }
 
@@ -138,6 +141,11 @@ export class PointlakeServer {
     admitPassedOn(request);
     if (!this.#hotPath.answer(request, response)) this.fastify.routing(request, response);
   };
+
+  /** Ends the connections that are open, each with its next answer, so that another event loop gets some. */
+  letGo(): void {
+    this.#lettingGo.begin();
+  }
 
   /** The port that it listens on. */
   get port(): number {
@@ -175,15 +183,8 @@ export class PointlakeServer {
 
   async #drain(): Promise<void> {
     this.#draining = true;
-    const { server } = this.fastify;
-    const closing = this.fastify.close();
-    const done = new AbortController();
     const { clock, options } = this.#context;
-    clock.sleep(options.graceMs, done.signal).then(
-      () => server.closeAllConnections(),
-      () => undefined,
-    );
-    await closing.finally(() => done.abort());
+    await drain(this.fastify, clock, options.graceMs);
   }
 }
 
@@ -191,7 +192,7 @@ function queryBounds({ queryGetsMax: getsMax, queryBytesMax: bytesMax, queriesMa
   return { getsMax, bytesMax, queriesMax };
 }
 
-function makeFastify(context: ServerContext, hotPath: HotPath): FastifyInstance {
+function makeFastify(context: ServerContext, hotPath: HotPath, lettingGo: LettingGo): FastifyInstance {
   const { options } = context;
   const fastify = Fastify({
     logger: false,
@@ -200,7 +201,7 @@ function makeFastify(context: ServerContext, hotPath: HotPath): FastifyInstance 
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: HEADER_BYTES_MAX },
-    serverFactory: serverFactory(options, (request, response) => hotPath.answer(request, response)),
+    serverFactory: serverFactory(options, (request, response) => hotPath.answer(request, response), lettingGo),
     clientErrorHandler: refuseUnparsable,
     frameworkErrors: (error, _request, reply) => respondError(reply, ourError(error), context.onInternalError),
   });

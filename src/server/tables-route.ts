@@ -62,6 +62,7 @@ async function sendTable(
     const { snapshot } = table;
     const examples =
       snapshot === undefined ? {} : await readExamples(context, request, reply, snapshot, keysOf, timeoutMs);
+    await context.loops.hear();
     respondJson(reply, { ...descriptionOf(context, table), ...examples });
   } catch (thrown) {
     respondError(reply, thrown, context.onInternalError);

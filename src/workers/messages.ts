@@ -1,7 +1,7 @@
 /** What the main loop and the serving threads tell each other. Buffers in it are shared, not copied. */
 
 import type { PlainError } from '../core/index.ts';
-import type { CountsByRoute } from '../server/index.ts';
+import type { LoopReport } from '../server/index.ts';
 import type { ObjectMeta } from '../storage/index.ts';
 import type { TableDefinition } from '../table/index.ts';
 
@@ -22,8 +22,8 @@ export type Told =
   | { readonly kind: 'noTable'; readonly name: string; readonly version: number }
   | { readonly kind: 'confirmed'; readonly name: string; readonly confirmedAtMs: number }
   | { readonly kind: 'index'; readonly name: string; readonly index: ToldIndex }
-  | { readonly kind: 'takeCounts'; readonly ticket: number }
-  | { readonly kind: 'close' };
+  | { readonly kind: 'report'; readonly ticket: number }
+  | { readonly kind: 'ping' | 'letGo' | 'close' };
 
 interface OfChunk {
   readonly file: number;
@@ -53,7 +53,8 @@ export type Answered =
   | { readonly kind: 'ready' }
   | { readonly kind: 'refused'; readonly error: PlainError }
   | { readonly kind: 'done'; readonly ticket: number }
-  | { readonly kind: 'counts'; readonly ticket: number; readonly counts: CountsByRoute };
+  | { readonly kind: 'reported'; readonly ticket: number; readonly report: LoopReport }
+  | { readonly kind: 'turned' };
 
 /** What a serving thread is started with. */
 export interface ServingData {

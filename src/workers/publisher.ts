@@ -10,7 +10,7 @@ import { ReaderEpochs, type SlabReaders } from '../cache/index.ts';
 import { assert } from '../core/index.ts';
 import type { KeyRun } from '../keyindex/index.ts';
 import type { Block } from '../parquet/index.ts';
-import type { CountsByRoute } from '../server/index.ts';
+import type { LoopReport } from '../server/index.ts';
 import {
   type Catalog,
   type ChunkLayout,
@@ -98,10 +98,10 @@ export class Publisher implements FileAudience, SlabReaders {
     for (const [{ name }, served] of this.#served) if (served === snapshot) this.#tell({ kind: 'index', name, index });
   }
 
-  /** What all threads answered since this was last asked. */
-  async takeCounts(): Promise<readonly CountsByRoute[]> {
-    const answers = await this.#ask((ticket) => ({ kind: 'takeCounts', ticket }));
-    return answers.flatMap((answer) => (answer.kind === 'counts' ? [answer.counts] : []));
+  /** What all threads have to tell; counts since this was last asked. */
+  async takeReports(): Promise<readonly LoopReport[]> {
+    const answers = await this.#ask((ticket) => ({ kind: 'report', ticket }));
+    return answers.flatMap((answer) => (answer.kind === 'reported' ? [answer.report] : []));
   }
 
   slabAdded(slab: number, buffer: SharedArrayBuffer): void {

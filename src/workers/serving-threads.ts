@@ -29,16 +29,23 @@ export interface ServingThreadsOptions {
   /** Answers what threads pass on. */
   readonly handler: (request: IncomingMessage, response: ServerResponse) => void;
   readonly headerBytesMax: number;
+  /** Has the main loop end its connections, each with its next answer. */
+  readonly letGo: () => void;
   readonly clock: Clock;
   readonly log: (line: string) => void;
 }
 
 /** One that dies sooner than this after its start is replaced after as long. */
 const SHORT_LIFE_MS = 1_000;
+const WATCH_MS = 1_000;
+/** The longest stretch of a thread is a batch from memory, milliseconds. */
+const UNHEARD_MAX = 5;
 
 interface Thread {
   readonly worker: Worker;
   isListening: boolean;
+  /** How often it was asked whether it turns since it last said so. */
+  unheard: number;
   readonly exited: Promise<void>;
 }
 
@@ -63,6 +70,7 @@ export class ServingThreads {
     try {
       await threads.#listen();
       await Promise.all(Array.from({ length: options.threads }, (_, reader) => threads.#start(reader)));
+      void threads.#watch();
     } catch (thrown) {
       await threads.close();
       throw thrown;
@@ -112,20 +120,22 @@ export class ServingThreads {
       options,
     };
     const startedMs = clock.nowMs();
-    const worker = new Worker(threadModule(), { workerData: data });
+    const worker = new Worker(threadModule(), { workerData: data, name: `serving ${reader + 1}` });
     const ready = Promise.withResolvers<void>();
     const exited = Promise.withResolvers<void>();
-    const thread: Thread = { worker, isListening: false, exited: exited.promise };
+    const thread: Thread = { worker, isListening: false, unheard: 0, exited: exited.promise };
     this.#threads.set(reader, thread);
     publisher.join(worker);
     worker.on('message', (answer: Answered) => {
       if (answer.kind === 'ready') {
+        this.#makeRoom();
         thread.isListening = true;
         ready.resolve();
       } else if (answer.kind === 'refused') {
         ready.reject(fromPlainError(answer.error));
         void worker.terminate();
-      } else publisher.answered(worker, answer);
+      } else if (answer.kind === 'turned') thread.unheard = 0;
+      else publisher.answered(worker, answer);
     });
     worker.on('error', (error) =>
       log(`a serving thread died: ${error instanceof Error ? error.stack : String(error)}`),
@@ -139,6 +149,36 @@ export class ServingThreads {
       void this.#replace(reader, clock.nowMs() - startedMs);
     });
     await ready.promise;
+  }
+
+  /** Ends a thread whose loop stands still, so that another takes its place: it answers nobody, and may hold up the reuse of slabs. */
+  async #watch(): Promise<void> {
+    const { clock, log } = this.#options;
+    const ping: Told = { kind: 'ping' };
+    for (;;) {
+      // Answers are read between two questions, so that a stall of this loop is not taken for one of theirs.
+      const isOver = await clock.sleep(WATCH_MS, this.#closing.signal).then(
+        () => false,
+        () => true,
+      );
+      if (isOver) return;
+      for (const thread of this.#threads.values()) {
+        if (!thread.isListening) continue;
+        if (thread.unheard === UNHEARD_MAX) {
+          log(`a serving thread has stood still for ${(UNHEARD_MAX * WATCH_MS) / 1000} seconds and is ended`);
+          void thread.worker.terminate();
+        }
+        thread.unheard += 1;
+        thread.worker.postMessage(ping);
+      }
+    }
+  }
+
+  /** For a loop that listens from now on: of open connections it gets none by itself. */
+  #makeRoom(): void {
+    this.#options.letGo();
+    const letGo: Told = { kind: 'letGo' };
+    for (const { worker, isListening } of this.#threads.values()) if (isListening) worker.postMessage(letGo);
   }
 
   async #replace(reader: number, livedMs: number): Promise<void> {

@@ -1,6 +1,6 @@
 /** The entry of a serving thread: a server on the node's port, over the memory of the main loop. */
 
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { EpochReader, RowCache } from '../cache/index.ts';
 import { asServiceError, assert, systemClock } from '../core/index.ts';
 import { type HotServer, startHotServer } from '../server/index.ts';
@@ -14,14 +14,19 @@ const { reader, epochs, version, slabBytes, rowsBytes, socketPath, listen, optio
 const mirror = new Mirror(slabBytes);
 // Nothing is loaded here, so that no thread of this pool is ever started.
 const loader = new PageLoader(new DecodePool(), { inFlightBytesMax: 0, verifyCrc: true });
-const engine = new LookupEngine(loader, new RowCache(rowsBytes));
+const rows = new RowCache(rowsBytes);
+const engine = new LookupEngine(loader, rows);
 const answer = (message: Answered) => port.postMessage(message);
 let server: HotServer | undefined;
 
 port.on('message', (told: Told) => {
   switch (told.kind) {
-    case 'takeCounts':
-      return answer({ kind: 'counts', ticket: told.ticket, counts: server?.takeCounts() ?? { routes: [], keys: [] } });
+    case 'report':
+      return void report(told.ticket);
+    case 'ping':
+      return answer({ kind: 'turned' });
+    case 'letGo':
+      return server?.letGo();
     case 'close':
       return void close();
     default:
@@ -29,6 +34,14 @@ port.on('message', (told: Told) => {
       if (told.kind === 'noSlab') answer({ kind: 'done', ticket: told.ticket });
   }
 });
+
+async function report(ticket: number): Promise<void> {
+  if (server === undefined) answer({ kind: 'done', ticket });
+  else {
+    const report = { ...(await server.report()), loop: reader + 1, thread: threadId, rows: rows.stats };
+    answer({ kind: 'reported', ticket, report });
+  }
+}
 
 async function close(): Promise<void> {
   await server?.close();

@@ -34,7 +34,7 @@ export async function serveByThreads(
 
 /** How many requests the threads answered by themselves since this was last asked. */
 export async function answeredByThreads(node: PointlakeNode): Promise<number> {
-  const counts = (await node.others?.publisher.takeCounts()) ?? [];
-  const statuses = counts.flatMap(({ routes }) => routes.flatMap(({ tables }) => tables.map(([, of]) => of)));
+  const reports = (await node.others?.publisher.takeReports()) ?? [];
+  const statuses = reports.flatMap(({ counts }) => counts.routes.flatMap(({ tables }) => tables.map(([, of]) => of)));
   return statuses.reduce((sum, of) => sum + of.reduce((all, one) => all + one, 0), 0);
 }

@@ -23,7 +23,7 @@ export function serve(
       pool: node.pool,
       stores: node.stores,
       version: 'test',
-      otherCounts: others && (() => others.publisher.takeCounts()),
+      otherLoops: others && (() => others.publisher.takeReports()),
       clock,
     },
     { host: '127.0.0.1', port: 0, ...options },

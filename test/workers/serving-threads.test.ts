@@ -6,6 +6,7 @@ import { type IncomingMessage, request } from 'node:http';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { CheckedRows } from '../../bench/harness/checked-rows.ts';
 import type { PointlakeNode } from '../../src/main.ts';
 import { nodeOf } from '../support/one-node.ts';
 import { scratchFolder, writeParquet } from '../support/scratch.ts';
@@ -213,6 +214,79 @@ test("requests that threads answered are counted in the node's metrics", async (
   for (let i = 0; i < 120; i++) await (await fetch(`${url}/v1/tables/people/rows/${i % 10}`)).text();
   assert.equal(await counted(), 120);
   assert.equal(await counted(), 120, 'what was taken is not counted again');
+});
+
+test('rows that all loops keep are one count in metrics and status, and share the memory for them', async (context) => {
+  const { url, node, mainUrl } = await serveRows(context, 2);
+  const ask = async (times: number) => {
+    for (let i = 0; i < times; i++) await (await fetch(`${url}/v1/tables/people/rows/7`)).text();
+    for (let i = 0; i < times; i++) await (await fetch(`${mainUrl}/v1/tables/people/rows/7`)).text();
+  };
+  const value = async (name: string) => {
+    const text = await (await fetch(`${url}/metrics`)).text();
+    const lines = text.split('\n').filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`));
+    return lines.map(
+      (line) => [line.slice(name.length, line.lastIndexOf(' ')), Number(line.split(' ').at(-1))] as const,
+    );
+  };
+  await ask(20);
+  const [[, hits = 0] = []] = await value('pointlake_row_cache_hits_total');
+  assert.ok(hits > 30 && hits <= 40, `${hits} hits`);
+  const [[, capacity = 0] = []] = await value('pointlake_row_cache_capacity_bytes');
+  assert.ok(capacity > 0 && capacity <= (32 * 2 ** 20) / 8);
+  assert.equal(capacity, node.tier.budget.usedBytes('rows'));
+  const status = (await (await fetch(`${url}/v1/tables/people`)).json()) as {
+    readonly cache: { readonly memory: Readonly<Record<string, number>> };
+  };
+  const memory = JSON.stringify(status.cache);
+  assert.match(memory, new RegExp(`"rows_budget_bytes":${capacity},`));
+  assert.match(memory, new RegExp(`"rows_hits":${hits},`));
+  const connections = await value('pointlake_connections');
+  assert.deepEqual(
+    connections.map(([labels]) => labels),
+    ['{loop="0"}', '{loop="1"}', '{loop="2"}'],
+  );
+  const turns = await value('pointlake_event_loop_turns_total');
+  assert.ok(turns.length === 3 && turns.every(([, count]) => count > 0), JSON.stringify(turns));
+  await ask(5);
+  const [[, later = 0] = []] = await value('pointlake_row_cache_hits_total');
+  assert.equal(later, hits + 10);
+});
+
+test('what a thread that ended has counted of its rows stays counted', async (context) => {
+  const { url, threads } = await serveRows(context, 1);
+  const hits = async () => {
+    const text = await (await fetch(`${url}/metrics`)).text();
+    return Number(/^pointlake_row_cache_hits_total (\d+)$/m.exec(text)?.[1]);
+  };
+  for (let i = 0; i < 10; i++) await (await fetch(`${url}/v1/tables/people/rows/7`)).text();
+  const before = await hits();
+  assert.ok(before >= 7, `${before} hits`);
+  await threads.workers[0]?.terminate();
+  while (threads.workers.length < 1) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.equal(await hits(), before);
+});
+
+test('a thread that takes the place of another gets its share of the connections that stay open', async (context) => {
+  const { url, node, threads } = await serveRows(context, 2);
+  const texts = Array.from({ length: 100 }, (_, id) => JSON.stringify(rowOf(id, 0)));
+  const client = new CheckedRows(url, (id) => `/v1/tables/people/rows/${id}`, texts, 48);
+  const grown = async (by: number) => {
+    const from = client.counts.right;
+    while (client.counts.right < from + by) await new Promise((resolve) => setTimeout(resolve, 5));
+  };
+  await grown(1000);
+  await threads.workers[0]?.terminate();
+  while (threads.workers.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  await grown(3000);
+  const reports = (await node.others?.publisher.takeReports()) ?? [];
+  await client.stop();
+  const connections = reports.map(({ state }) => state.connections);
+  context.diagnostic(`${connections.join(' and ')} connections, ${JSON.stringify(client.counts)}`);
+  assert.equal(connections.length, 2);
+  assert.ok(connections.every((count) => count >= 5));
+  assert.equal(client.counts.wrong, 0);
+  assert.ok(client.counts.failed <= 48);
 });
 
 test('a thread that dies under load: no wrong answer, what was in flight on it fails, and another takes its place', async (context) => {
