@@ -31,10 +31,10 @@ export function parquetPath(folder: string, layout: Layout): string {
   return join(folder, `${layout}.parquet`);
 }
 
-/** Makes what is missing of the four files. */
-export async function makeTable(folder: string, rows: number): Promise<void> {
+/** Makes what is missing of the files; one of small pages is made from the other of its order. */
+export async function makeTable(folder: string, rows: number, layouts: readonly Layout[] = LAYOUTS): Promise<void> {
   mkdirSync(folder, { recursive: true });
-  for (const layout of LAYOUTS) {
+  for (const layout of layouts) {
     const path = parquetPath(folder, layout);
     if (existsSync(path)) continue;
     if (layout === 'sorted' || layout === 'shuffled') await writeByDuckDb(`${path}.part`, rows, layout === 'shuffled');
