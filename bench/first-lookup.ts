@@ -84,7 +84,9 @@ async function run(): Promise<void> {
 
 function measure(mode: Mode, keys: readonly number[], rows: readonly Row[], code: Code): Spread {
   if (mode.isDropped && !drop(parquetPath(folder, mode.layout))) {
-    console.log(`| ${mode.name.padEnd(18)} | not measured: dd of GNU coreutils cannot drop the file from the page cache |`);
+    console.log(
+      `| ${mode.name.padEnd(18)} | not measured: dd of GNU coreutils cannot drop the file from the page cache |`,
+    );
     return { median: Number.NaN, min: Number.NaN, max: Number.NaN };
   }
   if (!mode.isDropped) intoPageCache(parquetPath(folder, mode.layout));
@@ -106,7 +108,9 @@ function stages(keys: readonly number[], rows: readonly Row[], code: Code): void
   const [mode] = MODES;
   const answers = keys.map((key, i) => ask(mode!, key, true, rows[i]!, code));
   for (const stage of Object.keys(answers[0]?.stages ?? {})) {
-    console.log(`| ${stage.padEnd(30)} | ${said(spread(answers.map((answer) => answer.stages[stage] ?? Number.NaN)))} |`);
+    console.log(
+      `| ${stage.padEnd(30)} | ${said(spread(answers.map((answer) => answer.stages[stage] ?? Number.NaN)))} |`,
+    );
   }
 }
 
@@ -120,7 +124,13 @@ function judge(times: ReadonlyMap<Mode, Spread>): void {
   if (!isMet) missed.push(`the first lookup took ${median.toFixed(1)} ms, goal under ${GOAL_MS}`);
 }
 
-function ask({ layout, isWarm }: Mode, key: number, isStaged: boolean, row: Row, { code, extension }: Code): FirstAnswer {
+function ask(
+  { layout, isWarm }: Mode,
+  key: number,
+  isStaged: boolean,
+  row: Row,
+  { code, extension }: Code,
+): FirstAnswer {
   const asked: FirstLookup = {
     code,
     extension,

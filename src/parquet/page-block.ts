@@ -54,6 +54,7 @@ export function decodeBlockOf(row: number, page: Uint8Array, context: PageContex
     if (row >= rows) throw corrupt(`row ${row} was asked for of a page of ${rows}`);
     const { validity, source, start } = open(page, header, context);
     const { bitmap, valid } = validity;
+    if (valid === 0) return undefined;
     const shift = shiftFor(bytesPerRow(header, context, source.length - start, valid), context.blockBytes);
     const firstBlock = row >>> shift;
     const from = firstBlock * 2 ** shift;
@@ -153,11 +154,11 @@ function valuesBehind(
   start: number,
 ): { readonly dense: DenseValues; readonly first: number } {
   const { leaf } = context;
-  if (count === 0) return { dense: emptyValues(leaf), first: 0 };
   if (isDictionaryCoded(header)) {
     const codes = exactly(source, start, source.length);
     return { dense: decodeCodes(codes, before + count, context, memory), first: before };
   }
+  if (count === 0) return { dense: emptyValues(leaf), first: 0 };
   if (leaf.physicalType === 'BYTE_ARRAY') {
     const from = passByteArrays(source, start, before);
     const end = passByteArrays(source, from, count);

@@ -106,7 +106,12 @@ export function decodePlain(
   return fixedValues(values, fixedWidth(leaf), count);
 }
 
-export function decodeCodes(values: Uint8Array, count: number, { dictionaryRows }: PageContext, take: TakeMemory): CodeValues {
+export function decodeCodes(
+  values: Uint8Array,
+  count: number,
+  { dictionaryRows }: PageContext,
+  take: TakeMemory,
+): CodeValues {
   if (dictionaryRows === undefined)
     throw corrupt('a page holds dictionary codes but its column chunk has no dictionary');
   const bitWidth = values[0];

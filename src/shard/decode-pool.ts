@@ -10,7 +10,14 @@ import { move, Piscina, transferableSymbol, valueSymbol } from 'piscina';
 import { asServiceError, DurationHistogram, fromPlainError, ServiceError } from '../core/index.ts';
 import type { Fingerprints, KeyCount } from '../keyindex/index.ts';
 import type { DecodedPage } from '../parquet/index.ts';
-import { costOf, type DecodeTask, decodeHere, type PoolTask, type TaskOutcome, type TaskResult } from './decode-task.ts';
+import {
+  costOf,
+  type DecodeTask,
+  decodeHere,
+  type PoolTask,
+  type TaskOutcome,
+  type TaskResult,
+} from './decode-task.ts';
 import { countOf, fingerprintsOf, type KeyTask, runOf } from './key-task.ts';
 
 /** Estimated microseconds up to which decoding here beats two thread hops and two copies. */
