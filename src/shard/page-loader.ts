@@ -34,7 +34,7 @@ const PAGE_LOADER_DEFAULTS: PageLoaderOptions = {
 
 /**
  * A page of which so many blocks are in memory is read whole when another is wanted: by then the next ones will be, and
- * to decode it costs about what reading blocks apart cost so far.
+ * to decode it costs about what reading blocks apart cost so far. Where reads are dear a page is read once, and so whole.
  */
 const BLOCKS_APART_MAX = 4;
 
@@ -156,7 +156,8 @@ export class PageLoader {
   ): Promise<LoadedPage> {
     const { file, chunk, page, row } = need;
     const flights = this.#flightsOf(chunk);
-    const isWhole = need.only !== 'row' || flights.has(page) || chunk.residentBlocks(page) >= BLOCKS_APART_MAX;
+    const mayBeApart = need.only === 'row' && file.store.cheapReads && !flights.has(page);
+    const isWhole = !mayBeApart || chunk.residentBlocks(page) >= BLOCKS_APART_MAX;
     if (isWhole || row === undefined) return this.page(file, chunk, page, signal, trace);
     const read = (flight: AbortSignal) => this.#loadPage(file, chunk, page, flight, trace, row);
     const loaded = await inFlight(flights, apart(page), read, signal, trace);

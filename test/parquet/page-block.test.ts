@@ -10,7 +10,7 @@ import { Block } from '../../src/parquet/block.ts';
 import { blockCost, decodeBlockOf } from '../../src/parquet/page-block.ts';
 import { decodeDataPage, decodeDictionaryPage, type PageContext } from '../../src/parquet/page-decode.ts';
 import { decodePageHeader } from '../../src/parquet/page-header.ts';
-import { assertBlockOf, CONTEXT_DEFAULTS, type ChunkPages, chunksOf } from './support/chunk-pages.ts';
+import { assertBlockOf, type ChunkPages, CONTEXT_DEFAULTS, chunksOf } from './support/chunk-pages.ts';
 import { FUZZ_SEED, randomFrom } from './support/property.ts';
 
 const ROWS = 100_000;
