@@ -117,9 +117,10 @@ const ELEMENTS = Uint16Array.from({ length: 256 }, (_, tag) => {
   }
 });
 
-/** Elements that stand alone, behind the length of what they stand for. */
+/** Elements that stand alone, behind the length of what they stand for; good until the next call. */
 function streamOf(elements: Uint8Array, length: number): Uint8Array {
-  const stream = new Uint8Array(PREAMBLE_BYTES_MAX + elements.length);
+  const bytes = PREAMBLE_BYTES_MAX + elements.length;
+  if (stream.length < bytes) stream = new Uint8Array(2 * bytes);
   let at = 0;
   let rest = length;
   for (; rest >= 0x80; rest >>>= 7) stream[at++] = (rest & 0x7f) | 0x80;
@@ -127,3 +128,6 @@ function streamOf(elements: Uint8Array, length: number): Uint8Array {
   stream.set(elements, at);
   return stream.subarray(0, at + elements.length);
 }
+
+/** What `streamOf` writes to: memory that is there already. */
+let stream = new Uint8Array(0);

@@ -84,7 +84,7 @@ export class PageLoader {
       trace.pagesFromDisk += pagesIn(needs) - pagesIn(left);
       trace.pagesFromOrigin += pagesIn(left);
     }
-    const outcomes = await Promise.all(left.map((need) => this.#meet(need, pins, signal, trace)));
+    const outcomes = await Promise.all(largestFirst(left).map((need) => this.#meet(need, pins, signal, trace)));
     return outcomes.filter((outcome) => outcome !== undefined);
   }
 
@@ -323,6 +323,12 @@ export function pageMemory({ chunk, layout }: ChunkBlocks, page: number): number
   const compressed = rangeLength(range);
   const share = compressed / Math.max(1, rangeLength(chunk.range));
   return compressed + Math.max(compressed, Math.ceil(share * chunk.uncompressedBytes));
+}
+
+/** Where reads do not wait for each other but for the disk: what takes a thread longest shall come first. */
+function largestFirst(needs: readonly Need[]): readonly Need[] {
+  const bytes = (need: Need) => (need.kind === 'page' ? pageMemory(need.chunk, need.page) : 0);
+  return needs[0]?.file.store.cheapReads === true ? needs.toSorted((a, b) => bytes(b) - bytes(a)) : needs;
 }
 
 /** Whether the chunk's data pages are decoded together, so that their encodings may differ. */
