@@ -38,6 +38,9 @@ const PAGE_LOADER_DEFAULTS: PageLoaderOptions = {
  */
 const BLOCKS_APART_MAX = 4;
 
+/** A page of fewer blocks is never decoded by the block; with its compressed bytes it takes little more than these. */
+const BLOCKS_OF_LARGE_PAGE = 8;
+
 /** The flight of a block of a page, beside that of the whole page. */
 const apart = (page: number) => -1 - page;
 
@@ -156,7 +159,9 @@ export class PageLoader {
   ): Promise<LoadedPage> {
     const { file, chunk, page, row } = need;
     const flights = this.#flightsOf(chunk);
-    const mayBeApart = need.only === 'row' && file.store.cheapReads && !flights.has(page);
+    // Of what decodes as quickly whole there is one flight for all.
+    const isLarge = pageMemory(chunk, page) > BLOCKS_OF_LARGE_PAGE * this.#options.blockBytes;
+    const mayBeApart = need.only === 'row' && isLarge && file.store.cheapReads && !flights.has(page);
     const isWhole = !mayBeApart || chunk.residentBlocks(page) >= BLOCKS_APART_MAX;
     if (isWhole || row === undefined) return this.page(file, chunk, page, signal, trace);
     const read = (flight: AbortSignal) => this.#loadPage(file, chunk, page, flight, trace, row);
