@@ -1,6 +1,7 @@
 /**
  * Batches over HTTP: 100 random keys a request, all in memory, of 4 and of 24 columns, beside a bare Fastify route that
- * answers a fixed body of the same size, as JSON and as Arrow; then what batches do to single rows. Server on one core, load on the other,
+ * answers a fixed body of the same size, as JSON and as Arrow, and of 4 columns beside a real Redis that has the same rows as hashes
+ * and is asked by HMGET, a hundred on their way; then what batches do to single rows. Server on one core, load on the other,
  * where the client of single rows goes before that of batches: else its times are those of its own turns.
  *
  *     npm run bench -- batch [--small]
@@ -9,6 +10,7 @@
  * blocks. A sample of the answers is compared with what the same server says of each key alone.
  */
 
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
@@ -21,6 +23,7 @@ import { BusyTime } from './harness/busy-time.ts';
 import { spread } from './harness/rounds.ts';
 import { type Server, startBareRoute, startPointlake } from './harness/servers.ts';
 import { type LoadResult, mayGoFirst, runScript, runWrk } from './harness/wrk.ts';
+import { measureRedis, type RedisRow, type RedisServer, startRedisOf } from './peers/redis.ts';
 
 const isSmall = process.argv.includes('--small');
 const ROWS = isSmall ? 20_000 : 100_000;
@@ -29,6 +32,8 @@ const SECONDS = isSmall ? 1 : 2;
 const KEYS = 100;
 const CONNECTIONS = 8;
 const SEED = 24;
+/** To see how fast Redis is here. */
+const REDIS_REQUESTS_FIRST = 100_000;
 const SERVER_CORE = 0;
 const CLIENT_CORE = 1;
 const FEW = ['id', 'feature_0', 'feature_1', 'city'];
@@ -40,40 +45,66 @@ interface Shape {
   readonly columns: readonly string[] | undefined;
   readonly accept: string;
   readonly table: string;
+  /** Rows a second. */
+  readonly goal: number;
+  readonly isBesideRedis: boolean;
 }
 
+/** Of single rows beside batches. */
+const SINGLE_P99_MS = 5;
+const SINGLE_CONNECTIONS = 4;
+
+interface Goal {
+  readonly what: string;
+  readonly measured: string;
+  readonly isMet: boolean;
+}
+const goals: Goal[] = [];
+
 if (availableParallelism() < 2) throw new Error('this bench needs two cores, one for the server and one for the load');
+const columns = columnsOf();
 const folder = mkdtempSync(join(tmpdir(), 'pointlake-batch-'));
 try {
   await run();
 } finally {
   rmSync(folder, { recursive: true });
 }
+judge();
 
 async function run(): Promise<void> {
   const file = join(folder, 'rows.parquet');
   writeTable(file);
   const server = await startPointlake(configOf(file), SERVER_CORE);
+  const redis = await redisOfRows();
   try {
     const heading = `${cpus()[0]?.model.trim()}, ${cpus().length} cores; Node ${process.versions.node}`;
     console.log(`${heading}; ${ROWS} rows, ${KEYS} uniform random keys a request, ${CONNECTIONS} connections\n`);
     console.log(
       '                             | rows/s     [min to max]         | p50 us | p99 us | CPU us a row | bytes',
     );
-    for (const shape of shapes()) await compare(server, shape);
+    for (const shape of shapes()) await compare(server, shape, shape.isBesideRedis ? redis : undefined);
+    await redis?.stop();
     await beside(server);
   } finally {
+    await redis?.stop();
     await server.stop();
   }
 }
 
 function shapes(): readonly Shape[] {
-  const of = (name: string, accept: string, columns?: readonly string[]) => ({ name, columns, accept, table: 'rows' });
+  const of = (name: string, accept: string, goal: number, columns?: readonly string[]) => ({
+    name,
+    columns,
+    accept,
+    table: 'rows',
+    goal,
+    isBesideRedis: columns !== undefined,
+  });
   return [
-    of('JSON, 4 columns', JSON_TYPE, FEW),
-    of('JSON, 24 columns', JSON_TYPE),
-    of('Arrow, 4 columns', ARROW_TYPE, FEW),
-    of('Arrow, 24 columns', ARROW_TYPE),
+    of('JSON, 4 columns', JSON_TYPE, 500_000, FEW),
+    of('JSON, 24 columns', JSON_TYPE, 200_000),
+    of('Arrow, 4 columns', ARROW_TYPE, 750_000, FEW),
+    of('Arrow, 24 columns', ARROW_TYPE, 400_000),
   ];
 }
 
@@ -84,26 +115,101 @@ function configOf(file: string): string {
   return path;
 }
 
-/** Every row once, then rounds of ours and of a bare route that answers the same body. */
-async function compare(server: Server, shape: Shape): Promise<void> {
+/** Every row once, then rounds of ours, of a bare route that answers the same body, and of Redis. */
+async function compare(server: Server, shape: Shape, redis: RedisServer | undefined): Promise<void> {
   const answer = await warm(server, shape);
   const headers = { 'content-type': answer.type, 'pointlake-snapshot': '0123456789abcdef', vary: 'accept' };
   const bare = await startBareRoute(headers, 'x'.repeat(answer.body.length), SERVER_CORE);
   try {
     await load(server, shape, 0);
     await load(bare, shape, 0);
+    const requests = redis === undefined ? 0 : (await loadRedis(redis, REDIS_REQUESTS_FIRST)).perSecond * SECONDS;
     const ours: Measured[] = [];
     const yardstick: Measured[] = [];
+    const theirs: RedisRound[] = [];
     for (let round = 1; round <= ROUNDS; round++) {
       ours.push(await load(server, shape, round));
       yardstick.push(await load(bare, shape, round));
+      if (redis !== undefined) theirs.push(await loadRedis(redis, Math.ceil(requests)));
     }
     print(`${shape.name}, pointlake`, ours, answer.body.length);
     print(`${shape.name}, bare route`, yardstick, answer.body.length);
+    if (redis !== undefined) printRedis(theirs);
     const ratios = ours.map((one, i) => one.requestsPerSecond / (yardstick[i]?.requestsPerSecond ?? Number.NaN));
     console.log(`${' '.repeat(28)} | ${spread(ratios).median.toFixed(2)} of the bare route; digest ${answer.digest}\n`);
+    judgeRates(shape, ours, theirs);
   } finally {
     await bare.stop();
+  }
+}
+
+function judgeRates(
+  { name, goal, isBesideRedis }: Shape,
+  ours: readonly Measured[],
+  theirs: readonly RedisRound[],
+): void {
+  const perSecond = ours.map(({ requestsPerSecond }) => requestsPerSecond * KEYS);
+  const { median } = spread(perSecond);
+  goals.push({ what: `${name}: at least ${goal} rows/s`, measured: median.toFixed(0), isMet: median >= goal });
+  if (!isBesideRedis) return;
+  const ratio = spread(perSecond.map((rate, i) => rate / (theirs[i]?.perSecond ?? Number.NaN))).median;
+  const measured = Number.isNaN(ratio) ? 'not measured: no Redis here' : `${ratio.toFixed(2)} times as many`;
+  goals.push({ what: `${name}: as many rows/s as Redis' HMGET`, measured, isMet: ratio >= 1 });
+}
+
+/** To say what was reached, and not to fail where it is small. */
+function judge(): void {
+  console.log('\n| goal | measured | |\n| :--- | :--- | :--- |');
+  for (const { what, measured, isMet } of goals) console.log(`| ${what} | ${measured} | ${isMet ? 'met' : 'MISSED'} |`);
+  const missed = goals.filter(({ isMet }) => !isMet);
+  for (const { what, measured } of missed) console.log(`MISSED: ${what}: ${measured}`);
+  if (missed.length > 0 && !isSmall) process.exitCode = 1;
+}
+
+type RedisRound = Awaited<ReturnType<typeof measureRedis>>;
+
+function loadRedis(redis: RedisServer, requests: number): Promise<RedisRound> {
+  return measureRedis(
+    redis,
+    { rows: ROWS, connections: CONNECTIONS, requests, isPipelined: true, fields: FEW },
+    CLIENT_CORE,
+  );
+}
+
+function printRedis(rounds: readonly RedisRound[]): void {
+  const { median, min, max } = spread(rounds.map(({ perSecond }) => perSecond));
+  const of = (pick: (round: RedisRound) => number) => spread(rounds.map(pick)).median;
+  const rates = `${median.toFixed(0)} [${min.toFixed(0)} to ${max.toFixed(0)}]`;
+  const latency = `${of((round) => round.p50Us)
+    .toFixed(0)
+    .padStart(6)} | ${of((round) => round.p99Us)
+    .toFixed(0)
+    .padStart(6)}`;
+  const cpu = of(({ serverBusy, perSecond }) => (serverBusy * 1e6) / perSecond).toFixed(2);
+  console.log(`${'Redis HMGET, 4 fields'.padEnd(28)} | ${rates.padEnd(31)} | ${latency} | ${cpu.padStart(12)} |`);
+}
+
+/** A Redis with the same rows, compared with them; undefined where there is none here, which the goals then say. */
+async function redisOfRows(): Promise<RedisServer | undefined> {
+  const isHere = spawnSync('sh', ['-c', 'command -v redis-server && command -v redis-benchmark']).status === 0;
+  if (!isHere) {
+    console.log('not measured: Redis, which is not installed (Debian: apt-get install redis-server redis-tools)');
+    return undefined;
+  }
+  const redis = await startRedisOf(redisRows(), SERVER_CORE);
+  for (let id = 0; id < ROWS; id += Math.ceil(ROWS / KEYS)) {
+    const texts = await redis.fields(id, FEW);
+    const isSame = FEW.every(
+      (name, i) => texts[i] === String(columns.find((column) => column.name === name)?.data[id]),
+    );
+    if (!isSame) throw new Error(`Redis answers otherwise than the rows that it was given: ${texts.join(', ')}`);
+  }
+  return redis;
+}
+
+function* redisRows(): Generator<RedisRow> {
+  for (let id = 0; id < ROWS; id++) {
+    yield { id, fields: columns.flatMap(({ name, data }) => [name, String(data[id])]) };
   }
 }
 
@@ -149,7 +255,7 @@ async function beside(server: Server): Promise<void> {
     pathBeforeKey: '/v1/tables/rows/rows/',
     lastKey: ROWS - 1,
     seed: 1,
-    connections: 4,
+    connections: SINGLE_CONNECTIONS,
     seconds: SECONDS,
   };
   if (!mayGoFirst)
@@ -163,8 +269,13 @@ async function beside(server: Server): Promise<void> {
       load(server, shape, 1),
     ]);
     console.log(
-      `single rows, 4 connections: p50 ${alone.p50Us} us, p99 ${alone.p99Us} us alone; beside ${CONNECTIONS} batch clients of ${shape.name} p50 ${together.p50Us} us, p99 ${together.p99Us} us`,
+      `single rows, ${SINGLE_CONNECTIONS} connections: p50 ${alone.p50Us} us, p99 ${alone.p99Us} us alone; beside ${CONNECTIONS} batch clients of ${shape.name} p50 ${together.p50Us} us, p99 ${together.p99Us} us`,
     );
+    goals.push({
+      what: `single rows beside ${CONNECTIONS} batch clients of ${shape.name}: p99 under ${SINGLE_P99_MS} ms`,
+      measured: `${(together.p99Us / 1000).toFixed(2)} ms`,
+      isMet: together.p99Us < SINGLE_P99_MS * 1000,
+    });
   }
 }
 
@@ -221,7 +332,8 @@ function plainRow(text: string): unknown {
   return JSON.parse(text);
 }
 
-function writeTable(path: string): void {
+/** The rows, column by column. */
+function columnsOf() {
   const random = randomNumbers(SEED);
   const options = { encoding: 'PLAIN', nullable: false, columnIndex: true, offsetIndex: true } as const;
   const doubles = Array.from({ length: 20 }, (_, i) => ({
@@ -236,19 +348,18 @@ function writeTable(path: string): void {
     type: 'STRING' as const,
     ...options,
   });
+  const ids = BigInt64Array.from({ length: ROWS }, (_, row) => BigInt(row));
+  return [
+    { name: 'id', data: ids, type: 'INT64' as const, ...options },
+    ...doubles,
+    strings('city', (row) => `city ${row % 977}`),
+    strings('device', () => `device-${random() % 1000}`),
+    strings('plan', (row) => ['free', 'team', 'enterprise'][row % 3] ?? ''),
+  ];
+}
+
+function writeTable(path: string): void {
   const writer = new ByteWriter();
-  parquetWrite({
-    writer,
-    columnData: [
-      { name: 'id', data: BigInt64Array.from({ length: ROWS }, (_, row) => BigInt(row)), type: 'INT64', ...options },
-      ...doubles,
-      strings('city', (row) => `city ${row % 977}`),
-      strings('device', () => `device-${random() % 1000}`),
-      strings('plan', (row) => ['free', 'team', 'enterprise'][row % 3] ?? ''),
-    ],
-    codec: 'UNCOMPRESSED',
-    rowGroupSize: 50_000,
-    pageSize: 2 ** 18,
-  });
+  parquetWrite({ writer, columnData: columns, codec: 'UNCOMPRESSED', rowGroupSize: 50_000, pageSize: 2 ** 18 });
   writeFileSync(path, writer.getBytes());
 }

@@ -95,7 +95,7 @@ async function run(): Promise<void> {
   await makeTable(data, ROWS + 1, ['sorted-small-pages']);
   const file = parquetPath(data, 'sorted-small-pages');
   console.log(
-    `${cpus()[0]?.model.trim()}, ${cores} cores; Node ${process.versions.node}; ${ROWS} rows x 16 columns, uniform random keys, rows kept encoded`,
+    `${cpus()[0]?.model.trim()}, ${cores} cores; Node ${process.versions.node}; ${ROWS} rows x 24 columns, uniform random keys, rows kept encoded`,
   );
   for (const arrangement of arrangements()) {
     const served: Served[] = [];

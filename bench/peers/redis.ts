@@ -12,6 +12,12 @@ import { freePort } from '../harness/servers.ts';
 import type { RoundResult } from './peer-process.ts';
 import { COLUMNS, chunksOf, FEW, type Row, rowAt } from './table.ts';
 
+/** Names and texts of a row's fields, by turns, and the number that it is found by. */
+export interface RedisRow {
+  readonly id: number;
+  readonly fields: readonly string[];
+}
+
 const READY_WITHIN_MS = 10_000;
 const ROWS_A_WRITE = 500;
 export const REDIS_PIPELINE = 100;
@@ -24,11 +30,21 @@ export interface RedisServer {
   readonly port: number;
   readonly loadMs: number;
   row(id: number): Promise<Row>;
+  /** As it answers what `measureRedis` asks. */
+  fields(id: number, names: readonly string[]): Promise<readonly (string | null)[]>;
   stop(): Promise<void>;
 }
 
-/** Starts a Redis without persistence on `core` and fills it from a Parquet file. */
-export async function startRedis(parquet: string, core: number): Promise<RedisServer> {
+/** Starts a Redis without persistence on `core` and fills it from a Parquet file of the peers' table. */
+export function startRedis(parquet: string, core: number): Promise<RedisServer> {
+  return startRedisOf(rowsOfParquet(parquet), core);
+}
+
+/** The same of any rows. */
+export async function startRedisOf(
+  rows: Iterable<RedisRow> | AsyncIterable<RedisRow>,
+  core: number,
+): Promise<RedisServer> {
   const port = await freePort();
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', ...COMPACT];
   const child = spawn('taskset', ['-c', String(core), 'redis-server', ...args], {
@@ -37,15 +53,14 @@ export async function startRedis(parquet: string, core: number): Promise<RedisSe
   process.once('exit', () => child.kill('SIGKILL'));
   const client = await connected(child, port);
   const started = performance.now();
-  for await (const chunk of chunksOf(parquet)) {
-    for (let first = 0; first < chunk.ids.length; first += ROWS_A_WRITE) {
-      const count = Math.min(ROWS_A_WRITE, chunk.ids.length - first);
-      const rows = Array.from({ length: count }, (_, i) => rowAt(chunk, first + i));
-      await client.ask(
-        rows.map((row) => ['HSET', keyOf(Number(row.id)), ...COLUMNS.flatMap((name) => [name, String(row[name])])]),
-      );
-    }
+  let commands: string[][] = [];
+  for await (const { id, fields } of rows) {
+    commands.push(['HSET', keyOf(id), ...fields]);
+    if (commands.length < ROWS_A_WRITE) continue;
+    await client.ask(commands);
+    commands = [];
   }
+  if (commands.length > 0) await client.ask(commands);
   return {
     pid: child.pid ?? 0,
     port,
@@ -54,12 +69,25 @@ export async function startRedis(parquet: string, core: number): Promise<RedisSe
       const [fields] = await client.ask([['HGETALL', keyOf(id)]]);
       return rowOf(fields as readonly string[]);
     },
+    async fields(id, names) {
+      const [texts] = await client.ask([['HMGET', keyOf(id), ...names]]);
+      return texts as readonly (string | null)[];
+    },
     async stop() {
       client.end();
       const exited = once(child, 'exit');
       if (child.exitCode === null && child.kill('SIGKILL')) await exited;
     },
   };
+}
+
+async function* rowsOfParquet(parquet: string): AsyncGenerator<RedisRow> {
+  for await (const chunk of chunksOf(parquet)) {
+    for (let at = 0; at < chunk.ids.length; at++) {
+      const row = rowAt(chunk, at);
+      yield { id: Number(row.id), fields: COLUMNS.flatMap((name) => [name, String(row[name])]) };
+    }
+  }
 }
 
 function keyOf(id: number): string {
@@ -83,11 +111,13 @@ export async function measureRedis(
     readonly connections: number;
     readonly requests: number;
     readonly isPipelined: boolean;
+    /** What is asked for where it is pipelined. */
+    readonly fields?: readonly string[];
   },
   core: number,
 ): Promise<RoundResult & { readonly serverBusy: number; readonly serverCpuUs: number }> {
-  const { rows, connections, requests, isPipelined } = load;
-  const command = isPipelined ? ['HMGET', 'row:__rand_int__', ...FEW] : ['HGETALL', 'row:__rand_int__'];
+  const { rows, connections, requests, isPipelined, fields = FEW } = load;
+  const command = isPipelined ? ['HMGET', 'row:__rand_int__', ...fields] : ['HGETALL', 'row:__rand_int__'];
   const fixed = [
     '-h',
     '127.0.0.1',

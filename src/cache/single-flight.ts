@@ -22,6 +22,10 @@ export class SingleFlight<K, V> {
     return this.#flights.size;
   }
 
+  has(key: K): boolean {
+    return this.#flights.has(key);
+  }
+
   /** Whether the key's job runs and somebody else began it. */
   isOthers(key: K, owner: unknown): boolean {
     const flight = this.#flights.get(key);

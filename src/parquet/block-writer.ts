@@ -16,6 +16,8 @@ export interface DecodedPage {
   /** Each block holds 2^shift rows, the last one fewer. */
   readonly shift: number;
   readonly blocks: ArrayBuffer[];
+  /** Which of the page's blocks the first one is, where only some were decoded. */
+  readonly firstBlock?: number;
 }
 
 /** 2^30 rows: beyond what a page can hold, within what a shift can say. */
@@ -194,7 +196,7 @@ function cutBytes(
   const buffer = allocateRows('BYTES', rows, 4, bitmap, body);
   const start = valuesStart(rows, bitmap !== undefined);
   const out = new Uint32Array(buffer, start, rows + 1);
-  const target = new Uint8Array(buffer, start + 4 * (rows + 1));
+  const target = new Uint8Array(buffer, start + 4 * (rows + 1), body);
   // Value v starts at offsets[v] in the page; without the gaps before it, that is this far into the block.
   if (bitmap === undefined) {
     for (let i = 0, skipped = sourceStart; i <= rows; i += 1, skipped += gap) out[i] = offsets[first + i]! - skipped;

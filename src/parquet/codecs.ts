@@ -93,10 +93,7 @@ let snappy: Snappy | undefined;
 
 function decompressSnappy(input: Uint8Array, uncompressedBytes: number): Uint8Array {
   // Both libraries allocate what the preamble says, so it is read before they see it.
-  const declared = snappyLength(input);
-  if (declared !== uncompressedBytes) {
-    throw corrupt(`SNAPPY data declares ${declared} bytes where the page header declares ${uncompressedBytes}`);
-  }
+  snappyPreamble(input, uncompressedBytes);
   checkExpansion('SNAPPY', input, uncompressedBytes, SNAPPY_MAX_EXPANSION);
   snappy ??= nativeSnappy() ?? wasmSnappy();
   try {
@@ -106,14 +103,16 @@ function decompressSnappy(input: Uint8Array, uncompressedBytes: number): Uint8Ar
   }
 }
 
-/** The preamble: a varint of at most 32 bits. */
-function snappyLength(input: Uint8Array): number {
-  let length = 0;
+/** How long the preamble is, a varint of at most 32 bits, which must say so many bytes. */
+export function snappyPreamble(input: Uint8Array, uncompressedBytes: number): number {
+  let declared = 0;
   for (let i = 0; i < 5; i += 1) {
     const byte = input[i];
     if (byte === undefined) break;
-    length += (byte & 0x7f) * 2 ** (7 * i);
-    if (byte < 0x80) return length;
+    declared += (byte & 0x7f) * 2 ** (7 * i);
+    if (byte >= 0x80) continue;
+    if (declared === uncompressedBytes) return i + 1;
+    throw corrupt(`SNAPPY data declares ${declared} bytes where the page header declares ${uncompressedBytes}`);
   }
   throw corrupt('SNAPPY data does not begin with its length');
 }

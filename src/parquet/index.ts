@@ -34,6 +34,7 @@ export {
   type VariantShape,
   type VariantTyped,
 } from './nested-shape.ts';
+export { blockCost, decodeBlockOf } from './page-block.ts';
 export { decodeCost, decodeDataPage, decodeDictionaryPage, type PageContext } from './page-decode.ts';
 export { decodePageHeader, type PageHeader } from './page-header.ts';
 export { decodeColumnIndex, PageBounds } from './page-index.ts';

@@ -89,7 +89,7 @@ function costPerValue(leaf: LeafColumn, header: PageHeader): number {
 const MICROSECONDS_PER_LEVELS = 0.02;
 const MICROSECONDS_PER_VALUE = 0.006;
 const MICROSECONDS_PER_BYTE_ARRAY = 0.03;
-const MICROSECONDS_PER_BYTE: Readonly<Record<CompressionCodec, number>> = {
+export const MICROSECONDS_PER_BYTE: Readonly<Record<CompressionCodec, number>> = {
   UNCOMPRESSED: 0.0003,
   SNAPPY: 0.001,
   LZ4: 0.0015,
@@ -104,7 +104,7 @@ function dictionaryOf({ dictionary }: PageContext): Block | undefined {
   return dictionary && Block.open(dictionary.buffer, dictionary.byteOffset, dictionary.byteLength);
 }
 
-function checkRows(header: PageHeader, context: PageContext): void {
+export function checkRows(header: PageHeader, context: PageContext): void {
   const rows = header.numValues;
   if (header.numRows !== undefined && header.numRows !== rows) {
     throw corrupt(`a page of a flat column declares ${header.numRows} rows and ${rows} values`);

@@ -75,7 +75,7 @@ export function emptyValues(leaf: LeafColumn): DenseValues {
 }
 
 /** Bytes of one value in a block. Booleans take a whole one, so that they are read and searched without shifts. */
-function fixedWidth(leaf: LeafColumn): number {
+export function fixedWidth(leaf: LeafColumn): number {
   switch (leaf.physicalType) {
     case 'BOOLEAN':
       return 1;
@@ -106,7 +106,12 @@ export function decodePlain(
   return fixedValues(values, fixedWidth(leaf), count);
 }
 
-function decodeCodes(values: Uint8Array, count: number, { dictionaryRows }: PageContext, take: TakeMemory): CodeValues {
+export function decodeCodes(
+  values: Uint8Array,
+  count: number,
+  { dictionaryRows }: PageContext,
+  take: TakeMemory,
+): CodeValues {
   if (dictionaryRows === undefined)
     throw corrupt('a page holds dictionary codes but its column chunk has no dictionary');
   const bitWidth = values[0];

@@ -9,12 +9,22 @@ import { availableParallelism } from 'node:os';
 import { move, Piscina, transferableSymbol, valueSymbol } from 'piscina';
 import { asServiceError, DurationHistogram, fromPlainError, ServiceError } from '../core/index.ts';
 import type { Fingerprints, KeyCount } from '../keyindex/index.ts';
-import { type DecodedPage, decodeCost } from '../parquet/index.ts';
-import { type DecodeTask, decodeHere, type PoolTask, type TaskOutcome, type TaskResult } from './decode-task.ts';
+import type { DecodedPage } from '../parquet/index.ts';
+import {
+  costOf,
+  type DecodeTask,
+  decodeHere,
+  type PoolTask,
+  type TaskOutcome,
+  type TaskResult,
+} from './decode-task.ts';
 import { countOf, fingerprintsOf, type KeyTask, runOf } from './key-task.ts';
 
 /** Estimated microseconds up to which decoding here beats two thread hops and two copies. */
 const INLINE_COST_US_MAX = 300;
+
+/** To hand a page over it is copied, which takes this loop as long as decoding so much of it would. */
+const COPY_US_PER_BYTE = 0.0004;
 
 /** Pages waiting for a thread; beyond them the node is overloaded and says so. */
 const QUEUE_MAX = 4096;
@@ -58,9 +68,14 @@ export class DecodePool {
     };
   }
 
+  /** Has a thread ready, so that the first large page need not wait for one. */
+  start(): void {
+    this.#pool ??= this.#open();
+  }
+
   async decode(task: DecodeTask, signal?: AbortSignal): Promise<DecodedPage> {
     const startedMs = performance.now();
-    if (decodeCost(task.page, task.context) <= this.#inlineCostUsMax) {
+    if (costOf(task) <= this.#inlineCostUsMax + task.page.length * COPY_US_PER_BYTE) {
       try {
         return decodeHere(task);
       } finally {
@@ -118,17 +133,17 @@ export class DecodePool {
   }
 
   async #run(task: PoolTask, signal: AbortSignal | undefined): Promise<TaskResult> {
-    this.#pool ??= this.#start();
+    this.#pool ??= this.#open();
     if (this.#pool.queueSize >= QUEUE_MAX) {
       throw new ServiceError('overloaded', 'overloaded', 'too many pages wait to be decoded; try again shortly');
     }
     return await this.#pool.run(ownOf(task), signal === undefined ? {} : { signal });
   }
 
-  #start(): Piscina<PoolTask, TaskResult> {
+  #open(): Piscina<PoolTask, TaskResult> {
     return new Piscina({
       filename: this.#worker.href,
-      minThreads: 0,
+      minThreads: 1,
       maxThreads: this.#threads,
       maxQueue: QUEUE_MAX + 1,
       idleTimeout: THREAD_IDLE_MS,

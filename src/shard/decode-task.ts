@@ -2,7 +2,15 @@
 
 import { asServiceError, type PlainError } from '../core/index.ts';
 import type { Fingerprints, KeyCount } from '../keyindex/index.ts';
-import { type DecodedPage, decodeDataPage, decodeDictionaryPage, type PageContext } from '../parquet/index.ts';
+import {
+  blockCost,
+  type DecodedPage,
+  decodeBlockOf,
+  decodeCost,
+  decodeDataPage,
+  decodeDictionaryPage,
+  type PageContext,
+} from '../parquet/index.ts';
 import { countOf, fingerprintsOf, type KeyTask, runOf } from './key-task.ts';
 
 export interface DecodeTask {
@@ -10,6 +18,8 @@ export interface DecodeTask {
   /** Page header and body. */
   readonly page: Uint8Array;
   readonly context: PageContext;
+  /** Of a data page, the row of it that is wanted, where its block alone will do. */
+  readonly row?: number | undefined;
 }
 
 export type PoolTask = DecodeTask | KeyTask;
@@ -21,11 +31,19 @@ export type TaskResult =
   | { readonly ok: true; readonly outcome: TaskOutcome }
   | { readonly ok: false; readonly error: PlainError };
 
-/** Decodes a page where it is called. A dictionary comes back as a page of one block. */
+/** Decodes a page where it is called, or a block of it. A dictionary comes back as a page of one block. */
 export function decodeHere(task: DecodeTask): DecodedPage {
-  if (task.kind === 'data') return decodeDataPage(task.page, task.context);
+  if (task.kind === 'data') {
+    const block = task.row === undefined ? undefined : decodeBlockOf(task.row, task.page, task.context);
+    return block ?? decodeDataPage(task.page, task.context);
+  }
   const block = decodeDictionaryPage(task.page, task.context);
   return { rows: task.context.dictionaryRows ?? 0, shift: 31, blocks: [block] };
+}
+
+/** About how many microseconds that takes. */
+export function costOf({ page, context, row }: DecodeTask): number {
+  return (row === undefined ? undefined : blockCost(row, page, context)) ?? decodeCost(page, context);
 }
 
 /** Does the task with faults as data, for the far side of a thread boundary. */

@@ -32,6 +32,18 @@ const PAGE_LOADER_DEFAULTS: PageLoaderOptions = {
   inFlightBytesMax: 512 * 2 ** 20,
 };
 
+/**
+ * A page of which so many blocks are in memory is read whole when another is wanted: by then the next ones will be, and
+ * to decode it costs about what reading blocks apart cost so far. Where reads are dear a page is read once, and so whole.
+ */
+const BLOCKS_APART_MAX = 4;
+
+/** A page of fewer blocks is never decoded by the block; with its compressed bytes it takes little more than these. */
+const BLOCKS_OF_LARGE_PAGE = 8;
+
+/** The flight of a block of a page, beside that of the whole page. */
+const apart = (page: number) => -1 - page;
+
 /** A need that could not be met, and why. */
 export interface FailedNeed {
   readonly need: Need;
@@ -75,7 +87,7 @@ export class PageLoader {
       trace.pagesFromDisk += pagesIn(needs) - pagesIn(left);
       trace.pagesFromOrigin += pagesIn(left);
     }
-    const outcomes = await Promise.all(left.map((need) => this.#meet(need, pins, signal, trace)));
+    const outcomes = await Promise.all(largestFirst(left).map((need) => this.#meet(need, pins, signal, trace)));
     return outcomes.filter((outcome) => outcome !== undefined);
   }
 
@@ -102,7 +114,7 @@ export class PageLoader {
   ): Promise<FailedNeed | undefined> {
     try {
       const { file, chunk } = need;
-      if (need.kind === 'page') pin(pins, need, await this.page(file, chunk, need.page, signal, trace));
+      if (need.kind === 'page') pin(pins, need, await this.#pageFor(need, signal, trace));
       else if (need.kind === 'layout') await this.layout(file, chunk, signal, trace);
       else await this.#bloomFilter(file, chunk, signal, trace);
       chunk.holdLearned(pins);
@@ -139,6 +151,25 @@ export class PageLoader {
     await inFlight(this.#bloomFilters, chunk, read, signal, trace);
   }
 
+  /** The page, or its block of the one row that is wanted. */
+  async #pageFor(
+    need: Need & { readonly kind: 'page' },
+    signal: AbortSignal,
+    trace: LookupTrace | undefined,
+  ): Promise<LoadedPage> {
+    const { file, chunk, page, row } = need;
+    const flights = this.#flightsOf(chunk);
+    // Of what decodes as quickly whole there is one flight for all.
+    const isLarge = pageMemory(chunk, page) > BLOCKS_OF_LARGE_PAGE * this.#options.blockBytes;
+    const mayBeApart = need.only === 'row' && isLarge && file.store.cheapReads && !flights.has(page);
+    const isWhole = !mayBeApart || chunk.residentBlocks(page) >= BLOCKS_APART_MAX;
+    if (isWhole || row === undefined) return this.page(file, chunk, page, signal, trace);
+    const read = (flight: AbortSignal) => this.#loadPage(file, chunk, page, flight, trace, row);
+    const loaded = await inFlight(flights, apart(page), read, signal, trace);
+    const hasRow = loaded.blocks[(row - loaded.firstRow) >>> loaded.shift] !== undefined;
+    return hasRow ? loaded : this.page(file, chunk, page, signal, trace);
+  }
+
   page(
     file: TableFile,
     chunk: ChunkBlocks,
@@ -146,12 +177,17 @@ export class PageLoader {
     signal: AbortSignal,
     trace?: LookupTrace,
   ): Promise<LoadedPage> {
+    const read = (flight: AbortSignal) => this.#loadPage(file, chunk, page, flight, trace);
+    return inFlight(this.#flightsOf(chunk), page, read, signal, trace);
+  }
+
+  #flightsOf(chunk: ChunkBlocks): SingleFlight<number, LoadedPage> {
     let flights = this.#pages.get(chunk);
     if (flights === undefined) {
       flights = new SingleFlight();
       this.#pages.set(chunk, flights);
     }
-    return inFlight(flights, page, (flight) => this.#loadPage(file, chunk, page, flight, trace), signal, trace);
+    return flights;
   }
 
   async #loadPage(
@@ -160,12 +196,13 @@ export class PageLoader {
     page: number,
     signal: AbortSignal,
     trace: LookupTrace | undefined,
+    row?: number,
   ): Promise<LoadedPage> {
     const { locations } = await this.layout(file, chunk, signal, trace);
     return this.#inFlight.run(
       pageMemory(chunk, page),
       signal,
-      () => this.#readPage(file, chunk, locations, page, signal, trace),
+      () => this.#readPage(file, chunk, locations, page, signal, trace, row),
       file.store,
     );
   }
@@ -177,6 +214,7 @@ export class PageLoader {
     page: number,
     signal: AbortSignal,
     trace: LookupTrace | undefined,
+    row: number | undefined,
   ): Promise<LoadedPage> {
     const [dictionary, bytes] = await Promise.all([
       this.#dictionary(file, chunk, locations, signal, trace),
@@ -188,9 +226,14 @@ export class PageLoader {
     const firstRow = locations.firstRow(page);
     const context = this.#context(chunk, locations, dictionary, locations.rowEnd(page) - firstRow);
     return inContext(placeOf(file, chunk, page), async () => {
-      const decoded = await this.#pool.decode({ kind: 'data', page: bytes, context }, signal);
-      const blocks = decoded.blocks.map((buffer) => Block.open(buffer));
-      for (const block of blocks) if (block.kind === 'CODES') block.dictionary = dictionary;
+      const inPage = row === undefined ? undefined : row - firstRow;
+      const decoded = await this.#pool.decode({ kind: 'data', page: bytes, context, row: inPage }, signal);
+      const blocks: Block[] = [];
+      for (const [i, buffer] of decoded.blocks.entries()) {
+        const block = Block.open(buffer);
+        if (block.kind === 'CODES') block.dictionary = dictionary;
+        blocks[(decoded.firstBlock ?? 0) + i] = block;
+      }
       const loaded: LoadedPage = { firstRow, rows: decoded.rows, shift: decoded.shift, blocks };
       const admitting = chunk.admit(page, loaded, locations);
       // A large page is admitted over several turns; whoever asks meanwhile joins this flight.
@@ -285,6 +328,12 @@ export function pageMemory({ chunk, layout }: ChunkBlocks, page: number): number
   const compressed = rangeLength(range);
   const share = compressed / Math.max(1, rangeLength(chunk.range));
   return compressed + Math.max(compressed, Math.ceil(share * chunk.uncompressedBytes));
+}
+
+/** Where reads do not wait for each other but for the disk: what takes a thread longest shall come first. */
+function largestFirst(needs: readonly Need[]): readonly Need[] {
+  const bytes = (need: Need) => (need.kind === 'page' ? pageMemory(need.chunk, need.page) : 0);
+  return needs[0]?.file.store.cheapReads === true ? needs.toSorted((a, b) => bytes(b) - bytes(a)) : needs;
 }
 
 /** Whether the chunk's data pages are decoded together, so that their encodings may differ. */

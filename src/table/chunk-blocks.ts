@@ -283,6 +283,18 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
     return views === undefined ? this.#outsideAt(slot) : this.#inSlab(views, location);
   }
 
+  /** How many blocks of the page are resident. */
+  residentBlocks(page: number): number {
+    const locations = this.#known()?.layout?.locations;
+    const places = this.#places;
+    if (locations === undefined || places === undefined || this.#slotOf(page, 0) === 0) return 0;
+    const rows = locations.rowEnd(page) - locations.firstRow(page);
+    const step = 2 ** places.shiftOf(this.#column, page);
+    let blocks = 0;
+    for (let row = 0; row < rows; row += step) if (this.locationOf(this.#slotOf(page, row)) !== 0) blocks += 1;
+    return blocks;
+  }
+
   /** Whether every block of the page is resident. */
   isResident(page: number): boolean {
     const locations = this.#known()?.layout?.locations;

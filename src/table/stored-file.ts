@@ -90,7 +90,7 @@ export class StoredFile {
       if (block !== undefined)
         this.keepBlock(chunk, page, ordinal, rows <= 2 ** shift ? WHOLE_PAGE_SHIFT : shift, block);
     }
-    const [first] = blocks;
+    const first = blocks.find((block) => block !== undefined);
     if (first?.kind === 'CODES' && first.dictionary !== undefined) this.keepDictionary(chunk, first.dictionary);
   }
 

@@ -3,9 +3,12 @@
  * a fault in our own metadata cannot hide one in the decoder.
  */
 
+import assert from 'node:assert/strict';
 import { parquetMetadata } from 'hyparquet';
 import { Block } from '../../../src/parquet/block.ts';
+import type { DecodedPage } from '../../../src/parquet/block-writer.ts';
 import type { CompressionCodec } from '../../../src/parquet/file-format.ts';
+import { blockCost, decodeBlockOf } from '../../../src/parquet/page-block.ts';
 import { decodeDataPage, decodeDictionaryPage, type PageContext } from '../../../src/parquet/page-decode.ts';
 import { decodePageHeader } from '../../../src/parquet/page-header.ts';
 import type { LeafColumn, LogicalType, PhysicalType } from '../../../src/parquet/schema.ts';
@@ -151,6 +154,7 @@ export function decodeChunk(chunk: ChunkPages, overrides: Partial<PageContext> =
   let row = 0;
   for (const page of chunk.pages) {
     const decoded = decodeDataPage(page, context);
+    for (const wanted of [0, decoded.rows >>> 1, decoded.rows - 1]) assertBlockOf(wanted, page, context, decoded);
     let left = decoded.rows;
     for (const buffer of decoded.blocks) {
       const block = Block.open(buffer);
@@ -165,6 +169,21 @@ export function decodeChunk(chunk: ChunkPages, overrides: Partial<PageContext> =
     if (left !== 0) throw new Error(`${left} rows of a page are in no block`);
   }
   return { leaf: chunk.leaf, blocks, firstRows, rows: row };
+}
+
+/** Where a page gives one block by itself, it is the block that the whole page has. Says whether it does. */
+export function assertBlockOf(row: number, page: Uint8Array, context: PageContext, whole: DecodedPage): boolean {
+  const alone = row < 0 ? undefined : decodeBlockOf(row, page, context);
+  assert.ok(alone === undefined || blockCost(row, page, context) !== undefined);
+  if (alone === undefined) return false;
+  const { firstBlock = -1, blocks, ...form } = alone;
+  assert.deepEqual(form, { rows: whole.rows, shift: whole.shift });
+  assert.equal(firstBlock, row >>> whole.shift);
+  const [block] = blocks;
+  const same = whole.blocks[firstBlock];
+  assert.ok(blocks.length === 1 && block !== undefined && same !== undefined);
+  assert.ok(Buffer.from(block).equals(Buffer.from(same)), `the block of row ${row} is what the whole page has there`);
+  return true;
 }
 
 /** One value as the plain form that tests compare: null, number, bigint, boolean or bytes. */
