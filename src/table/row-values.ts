@@ -44,8 +44,8 @@ import {
 export const ASK = 0;
 export const NULL = 1;
 export const NUMBER = 2;
-export const TEXT = 3;
-export const ASCII_TEXT = 4;
+const TEXT = 3;
+const ASCII_TEXT = 4;
 
 /** By column; overwritten by the next row. */
 export class RowValues {
