@@ -12,7 +12,7 @@ import { SlabViews, UNIT_BYTES } from './slab-views.ts';
 /** A slab is about this share of all, so that those which are being filled or emptied waste little. */
 const SLABS_WANTED = 128;
 const SLAB_BYTES_MIN = 16 * 1024;
-const SLAB_BYTES_MAX = 4 * 2 ** 20;
+const SLAB_BYTES_MAX = 16 * 2 ** 20;
 /** What 31 bits of units reach. */
 export const SLAB_MEMORY_BYTES_MAX: number = 2 ** 31 * UNIT_BYTES;
 /** Slabs that may rest at once; with more, a reader is stuck, and nothing is admitted until it goes on. */

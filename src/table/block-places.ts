@@ -1,19 +1,19 @@
 /**
  * Where the resident blocks of one row group are: for each column, page and block a location in the memory tier.
  *
- * All of it is one array of 32-bit integers, so that from a row to the locations of its columns the loads are few, lie
- * close together and wait for nothing but each other:
+ * All of it is one array of pairs of 32-bit integers, so that from a row to the locations of its columns the loads are few, lie
+ * close together and wait for nothing but each other. The first integers of the pairs are:
  *
  *     columns   [ rows a page | at of its pages ]   rows a page 0: pages differ; at 0: nothing was ever resident
  *     own       [ superseded ]                      1: another array took the place of this one
  *     pages     [ 0 | location of the page's one block | -at of its blocks ]
  *     blocks    [ -1 - shift | 0 or location | 0 or location | .. ]   each block holds 2^shift rows
  *
- * A place once made stays for as long as these places do, so that its index, the slot, can be kept. They cost six bytes
+ * A place once made stays for as long as these places do, so that its index, the slot, can be kept. They cost eight bytes
  * for each block of the row group that was read, and are forgotten as a whole while none of them is resident. Beyond the
  * columns what is positive is a location and nothing else, so that a slot that outlived its places finds a block or nothing.
  *
- * Beside each word of a location are two bytes. One has the traits of the block, which tell where its values are: the same rows of
+ * The second has two bytes of the block at that location. One has its traits, which tell where its values are: the same rows of
  * the same page make the same block, so that it is right for whichever was there last. The other marks that the block was read, and
  * is all that readers write. So a row's values are found without a look at the headers of its blocks, each a line of memory by itself.
  *
@@ -26,6 +26,9 @@ import { WHOLE_PAGE_SHIFT } from '../cache/index.ts';
 import { type PageLocations, valueAt } from '../parquet/index.ts';
 
 const WORDS_A_COLUMN = 2;
+/** Of the eight bytes of a pair. */
+const TRAITS_AT = 4;
+const READ_AT = 5;
 /** What the objects take, about, and those of each chunk that the memory tier holds though none of its blocks is there. */
 const OBJECT_BYTES = 256;
 const OWNER_BYTES = 512;
@@ -69,8 +72,8 @@ export class BlockPlaces {
   readonly #firstSlot: number;
   readonly #isShared: boolean;
   #words: Int32Array;
-  #traits: Uint8Array;
-  #reads: Uint8Array;
+  /** The same as bytes. */
+  #bytes: Uint8Array;
   #end: number;
 
   /** With `words` those of another thread, to be read only. */
@@ -79,8 +82,7 @@ export class BlockPlaces {
     this.#isShared = isShared;
     this.#end = this.#firstSlot;
     this.#words = words ?? wordsOf(this.#end, isShared);
-    this.#traits = bytesBeside(this.#words, 0);
-    this.#reads = bytesBeside(this.#words, 1);
+    this.#bytes = new Uint8Array(this.#words.buffer);
   }
 
   /** What other threads read; in shared memory where they do. */
@@ -90,12 +92,12 @@ export class BlockPlaces {
 
   /** Whether the thread that writes has gone on in another array. */
   get isSuperseded(): boolean {
-    return this.#words[this.#firstSlot - 1] !== 0;
+    return this.#words[2 * (this.#firstSlot - 1)] !== 0;
   }
 
   /** Tells other threads to look here no more. */
   supersede(): void {
-    Atomics.store(this.#words, this.#firstSlot - 1, 1);
+    Atomics.store(this.#words, 2 * (this.#firstSlot - 1), 1);
   }
 
   get byteSize(): number {
@@ -105,40 +107,40 @@ export class BlockPlaces {
 
   /** 0 where nothing is. */
   locationAt(slot: number): number {
-    return slot < this.#firstSlot ? 0 : Math.max(0, this.#words[slot] ?? 0);
+    return slot < this.#firstSlot ? 0 : Math.max(0, this.#words[2 * slot] ?? 0);
   }
 
   put(slot: number, location: number): void {
-    this.residents += (location === 0 ? 0 : 1) - (this.#words[slot] === 0 ? 0 : 1);
+    this.residents += (location === 0 ? 0 : 1) - (this.#words[2 * slot] === 0 ? 0 : 1);
     this.#store(slot, location);
   }
 
   /** The same for a block that was not there before. */
   putNew(slot: number, location: number, traits: number): void {
-    this.#traits[slot] = traits;
-    this.#reads[slot] = 0;
+    this.#bytes[8 * slot + TRAITS_AT] = traits;
+    this.#bytes[8 * slot + READ_AT] = 0;
     this.put(slot, location);
   }
 
   markRead(slot: number): void {
-    if (this.#reads[slot] === 0) this.#reads[slot] = 1;
+    if (this.#bytes[8 * slot + READ_AT] === 0) this.#bytes[8 * slot + READ_AT] = 1;
   }
 
   /** Whether the block was read since it came, or since this was asked last. */
   takeRead(slot: number): boolean {
-    const isRead = this.#reads[slot] === 1;
-    this.#reads[slot] = 0;
+    const isRead = this.#bytes[8 * slot + READ_AT] === 1;
+    this.#bytes[8 * slot + READ_AT] = 0;
     return isRead;
   }
 
   /** Where the block that holds a row is; location 0 where it is not resident. Overwrites `place`. */
   find(column: number, page: number, rowInPage: number, place: BlockPlace): void {
     const words = this.#words;
-    const pages = words[WORDS_A_COLUMN * column + 1]!;
-    const at = pages === 0 ? 0 : words[pages + page]!;
-    place.shift = at >= 0 ? WHOLE_PAGE_SHIFT : ~words[-at]!;
+    const pages = words[2 * (WORDS_A_COLUMN * column + 1)]!;
+    const at = pages === 0 ? 0 : words[2 * (pages + page)]!;
+    place.shift = at >= 0 ? WHOLE_PAGE_SHIFT : ~words[-2 * at]!;
     place.slot = at >= 0 ? pages + page : 1 - at + (rowInPage >>> place.shift);
-    place.location = at >= 0 ? at : words[place.slot]!;
+    place.location = at >= 0 ? at : words[2 * place.slot]!;
   }
 
   /**
@@ -147,10 +149,10 @@ export class BlockPlaces {
    */
   slotOf(column: number, page: number, rowInPage: number): number {
     const words = this.#words;
-    const pages = words[WORDS_A_COLUMN * column + 1]!;
+    const pages = words[2 * (WORDS_A_COLUMN * column + 1)]!;
     if (pages === 0) return 0;
-    const at = words[pages + page]!;
-    return at >= 0 ? pages + page : 1 - at + (rowInPage >>> ~words[-at]!);
+    const at = words[2 * (pages + page)]!;
+    return at >= 0 ? pages + page : 1 - at + (rowInPage >>> ~words[-2 * at]!);
   }
 
   /**
@@ -164,8 +166,8 @@ export class BlockPlaces {
       const column = columns[i]!;
       into.locations[i] = -1;
       if (column < 0) continue;
-      const stride = words[WORDS_A_COLUMN * column]!;
-      if (words[WORDS_A_COLUMN * column + 1] === 0) isComplete = false;
+      const stride = words[2 * (WORDS_A_COLUMN * column)]!;
+      if (words[2 * (WORDS_A_COLUMN * column + 1)] === 0) isComplete = false;
       if (stride === 0) continue;
       const page = Math.trunc(row / stride);
       const firstRow = page * stride;
@@ -178,16 +180,16 @@ export class BlockPlaces {
   /** The same for one column, blocks of which were resident before, by the page that holds the row; it goes to `at`. */
   locateIn(column: number, page: number, rowInPage: number, pageRows: number, at: number, into: RowPlaces): boolean {
     const words = this.#words;
-    const pages = words[WORDS_A_COLUMN * column + 1]!;
-    const run = words[pages + page]!;
-    const shift = run >= 0 ? WHOLE_PAGE_SHIFT : ~words[-run]!;
+    const pages = words[2 * (WORDS_A_COLUMN * column + 1)]!;
+    const run = words[2 * (pages + page)]!;
+    const shift = run >= 0 ? WHOLE_PAGE_SHIFT : ~words[-2 * run]!;
     const ordinal = run >= 0 ? 0 : rowInPage >>> shift;
     const slot = run >= 0 ? pages + page : 1 - run + ordinal;
-    const location = run >= 0 ? run : words[slot]!;
+    const location = run >= 0 ? run : words[2 * slot]!;
     const firstRow = ordinal * 2 ** shift;
     const row = rowInPage - firstRow;
     const count = Math.min(2 ** shift, pageRows - firstRow);
-    const traits = this.#traits[slot]!;
+    const traits = this.#bytes[8 * slot + TRAITS_AT]!;
     into.locations[at] = location;
     into.rows[at] = row;
     into.counts[at] = count;
@@ -199,13 +201,13 @@ export class BlockPlaces {
 
   /** Rows of the page's blocks are 2^shift; 31 where the page is one block. */
   shiftOf(column: number, page: number): number {
-    const at = this.#words[this.#words[WORDS_A_COLUMN * column + 1]! + page]!;
-    return at >= 0 ? WHOLE_PAGE_SHIFT : ~this.#words[-at]!;
+    const at = this.#words[2 * (this.#words[2 * (WORDS_A_COLUMN * column + 1)]! + page)]!;
+    return at >= 0 ? WHOLE_PAGE_SHIFT : ~this.#words[-2 * at]!;
   }
 
   /** Rows of every page of the column but the last; 0 where they differ or nothing was ever resident. */
   strideOf(column: number): number {
-    return this.#words[WORDS_A_COLUMN * column]!;
+    return this.#words[2 * (WORDS_A_COLUMN * column)]!;
   }
 
   /**
@@ -215,8 +217,8 @@ export class BlockPlaces {
   open(column: number, locations: PageLocations, page: number, shift: number): number {
     const rows = locations.rowEnd(page) - locations.firstRow(page);
     const head = this.#pagesOf(column, locations) + page;
-    const at = this.#words[head]!;
-    if (at < 0 && ~this.#words[-at]! === shift) return 1 - at;
+    const at = this.#words[2 * head]!;
+    if (at < 0 && ~this.#words[-2 * at]! === shift) return 1 - at;
     if (at < 0 && this.#holdsAny(-at, rows)) return 0;
     if (shift === WHOLE_PAGE_SHIFT) {
       if (at < 0) this.#store(head, 0);
@@ -224,61 +226,53 @@ export class BlockPlaces {
     }
     if (at > 0) return 0;
     const run = this.#add(1 + Math.ceil(rows / 2 ** shift));
-    this.#words[run] = ~shift;
+    this.#words[2 * run] = ~shift;
     this.#store(head, -run);
     return run + 1;
   }
 
   /** How many blocks lie before the one of a slot in its page. */
   ordinalOf(column: number, page: number, slot: number): number {
-    const at = this.#words[this.#words[WORDS_A_COLUMN * column + 1]! + page]!;
+    const at = this.#words[2 * (this.#words[2 * (WORDS_A_COLUMN * column + 1)]! + page)]!;
     return at >= 0 ? 0 : slot - 1 + at;
   }
 
   #holdsAny(run: number, rows: number): boolean {
-    const blocks = Math.ceil(rows / 2 ** ~this.#words[run]!);
-    return this.#words.subarray(run + 1, run + 1 + blocks).some((location) => location !== 0);
+    const blocks = Math.ceil(rows / 2 ** ~this.#words[2 * run]!);
+    for (let slot = run + 1; slot <= run + blocks; slot++) if (this.#words[2 * slot] !== 0) return true;
+    return false;
   }
 
   #pagesOf(column: number, { pages, stride }: PageLocations): number {
-    const known = this.#words[WORDS_A_COLUMN * column + 1]!;
+    const known = this.#words[2 * (WORDS_A_COLUMN * column + 1)]!;
     if (known !== 0) return known;
     const added = this.#add(pages);
-    this.#words[WORDS_A_COLUMN * column] = stride;
+    this.#words[2 * (WORDS_A_COLUMN * column)] = stride;
     this.#store(WORDS_A_COLUMN * column + 1, added);
     return added;
   }
 
-  #add(words: number): number {
+  #add(slots: number): number {
     const at = this.#end;
-    this.#end += words;
-    if (this.#end > this.#words.length) {
-      const grown = wordsOf(Math.max(this.#end, Math.ceil(this.#words.length * 1.5)), this.#isShared);
-      const traits = bytesBeside(grown, 0);
-      const reads = bytesBeside(grown, 1);
+    this.#end += slots;
+    if (2 * this.#end > this.#words.length) {
+      const grown = wordsOf(Math.max(this.#end, Math.ceil(this.#words.length * 0.75)), this.#isShared);
       grown.set(this.#words);
-      traits.set(this.#traits);
-      reads.set(this.#reads);
       if (this.#isShared) this.supersede();
       this.#words = grown;
-      this.#traits = traits;
-      this.#reads = reads;
+      this.#bytes = new Uint8Array(grown.buffer);
     }
     return at;
   }
 
   #store(at: number, word: number): void {
-    if (this.#isShared) Atomics.store(this.#words, at, word);
-    else this.#words[at] = word;
+    if (this.#isShared) Atomics.store(this.#words, 2 * at, word);
+    else this.#words[2 * at] = word;
   }
 }
 
-/** So many words, and room for two bytes beside each. */
-function wordsOf(length: number, isShared: boolean): Int32Array {
-  const bytes = 6 * length;
-  return new Int32Array(isShared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes), 0, length);
-}
-
-function bytesBeside({ buffer, byteLength, length }: Int32Array, ordinal: 0 | 1): Uint8Array {
-  return new Uint8Array(buffer, byteLength + ordinal * length, length);
+/** So many pairs. */
+function wordsOf(pairs: number, isShared: boolean): Int32Array {
+  const bytes = 8 * pairs;
+  return new Int32Array(isShared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes));
 }

@@ -36,7 +36,7 @@ test('memory is allocated slab by slab, as it is needed', async () => {
   assert.equal(owner.tier.budget.usedBytes('blocks'), 0);
   owner.offer(0, 1000);
   await owner.tier.settled();
-  assert.equal(owner.tier.budget.usedBytes('blocks'), 4 * MIB);
+  assert.equal(owner.tier.budget.usedBytes('blocks'), 8 * MIB);
 });
 
 test('a one-off scan does not flush the blocks that are read', async () => {
