@@ -13,7 +13,7 @@ export async function untilLoaded(origin: string, table: string): Promise<void> 
     };
     if (preload.state === 'done' && index?.state !== 'building') return;
     if (['failed', 'cancelled'].includes(preload.state)) throw new Error(`the preload is ${preload.state}`);
-    await sleep(100);
+    await sleep(1000);
   }
 }
 

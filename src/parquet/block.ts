@@ -264,13 +264,6 @@ export class Block {
     return new Float64Array(this.buffer, this.#valuesAt, this.#fixedBytes(8) / 8);
   }
 
-  /** A byte of the row's value, whatever it is, so that it is at hand when the value is read; not for nested leaves. */
-  loadAhead(row: number): number {
-    const { bytes } = this.views;
-    if (this.#fixedWidth === NO_WIDTH && this.#kindCode !== CODES) return bytes[this.startOf(row)]!;
-    return bytes[this.#valuesAt + row * this.width]!;
-  }
-
   /** Where the bytes of a BYTES block begin. */
   #bodyAt(): number {
     return this.#valuesAt + 4 * (this.#count + 1);

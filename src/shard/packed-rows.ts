@@ -7,18 +7,22 @@
  * counted from the start of the row, and how many they are. A column without an Arrow type is packed as its JSON text.
  */
 
+import type { BufferViews } from '../core/index.ts';
 import type { LeafColumn } from '../parquet/index.ts';
 import { keyClassOf } from '../parquet/index.ts';
 import {
-  blocksOfRow,
+  ASK,
   CastValues,
   castFaultIn,
   folderValue,
   NESTED,
+  NULL,
   type Pins,
   type Projection,
+  type RowValues,
   type TableColumn,
   type ValueReader,
+  valuesOfRow,
   valueTooLarge,
 } from '../table/index.ts';
 import { nestedText, type RowPlace } from './encode-row.ts';
@@ -126,35 +130,67 @@ export class PackedRows {
 
   /** What failed on the way is overwritten by the next row. */
   #add(place: RowPlace, pins: Pins | undefined): number | undefined {
-    const { ordinals, columns, nested } = this.#projection;
+    const { columns, nested } = this.#projection;
     const { mapping, leafPositions } = place.file;
-    const found = blocksOfRow(place.file, place.rowGroup, place.row, ordinals, pins);
-    if (found === undefined) return undefined;
+    const isPlain = pins === undefined && mapping.casts === undefined;
+    const values = isPlain ? valuesOfRow(place.file, place.rowGroup, place.row, this.#projection) : undefined;
+    if (isPlain && values === undefined) return undefined;
     const row = this.#end;
     this.#reserve(4 * (row + this.#fixedWords));
     this.words.fill(0, row, row + this.#fixedWords);
     let end = 4 * (row + this.#fixedWords);
-    for (let i = 0; i < ordinals.length; i++) {
-      const block = found.blocks[i];
+    for (let i = 0; i < columns.length; i++) {
       const column = columns[i] as TableColumn;
-      if (block === undefined) {
-        if (leafPositions[column.ordinal] === NESTED) {
-          const text = nestedText(place, nested[i], pins);
-          if (text === undefined) return undefined;
-          end = text === 'null' ? this.#null(row, i, end) : this.#text(row, i, end, text);
-        } else {
-          const value = folderValue(place.file, column);
-          end = value === undefined ? this.#null(row, i, end) : this.#value(row, i, end, value, 0);
-        }
-        continue;
+      const position = leafPositions[column.ordinal] ?? -1;
+      if (values !== undefined && values.states[i] !== ASK && this.kinds[i] !== 'text') {
+        end = this.#loaded(row, i, end, values);
+      } else if (position === NESTED) {
+        const text = nestedText(place, nested[i], pins);
+        if (text === undefined) return undefined;
+        end = text === 'null' ? this.#null(row, i, end) : this.#text(row, i, end, text);
+      } else if (position < 0) {
+        const value = folderValue(place.file, column);
+        end = value === undefined ? this.#null(row, i, end) : this.#value(row, i, end, value, 0);
+      } else {
+        const found = place.file.file.chunk(place.rowGroup, position).at(place.row, pins);
+        if (found === undefined) return undefined;
+        const at = place.row - found.firstRow;
+        const cast = mapping.casts?.[column.ordinal];
+        const reader = cast === undefined ? found.block : new CastValues(found.block, cast);
+        end = reader.isNull(at) ? this.#null(row, i, end) : this.#value(row, i, end, reader, at);
       }
-      const at = found.rows[i] as number;
-      const cast = mapping.casts?.[column.ordinal];
-      const reader = cast === undefined ? block : new CastValues(block, cast);
-      end = reader.isNull(at) ? this.#null(row, i, end) : this.#value(row, i, end, reader, at);
     }
     this.#end = (end + 3) >>> 2;
     return row;
+  }
+
+  /** A number or a text, or null; of no type that needs more than these. */
+  #loaded(row: number, column: number, end: number, { states, numbers, starts, ends, views }: RowValues): number {
+    if (states[column] === NULL) return this.#null(row, column, end);
+    const slot = row + (this.slots[column] as number);
+    const number = numbers[column] as number;
+    switch (this.kinds[column] as PackedKind) {
+      case 'bytes': {
+        const [start, to] = [starts[column] as number, ends[column] as number];
+        this.#reserve(end + to - start);
+        (views[column] as BufferViews).bytes.copy(this.bytes, end, start, to);
+        return this.#placed(row, column, end, to - start);
+      }
+      case 'pair':
+        // A safe integer, so that both halves are exact.
+        this.words[slot] = number;
+        this.words[slot + 1] = Math.floor(number / 2 ** 32);
+        return end;
+      case 'float':
+        this.#floats.setFloat32(4 * slot, number, true);
+        return end;
+      case 'double':
+        this.#floats.setFloat64(4 * slot, number, true);
+        return end;
+      default:
+        this.words[slot] = number;
+        return end;
+    }
   }
 
   #null(row: number, column: number, end: number): number {

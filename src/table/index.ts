@@ -77,7 +77,6 @@ export { type PreloadRequest, parsePreload } from './preload-request.ts';
 export type { Prepare } from './preparing.ts';
 export { type BlockWriter, Projection } from './projection.ts';
 export { keepFresh, type RefreshEvents } from './refresher.ts';
-export { blocksOfRow } from './row-blocks.ts';
 export { RowSpaces } from './row-spaces.ts';
 export { ASK, NULL, NUMBER, type RowValues, valuesOfRow } from './row-values.ts';
 export { readableLeaf, type TableColumn, type TableSchema, typeName } from './schema.ts';
