@@ -15,7 +15,7 @@ import { SERVER_DEFAULTS, type ServerOptions } from './context.ts';
 import { Encoders } from './encoders.ts';
 import { HotPath, type HotTable } from './hot-path.ts';
 import { drain, LettingGo, serverFactory } from './http-server.ts';
-import { keepTick } from './kept-tick.ts';
+import { keepTick } from './kept-classes.ts';
 import { LargeReplies } from './large-replies.ts';
 import { receiveBody } from './lookup-body.ts';
 import { hotLookup } from './lookup-route.ts';

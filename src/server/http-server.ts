@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Clock } from '../core/index.ts';
 import type { ServerOptions } from './context.ts';
+import { keepFirst } from './kept-classes.ts';
 import { HEADER_BYTES_MAX } from './refusals.ts';
 
 /** What Fastify would set: longer than the idle time-outs of usual load balancers, so that they close first. */
@@ -49,6 +50,7 @@ export function serverFactory(
 ): (handler: Handler) => Server {
   return (handler) => {
     const server = createServer({ maxHeaderSize: HEADER_BYTES_MAX }, (request, response) => {
+      keepFirst(request, response);
       if (lettingGo.isDue(request)) response.shouldKeepAlive = false;
       if (!answers(request, response)) handler(request, response);
     });

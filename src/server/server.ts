@@ -29,7 +29,7 @@ import {
 import { Encoders } from './encoders.ts';
 import { HotPath, type HotRoutes } from './hot-path.ts';
 import { drain, LettingGo, serverFactory } from './http-server.ts';
-import { keepTick } from './kept-tick.ts';
+import { keepTick } from './kept-classes.ts';
 import { LargeReplies } from './large-replies.ts';
 import { receiveBody } from './lookup-body.ts';
 import { lookupHandler } from './lookup-route.ts';
