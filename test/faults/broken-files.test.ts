@@ -96,8 +96,8 @@ test('decode threads die under load: their pages are decoded by others', async (
     // A page whose thread died is over once every reader has had an answer since: the next must not die on its second try.
     const answered = new Set<number>();
     const reader = async (lane: number) => {
-      for (let i = 0; i < 60; i++) {
-        await askSteady(asker, 't', (lane * 60 + i) * 7919);
+      for (let i = 0; i < 150; i++) {
+        await askSteady(asker, 't', (lane * 150 + i) * 7919);
         if (readFileSync(deaths, 'utf8') === '0') answered.add(lane);
         if (answered.size < 4) continue;
         writeFileSync(deaths, '1');
