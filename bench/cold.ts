@@ -107,6 +107,8 @@ async function measure(one: Case, { settings }: DistantS3): Promise<void> {
   const node = createNode({
     s3: settings,
     cacheMemoryBytes: 2 ** 30,
+    // A key that comes again is to be cold again.
+    cacheRowsBytes: 0,
     tables: [tableDefinition(one.name, `s3://${BUCKET}/${one.name}/`, ['id'])],
     wrapStores: trace.wrap,
   });
