@@ -14,26 +14,31 @@ import { checkRequestHeaders, timeoutOf } from './conditions.ts';
 import type { ServerContext } from './context.ts';
 import type { RowEncoder } from './encoders.ts';
 import { receiptFor } from './explain.ts';
+import { HotReply } from './hot-reply.ts';
+import type { Handler } from './http-server.ts';
 import { keyFromPath } from './key-parts.ts';
 import { withValueUrl } from './large-value.ts';
 import { countAnswer, type RouteMetrics } from './metrics-requests.ts';
 import { snapshotNow } from './pinned.ts';
-import { PlainReply, type Reply } from './reply.ts';
+import type { Reply } from './reply.ts';
 import {
   type Answering,
+  ageSeconds,
   byNamedKey,
   byOwnKey,
   isEmpty,
   type KeyPath,
   PREFIX_PARTS,
   sendAbsent,
-  sendFound,
+  sendNotModified,
   sendValue,
   VALUE_TYPES,
 } from './row-replies.ts';
 import { decodePart, readTarget } from './target.ts';
 
 const PREFIX = '/v1/tables/';
+/** Requests that are answered together at most. */
+const TURN_MAX = 32;
 
 /** A table, as far as what is in memory needs it. */
 export type HotTable = Pick<Table, 'name' | 'current' | 'asOf'>;
@@ -42,13 +47,28 @@ export type HotTable = Pick<Table, 'name' | 'current' | 'asOf'>;
 export interface HotContext extends Answering, Pick<ServerContext, 'encoders' | 'options' | 'isDraining'> {
   readonly catalog: { find(name: string): HotTable | undefined };
   readonly engine: Pick<LookupEngine, 'tryRow' | 'tryValue'>;
+  /** Around each stretch in which memory is read; false, and nothing called, where that may not be done now. */
+  readonly inStretch?: (reads: () => true) => boolean;
 }
 
 /** Whether it answered what was thrown while nothing was written yet. */
 type AnswerThrown = (reply: Reply, thrown: unknown) => boolean;
 
-/** False, and nothing written, where the answer is not all in memory. Throws what is wrong with the request. */
-type HotAnswer = (table: HotTable, request: IncomingMessage, reply: Reply) => boolean;
+/**
+ * False, and nothing written, where the answer is not all in memory; else the answer is written, or held by the reply.
+ * Throws what is wrong with the request.
+ */
+type HotAnswer = (table: HotTable, request: IncomingMessage, reply: HotReply) => boolean;
+
+/** One that waits for the end of the turn. */
+interface HotRequest {
+  readonly request: IncomingMessage;
+  readonly reply: HotReply;
+  readonly route: HotRoute;
+  readonly table: string;
+  readonly startedMs: number;
+  readonly otherwise: Handler;
+}
 
 interface HotRoute {
   /** The path after the table's name. */
@@ -67,8 +87,8 @@ export class HotPath {
   readonly #context: HotContext;
   readonly #answerThrown: AnswerThrown;
   readonly #routes: readonly HotRoute[];
-  /** One for all: what is answered here is written within the call. */
-  #reply: PlainReply | undefined;
+  #turn: HotRequest[] = [];
+  readonly #endTurn = () => this.#answerTurn();
 
   constructor(context: HotContext, { row, by, value }: HotRoutes, answerThrown: AnswerThrown) {
     this.#context = context;
@@ -80,40 +100,68 @@ export class HotPath {
     ];
   }
 
-  /** Whether it answered; if not, nothing was done. */
-  answer(request: IncomingMessage, response: ServerResponse): boolean {
+  /** Answers in this turn of the event loop, or has `otherwise` do so. */
+  serve(request: IncomingMessage, response: ServerResponse, otherwise: Handler): void {
     const { url = '', method } = request;
-    if ((method !== 'GET' && method !== 'HEAD') || !url.startsWith(PREFIX)) return false;
-    const nameEnd = url.indexOf('/', PREFIX.length);
-    const route = this.#routes.find(({ path }) => url.startsWith(path, nameEnd));
-    if (nameEnd < 0 || route === undefined || this.#context.isDraining()) return false;
-    const startedMs = performance.now();
-    const name = url.slice(PREFIX.length, nameEnd);
-    const table = this.#context.catalog.find(name);
+    const isRead = (method === 'GET' || method === 'HEAD') && url.startsWith(PREFIX);
+    const nameEnd = isRead ? url.indexOf('/', PREFIX.length) : -1;
+    const route = nameEnd < 0 ? undefined : this.#routes.find(({ path }) => url.startsWith(path, nameEnd));
+    if (route === undefined) {
+      otherwise(request, response);
+      return;
+    }
+    const table = url.slice(PREFIX.length, nameEnd);
+    const turn = this.#turn;
+    turn.push({ request, reply: new HotReply(response), route, table, startedMs: performance.now(), otherwise });
+    if (turn.length === 1) setImmediate(this.#endTurn);
+    else if (turn.length === TURN_MAX) this.#answerTurn();
+  }
+
+  #answerTurn(): void {
+    const turn = this.#turn;
+    if (turn.length === 0) return;
+    this.#turn = [];
+    const left = this.#findAll(turn);
+    for (const hot of turn) {
+      if (hot.reply.isHeld) this.#write(hot);
+    }
+    for (const { otherwise, request, reply } of left) otherwise(request, reply.raw);
+  }
+
+  /** Gives those that are not all in memory, or not for this event loop to answer. */
+  #findAll(turn: readonly HotRequest[]): readonly HotRequest[] {
+    const { inStretch, isDraining } = this.#context;
+    if (isDraining()) return turn;
+    const left: HotRequest[] = [];
+    const find = (): true => {
+      for (const hot of turn) if (!this.#find(hot)) left.push(hot);
+      return true;
+    };
+    return (inStretch?.(find) ?? find()) ? left : turn;
+  }
+
+  #find(hot: HotRequest): boolean {
+    const { request, reply, route } = hot;
+    const table = this.#context.catalog.find(hot.table);
     if (table === undefined) return false;
-    const reply = this.#replyOf(response);
     try {
       if (!route.answer(table, request, reply)) return false;
     } catch (thrown) {
-      const hasBegun = response.headersSent;
-      if (hasBegun) response.destroy();
-      if (!this.#answerThrown(reply, thrown) && !hasBegun) return false;
+      if (!this.#answeredThrown(reply, thrown)) return false;
     }
-    // One that goes on being written is its own until its end.
-    if (!response.writableEnded) this.#reply = undefined;
-    countAnswer(route.metrics, name, reply, startedMs);
+    if (!reply.isHeld) countAnswer(route.metrics, hot.table, reply, hot.startedMs);
     return true;
   }
 
-  #replyOf(response: ServerResponse): PlainReply {
-    const reply = this.#reply;
-    if (reply === undefined) {
-      this.#reply = new PlainReply(response);
-      return this.#reply;
-    }
-    reply.raw = response;
-    reply.tier = undefined;
-    return reply;
+  #answeredThrown(reply: HotReply, thrown: unknown): boolean {
+    const hasBegun = reply.raw.headersSent;
+    if (hasBegun) reply.raw.destroy();
+    return this.#answerThrown(reply, thrown) || hasBegun;
+  }
+
+  #write({ reply, route, table, startedMs }: HotRequest): void {
+    reply.writeHeld();
+    countAnswer(route.metrics, table, reply, startedMs);
   }
 }
 
@@ -139,7 +187,9 @@ function hotRow(context: HotContext, path: KeyPath): HotAnswer {
     // Nothing else that is on disk is read in this stretch.
     const tier = by.indexPagesRead === pagesRead ? 'memory' : 'disk';
     if (json === null) sendAbsent(context, reply, snapshot, parts, tier);
-    else sendFound(context, request, reply, snapshot, encoder, tier, json);
+    else if (!sendNotModified(context, request, reply, snapshot, encoder, tier)) {
+      reply.hold(encoder.headers[tier], ageSeconds(context, snapshot), json);
+    }
     return true;
   };
 }

@@ -81,7 +81,15 @@ function addServer(
 ): FastifyInstance {
   const largeReplies = new LargeReplies({ heldBytesMax: options.largeReplyBytesMax, stallMs: options.stallMs }, clock);
   const encoders = new Encoders(options);
-  const context = { catalog, engine, clock, options, metrics, encoders, largeReplies, isDraining };
+  const inStretch = (reads: () => boolean): boolean => {
+    reader.enter();
+    try {
+      return isCurrent() && reads();
+    } finally {
+      reader.leave();
+    }
+  };
+  const context = { catalog, engine, clock, options, metrics, encoders, largeReplies, isDraining, inStretch };
   const routes = {
     row: metrics.route('row', 'table'),
     by: metrics.route('by', 'table'),
@@ -89,16 +97,8 @@ function addServer(
   };
   // What it throws the main loop will say too, and better.
   const hotPath = new HotPath(context, routes, () => false);
-  const inStretch = (answers: () => boolean): boolean => {
-    reader.enter();
-    try {
-      return isCurrent() && answers();
-    } finally {
-      reader.leave();
-    }
-  };
-  const fastify = makeFastify(options, passOn, lettingGo, (request, response) =>
-    inStretch(() => hotPath.answer(request, response)),
+  const fastify = makeFastify(options, passOn, lettingGo, (request, response, otherwise) =>
+    hotPath.serve(request, response, otherwise),
   );
   const lookup = hotLookup(context);
   const route = metrics.route('lookup', 'table');
@@ -131,7 +131,7 @@ function makeFastify(
   options: ServerOptions,
   passOn: PassOn,
   lettingGo: LettingGo,
-  answers: Parameters<typeof serverFactory>[1],
+  serve: Parameters<typeof serverFactory>[1],
 ): FastifyInstance {
   const fastify = Fastify({
     logger: false,
@@ -140,7 +140,7 @@ function makeFastify(
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: HEADER_BYTES_MAX },
-    serverFactory: serverFactory(options, answers, lettingGo),
+    serverFactory: serverFactory(options, serve, lettingGo),
     clientErrorHandler: refuseUnparsable,
     frameworkErrors: (_error, request, reply) => passOn.send(request as FastifyRequest, reply as FastifyReply),
   });

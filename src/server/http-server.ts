@@ -40,19 +40,19 @@ export class LettingGo {
   }
 }
 
-type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** What `answers` a request, says so; the others are Fastify's. */
+/** All requests come to `serve`, with Fastify as the other way to answer them. */
 export function serverFactory(
   { requestTimeoutMs }: Pick<ServerOptions, 'requestTimeoutMs'>,
-  answers: (request: IncomingMessage, response: ServerResponse) => boolean,
+  serve: (request: IncomingMessage, response: ServerResponse, otherwise: Handler) => void,
   lettingGo: LettingGo,
 ): (handler: Handler) => Server {
   return (handler) => {
     const server = createServer({ maxHeaderSize: HEADER_BYTES_MAX }, (request, response) => {
       keepFirst(request, response);
       if (lettingGo.isDue(request)) response.shouldKeepAlive = false;
-      if (!answers(request, response)) handler(request, response);
+      serve(request, response, handler);
     });
     lettingGo.watch(server);
     server.keepAliveTimeout = KEEP_ALIVE_MS;

@@ -15,14 +15,3 @@ export interface Reply {
   /** Says that the answer goes to `raw`. */
   hijack(): unknown;
 }
-
-export class PlainReply implements Reply {
-  raw: ServerResponse;
-  tier: AnswerTier | undefined = undefined;
-
-  constructor(raw: ServerResponse) {
-    this.raw = raw;
-  }
-
-  hijack(): void {}
-}

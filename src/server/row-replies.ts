@@ -74,11 +74,23 @@ export function sendFound(
   tier: CacheTier,
   json: string,
 ): void {
+  if (sendNotModified(context, request, reply, snapshot, encoder, tier)) return;
+  respondText(reply, encoder.headers[tier], ageSeconds(context, snapshot), json);
+}
+
+/** Of a row that was found: 304 where the client has it. */
+export function sendNotModified(
+  context: Answering,
+  request: IncomingMessage,
+  reply: Reply,
+  snapshot: Snapshot,
+  encoder: Encoder,
+  tier: CacheTier,
+): boolean {
   reply.tier = tier;
-  const headers = encoder.headers[tier];
-  const age = ageSeconds(context, snapshot);
-  if (isNotModified(request.headers['if-none-match'], encoder.etag)) respondEmpty(reply, 304, headers.list(age));
-  else respondText(reply, headers, age, json);
+  const isKnown = isNotModified(request.headers['if-none-match'], encoder.etag);
+  if (isKnown) respondEmpty(reply, 304, encoder.headers[tier].list(ageSeconds(context, snapshot)));
+  return isKnown;
 }
 
 /** 404 only ever says that the key is provably in no file of the snapshot. */
@@ -107,7 +119,7 @@ export function ageHeader(context: Pick<ServerContext, 'clock'>, snapshot: Snaps
 }
 
 /** Since a listing last confirmed the snapshot. */
-function ageSeconds(context: Pick<ServerContext, 'clock'>, snapshot: Snapshot): number {
+export function ageSeconds(context: Pick<ServerContext, 'clock'>, snapshot: Snapshot): number {
   return Math.max(0, Math.floor((context.clock.nowMs() - snapshot.confirmedAtMs) / 1000));
 }
 

@@ -139,7 +139,7 @@ export class PointlakeServer {
   /** What another event loop of this process passes on. */
   readonly answerPassedOn = (request: IncomingMessage, response: ServerResponse): void => {
     admitPassedOn(request);
-    if (!this.#hotPath.answer(request, response)) this.fastify.routing(request, response);
+    this.#hotPath.serve(request, response, this.fastify.routing);
   };
 
   /** Ends the connections that are open, each with its next answer, so that another event loop gets some. */
@@ -201,7 +201,11 @@ function makeFastify(context: ServerContext, hotPath: HotPath, lettingGo: Lettin
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: HEADER_BYTES_MAX },
-    serverFactory: serverFactory(options, (request, response) => hotPath.answer(request, response), lettingGo),
+    serverFactory: serverFactory(
+      options,
+      (request, response, otherwise) => hotPath.serve(request, response, otherwise),
+      lettingGo,
+    ),
     clientErrorHandler: refuseUnparsable,
     frameworkErrors: (error, _request, reply) => respondError(reply, ourError(error), context.onInternalError),
   });

@@ -1,6 +1,8 @@
 /** Requests that are answered before Fastify sees them, and those that pass by it, answer the same and count the same. */
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { parseMetrics, sampleValue } from '../support/prometheus.ts';
@@ -58,6 +60,41 @@ test('rows and values are counted once each, whoever answered', async (context) 
   assert.equal(more('value', '2xx'), 6);
 });
 
+test('a hundred requests that came at once are each answered as they would be alone, and in their order', async (context) => {
+  const { url } = await startFixture(context);
+  const targets = Array.from(
+    { length: 100 },
+    (_, i) => `/v1/tables/${i % 11 === 10 ? 'none' : 'users'}/${PATHS[i % PATHS.length]}`,
+  );
+  const alone: (readonly [number, string])[] = [];
+  for (const target of targets) {
+    const answer = await fetch(`${url}${target}`);
+    alone.push([answer.status, await answer.text()]);
+  }
+  const written = targets.map((target, i) =>
+    rawGet(target).replace('connection: close\r\n', i < targets.length - 1 ? '' : '$&'),
+  );
+  const { head, body } = await sendRaw(url, written.join(''));
+  assert.deepEqual(answersIn(`${head}\r\n\r\n${body}`), alone);
+});
+
+test('a client that leaves before its turn ends harms no other', async (context) => {
+  const { url } = await startFixture(context);
+  const plain = await (await fetch(`${url}/v1/tables/users/rows/1`)).text();
+  const { hostname, port } = new URL(url);
+  const request = rawGet('/v1/tables/users/rows/1').replace('connection: close\r\n', '');
+  for (let round = 0; round < 20; round++) {
+    const leaving = connect(Number(port), hostname, () => {
+      leaving.write(request.repeat(50), () => leaving.resetAndDestroy());
+    });
+    leaving.on('error', () => undefined);
+    const left = once(leaving, 'close');
+    const answers = await Promise.all(Array.from({ length: 5 }, () => fetch(`${url}/v1/tables/users/rows/1`)));
+    for (const answer of answers) assert.equal(await answer.text(), plain);
+    await left;
+  }
+});
+
 test('once the server closes a hot row says that its connection ends', async (context) => {
   const { url, server } = await startFixture(context);
   await fetch(`${url}/v1/tables/users/rows/1`);
@@ -77,3 +114,17 @@ test('once the server closes a hot row says that its connection ends', async (co
   assert.equal(answer.headers.get('connection'), 'close');
   await closing;
 });
+
+/** Status and body of each of many answers, by their lengths. */
+function answersIn(text: string): (readonly [number, string])[] {
+  const answers: (readonly [number, string])[] = [];
+  let rest = Buffer.from(text);
+  while (rest.length > 0) {
+    const headEnd = rest.indexOf('\r\n\r\n') + 4;
+    const head = rest.subarray(0, headEnd).toString();
+    const bodyEnd = headEnd + Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0);
+    answers.push([Number(/^HTTP\/1\.1 (\d{3})/.exec(head)?.[1]), rest.subarray(headEnd, bodyEnd).toString()]);
+    rest = rest.subarray(bodyEnd);
+  }
+  return answers;
+}

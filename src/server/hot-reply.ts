@@ -1,0 +1,35 @@
+/** A reply that is found first and written with the others of its turn. */
+
+import type { ServerResponse } from 'node:http';
+import type { AnswerTier, Reply } from './reply.ts';
+import type { ReplyHeaders } from './reply-headers.ts';
+import { respondText } from './respond.ts';
+
+export class HotReply implements Reply {
+  readonly raw: ServerResponse;
+  tier: AnswerTier | undefined = undefined;
+  #headers: ReplyHeaders | undefined = undefined;
+  #ageSeconds = 0;
+  #body = '';
+
+  constructor(raw: ServerResponse) {
+    this.raw = raw;
+  }
+
+  hijack(): void {}
+
+  /** A body of `respondText`, and its headers. */
+  hold(headers: ReplyHeaders, ageSeconds: number, body: string): void {
+    this.#headers = headers;
+    this.#ageSeconds = ageSeconds;
+    this.#body = body;
+  }
+
+  get isHeld(): boolean {
+    return this.#headers !== undefined;
+  }
+
+  writeHeld(): void {
+    if (this.#headers !== undefined) respondText(this, this.#headers, this.#ageSeconds, this.#body);
+  }
+}
