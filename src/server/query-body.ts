@@ -11,7 +11,6 @@ const LIMIT_DEFAULT = 100;
 const LIMIT_MAX = 100_000;
 /** Of a stream in the snapshot's order, whose rows are held nowhere. */
 const STREAM_LIMIT_MAX = 1_000_000_000;
-const CURSOR_CHARACTERS_MAX = 64 * 1024;
 
 export interface QueryRequest {
   /** As the caller wrote it; undefined for all rows. */
@@ -98,8 +97,14 @@ export function orderOf(snapshot: Snapshot, names: readonly string[]): readonly 
   });
 }
 
-/** What the next request goes on with. */
-export function cursorText(snapshot: Snapshot, id: string, order: readonly OrderColumn[], at: QueryPosition): string {
+/** What the next request goes on with. Throws `unsupported` where that would be more than its body may have room for. */
+export function cursorText(
+  snapshot: Snapshot,
+  id: string,
+  order: readonly OrderColumn[],
+  at: QueryPosition,
+  charactersMax: number,
+): string {
   const values = at.values.map((value, i) => {
     const column = order[i]?.column;
     if (value === undefined || column === undefined) return null;
@@ -109,11 +114,14 @@ export function cursorText(snapshot: Snapshot, id: string, order: readonly Order
     const same = canonicalKey(leaf, text);
     return same instanceof Uint8Array && Buffer.compare(same, value) === 0 ? text : [base64Of(value)];
   });
-  return Buffer.from(JSON.stringify([snapshot.id, id, at.fileOrdinal, at.row, values])).toString('base64url');
+  const text = Buffer.from(JSON.stringify([snapshot.id, id, at.fileOrdinal, at.row, values])).toString('base64url');
+  if (text.length <= charactersMax) return text;
+  const message = `the page ends with values of order_by that are too large for a cursor of ${charactersMax} characters; ask without order_by, or with another limit`;
+  throw new ServiceError('invalid', 'unsupported', message, { characters: text.length });
 }
 
 function parseCursor(given: unknown, id: string, orderColumns: number): Cursor {
-  const fields = typeof given === 'string' && given.length <= CURSOR_CHARACTERS_MAX ? decoded(given) : undefined;
+  const fields = typeof given === 'string' ? decoded(given) : undefined;
   if (!Array.isArray(fields) || fields.length !== 5) throw badCursor();
   const [snapshot, ofQuery, fileOrdinal, row, values] = fields as readonly unknown[];
   const isWhole = (value: unknown): value is number =>

@@ -37,6 +37,8 @@ const SERVED = ['application/json', LINES_TYPE, ARROW_TYPE];
 const RECEIPT = 'pointlake-receipt';
 /** Characters of lines that are joined before they are written. */
 const LINES_CHARACTERS = 64 * 1024;
+/** Of a request's body, what its cursor may take: the rest is for what it asks. */
+const CURSOR_SHARE = 1 / 2;
 
 type Format = 'json' | 'lines' | 'arrow';
 
@@ -185,7 +187,8 @@ async function sendJson(
   json += ']';
   // A page that is not full is the last one.
   if (last !== undefined && rows >= query.limit) {
-    json += `,"cursor":"${cursorText(snapshot, request.id, query.order, last)}"`;
+    const cursor = cursorText(snapshot, request.id, query.order, last, context.options.bodyBytesMax * CURSOR_SHARE);
+    json += `,"cursor":"${cursor}"`;
   }
   if (isExplained) json += `,"explain":${receiptOf(planned)}`;
   if (signal.aborted) return;

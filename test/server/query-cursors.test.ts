@@ -116,3 +116,33 @@ test('strings that are no UTF-8 are gone on behind too', async (context) => {
     );
   }
 });
+
+test('a cursor takes long keys, and where the next request could not carry it, the page is refused', async (context) => {
+  const source = join(scratchFolder(context), 't.parquet');
+  const keys = ['a', 'b', 'c', 'd'].map((letter, i) => letter.repeat(i < 3 ? 300_000 : 500_000));
+  writeParquet(source, [
+    { name: 'k', data: keys, type: 'STRING', encoding: 'PLAIN', nullable: false },
+    { name: 'place', data: keys.map((_, i) => i), type: 'INT32', nullable: false },
+  ]);
+  const node = nodeOf(context, [{ name: 't', source, key: ['k'] }]);
+  await node.catalog.get('t').refresh();
+  const server = await serve(node);
+  context.after(() => server.close());
+  const ask = (cursor?: string) => {
+    const body = JSON.stringify({ columns: ['place'], order_by: ['k'], limit: 1, cursor });
+    return post(`${server.url}/v1/tables/t/query`, body);
+  };
+  let cursor: string | undefined;
+  for (let place = 0; place < 3; place++) {
+    const answer = await ask(cursor);
+    assert.equal(answer.status, 200);
+    const page = (await answer.json()) as Page;
+    assert.deepEqual(page.rows, [{ place }]);
+    cursor = page.cursor;
+  }
+  const refused = await ask(cursor);
+  assert.equal(refused.status, 422);
+  const problem = (await refused.json()) as { readonly code: string; readonly detail: string };
+  assert.equal(problem.code, 'unsupported');
+  assert.match(problem.detail, /too large for a cursor/);
+});
