@@ -7,20 +7,20 @@
  * Servers are pinned to one core and asked from the other over 16 connections: HTTP by wrk, Redis by redis-benchmark. Libraries run
  * in a process each, asked by one client, one key after another, and may use both cores. The Parquet files are
  * sorted by key and shuffled, as DuckDB writes them and with pages of 16 KiB. Before anything is timed the answers of all
- * are compared, exact doubles included. What cannot be had here is named as missing, but for Pointlake itself. The data and the copies that other
+ * are compared, exact doubles included. What cannot be had here, or has no room in memory beside the others, is named as missing, but for Pointlake itself. The data and the copies that other
  * stores keep are made once, under datasets/data/peers, and what a copy took to make is noted beside it.
  */
 
 import { createHash } from 'node:crypto';
-import { availableParallelism, cpus } from 'node:os';
+import { availableParallelism, cpus, freemem } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { randomNumbers } from './harness/access-traces.ts';
 import { PEERS } from './peers/all-peers.ts';
 import { installPackages } from './peers/installed.ts';
-import type { Peer } from './peers/peer.ts';
+import type { Peer, PeerFiles } from './peers/peer.ts';
 import type { RoundResult } from './peers/peer-process.ts';
-import { peers as pointlake } from './peers/pointlake-peers.ts';
+import { memoryBytesFor, peers as pointlake } from './peers/pointlake-peers.ts';
 import { type RedisServer, startRedis } from './peers/redis.ts';
 import { printMissing, printTable } from './peers/report.ts';
 import { RunningPeer } from './peers/running-peer.ts';
@@ -103,6 +103,7 @@ async function compareServers(): Promise<void> {
   try {
     redis = await startRedis(parquetPath(folder, 'sorted'), 0);
     await check('Redis', redis.row);
+    assertRoom();
   } catch (thrown) {
     await redis?.stop();
     redis = undefined;
@@ -156,8 +157,8 @@ async function startPeers(peers: readonly Peer[], layout: Layout): Promise<reado
   for (const peer of peers) {
     const own = join(folder, 'copies', peer.name.replaceAll(/\W+/g, '-'));
     const files = { folder, layout, parquet: parquetPath(folder, layout), own, rows: ROWS };
-    const started = await RunningPeer.start(peer, files).catch((thrown) => {
-      if (pointlake.includes(peer)) throw thrown;
+    const started = await startPeer(peer, files).catch((thrown) => {
+      if (peer === pointlake[0]) throw thrown;
       printMissing(peer.name, thrown);
     });
     if (started === undefined) continue;
@@ -165,6 +166,19 @@ async function startPeers(peers: readonly Peer[], layout: Layout): Promise<reado
     await comparePeer(started, pointlake.includes(peer));
   }
   return running;
+}
+
+async function startPeer(peer: Peer, files: PeerFiles): Promise<RunningPeer> {
+  if (pointlake.includes(peer)) assertRoom();
+  return RunningPeer.start(peer, files);
+}
+
+/** That one more process may hold all rows decoded: what is swapped out, or leaves the page cache, is not measured. */
+function assertRoom(): void {
+  const wanted = memoryBytesFor(ROWS);
+  const free = freemem();
+  const gib = (bytes: number) => (bytes / 2 ** 30).toFixed(1);
+  if (free < wanted) throw new Error(`beside the others, ${gib(wanted)} GiB are not free but ${gib(free)}`);
 }
 
 async function measureLayout(layout: Layout, peers: readonly RunningPeer[]): Promise<void> {

@@ -13,6 +13,7 @@
 import { compareSlice, compareSlices, decodeDecimal, decodeFloat16 } from './bound-bytes.ts';
 import type { BoundForm, Bounds } from './bounds.ts';
 import { compareNumbers, type KeyValue } from './compare.ts';
+import { int64AsNumber, int64LowerBound } from './searched-values.ts';
 
 /** Bits of an entry's flags. */
 export const FLAG = { MIN: 1, MAX: 2, MIN_EXACT: 4, MAX_EXACT: 8, NO_NAN: 16, ALL_NULL: 32 } as const;
@@ -50,6 +51,8 @@ export class BoundsTable {
   readonly #numbers: { readonly min: NumberArray; readonly max: NumberArray } | undefined;
   readonly #bigs: { readonly min: BigArray; readonly max: BigArray } | undefined;
   #ascending: boolean | undefined;
+  /** Both as pairs of words, low before high, where they ascend and all are safe integers of 64 bits. */
+  #safe: { readonly min: Int32Array; readonly max: Int32Array } | undefined = undefined;
 
   /** A reader over the packed bytes at `byteOffset`, a multiple of 8. */
   constructor(layout: BoundsLayout, buffer: ArrayBufferLike, byteOffset: number) {
@@ -109,14 +112,28 @@ export class BoundsTable {
       for (let entry = from; entry < this.entries; entry += 1) if (this.canContain(entry, key)) return entry;
       return -1;
     }
+    const { entries } = this.layout;
+    if (from >= entries) return -1;
+    const safe = this.#safe;
+    const number = safe !== undefined && typeof key === 'bigint' ? Number(key) : Number.NaN;
+    if (safe !== undefined && Number.isSafeInteger(number)) {
+      const low = firstSafeReaching(safe.max, number, from, entries);
+      return low < entries && int64AsNumber(safe.min, 2 * low) <= number ? low : -1;
+    }
+    const low = this.#firstReaching(key, from);
+    return low < entries && this.#compareMin(low, key) <= 0 ? low : -1;
+  }
+
+  /** The first entry from `from` on whose maximum is not below the key, of ascending ones. */
+  #firstReaching(key: KeyValue, from: number): number {
     let low = from;
-    let high = this.entries;
+    let high = this.layout.entries;
     while (low < high) {
       const middle = (low + high) >>> 1;
       if (this.#compareMax(middle, key) < 0) low = middle + 1;
       else high = middle;
     }
-    return low < this.entries && this.#compareMin(low, key) <= 0 ? low : -1;
+    return low;
   }
 
   /** Every entry that may hold the key, ascending. */
@@ -144,7 +161,18 @@ export class BoundsTable {
       if ((this.#flags[entry]! & (both | FLAG.ALL_NULL)) !== both) return false;
       if (entry > 0 && (this.#descends(entry, 'min') || this.#descends(entry, 'max'))) return false;
     }
+    this.#safe = this.#safeWords();
     return true;
+  }
+
+  /** Of bounds that ascend, the first and the last tell of all. */
+  #safeWords(): { readonly min: Int32Array; readonly max: Int32Array } | undefined {
+    const { form, entries } = this.layout;
+    if (form !== 'int64' || this.#bigs === undefined || entries === 0) return undefined;
+    const words = ({ buffer, byteOffset, length }: BigArray) => new Int32Array(buffer, byteOffset, 2 * length);
+    const isSafe = (values: BigArray) => [0, entries - 1].every((at) => Number.isSafeInteger(Number(values[at])));
+    const { min, max } = this.#bigs;
+    return isSafe(min) && isSafe(max) ? { min: words(min), max: words(max) } : undefined;
   }
 
   /** Whether a bound is below the one of the entry before. */
@@ -197,6 +225,13 @@ export class BoundsTable {
   #length(entry: number, which: 'min' | 'max'): number {
     return this.layout.hasLengths ? this.#bytes[this.#start(entry, which) - 1]! : this.layout.width;
   }
+}
+
+/** The first entry in [from, entries) whose maximum is not below the key; `entries` where none is. */
+function firstSafeReaching(maxima: Int32Array, key: number, from: number, entries: number): number {
+  if (int64AsNumber(maxima, 2 * from) >= key) return from;
+  if (int64AsNumber(maxima, 2 * (entries - 1)) < key) return entries;
+  return int64LowerBound(maxima, 0, key, from, entries);
 }
 
 function isFloat(form: BoundForm): boolean {

@@ -332,6 +332,22 @@ describe('properties', () => {
     });
   });
 
+  test('the same for ascending integers, dense and sparse, and where some are safe and some are not', () => {
+    const step = fc.oneof(fc.bigInt({ min: 0n, max: 3n }), fc.bigInt({ min: 0n, max: 2n ** 40n }));
+    const first = fc.constantFrom(-20n, 0n, 2n ** 53n - 40n, -(2n ** 53n) - 20n, 2n ** 32n - 9n, -(2n ** 40n));
+    const entries = fc.array(fc.tuple(step, step), { minLength: 1, maxLength: 40 });
+    property(fc.tuple(first, entries, fc.nat(39), fc.bigInt({ min: -2n, max: 2n })), ([start, steps, near, off]) => {
+      let last = start;
+      const pairs = steps.map(([apart, wide]) => {
+        const min = last + apart;
+        last = min + wide;
+        return [min, last] as [bigint, bigint];
+      });
+      const [min, max] = pairs[near % pairs.length] as [bigint, bigint];
+      for (const key of [min + off, max + off, (min + max) / 2n]) checkSearch(INT64, pairs, key, i64);
+    });
+  });
+
   test('the same for doubles, NaN and infinities among them', () => {
     const pairs = fc.array(fc.tuple(fc.double(), fc.double()), { minLength: 1, maxLength: 8 });
     property(fc.tuple(pairs, fc.double(), fc.boolean()), ([all, key, sorted]) => {
