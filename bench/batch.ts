@@ -20,7 +20,7 @@ import { tableFromIPC } from 'apache-arrow';
 import { ByteWriter, parquetWrite } from 'hyparquet-writer';
 import { randomNumbers } from './harness/access-traces.ts';
 import { BusyTime } from './harness/busy-time.ts';
-import { spread } from './harness/rounds.ts';
+import { range, spread } from './harness/rounds.ts';
 import { type Server, startBareRoute, startPointlake } from './harness/servers.ts';
 import { type LoadResult, mayGoFirst, runScript, runWrk } from './harness/wrk.ts';
 import { measureRedis, type RedisRow, type RedisServer, startRedisOf } from './peers/redis.ts';
@@ -28,6 +28,8 @@ import { measureRedis, type RedisRow, type RedisServer, startRedisOf } from './p
 const isSmall = process.argv.includes('--small');
 const ROWS = isSmall ? 20_000 : 100_000;
 const ROUNDS = isSmall ? 1 : 3;
+/** Of single rows beside batches: a p99 of seconds is often the machine's own. */
+const BESIDE_ROUNDS = isSmall ? 1 : 5;
 const SECONDS = isSmall ? 1 : 2;
 const KEYS = 100;
 const CONNECTIONS = 8;
@@ -262,21 +264,32 @@ async function beside(server: Server): Promise<void> {
     console.log(
       '(both clients share a core in turns, since chrt is not allowed here: waits of singles include theirs)',
     );
-  const alone = await runWrk({ ...singles, origin: server.origin }, CLIENT_CORE, true);
-  for (const shape of shapes()) {
-    const [together] = await Promise.all([
-      runWrk({ ...singles, origin: server.origin }, CLIENT_CORE, true),
-      load(server, shape, 1),
-    ]);
-    console.log(
-      `single rows, ${SINGLE_CONNECTIONS} connections: p50 ${alone.p50Us} us, p99 ${alone.p99Us} us alone; beside ${CONNECTIONS} batch clients of ${shape.name} p50 ${together.p50Us} us, p99 ${together.p99Us} us`,
-    );
+  const measure = () => runWrk({ ...singles, origin: server.origin }, CLIENT_CORE, true);
+  const alone: LoadResult[] = [];
+  const together = shapes().map((shape) => ({ shape, rounds: [] as LoadResult[] }));
+  for (let round = 0; round < BESIDE_ROUNDS; round++) {
+    alone.push(await measure());
+    for (const { shape, rounds } of together) {
+      const [single] = await Promise.all([measure(), load(server, shape, round + 1)]);
+      rounds.push(single);
+    }
+  }
+  console.log(`single rows, ${SINGLE_CONNECTIONS} connections, alone: ${waits(alone)}`);
+  for (const { shape, rounds } of together) {
+    console.log(`beside ${CONNECTIONS} batch clients of ${shape.name}: ${waits(rounds)}`);
+    const p99Us = spread(rounds.map((round) => round.p99Us)).median;
     goals.push({
       what: `single rows beside ${CONNECTIONS} batch clients of ${shape.name}: p99 under ${SINGLE_P99_MS} ms`,
-      measured: `${(together.p99Us / 1000).toFixed(2)} ms`,
-      isMet: together.p99Us < SINGLE_P99_MS * 1000,
+      measured: `${(p99Us / 1000).toFixed(2)} ms`,
+      isMet: p99Us < SINGLE_P99_MS * 1000,
     });
   }
+}
+
+/** Medians of rounds, and their extremes. */
+function waits(rounds: readonly LoadResult[]): string {
+  const of = (pick: (round: LoadResult) => number) => range(rounds.map(pick), 0);
+  return `p50 ${of((round) => round.p50Us)}, p99 ${of((round) => round.p99Us)} us`;
 }
 
 interface Answer {
