@@ -34,11 +34,12 @@ export {
   type VariantShape,
   type VariantTyped,
 } from './nested-shape.ts';
-export { blockCost, decodeBlockOf } from './page-block.ts';
+export { blockCost, decodeBlockOf, decodeBlockOfPrefix } from './page-block.ts';
 export { decodeCost, decodeDataPage, decodeDictionaryPage, type PageContext } from './page-decode.ts';
 export { decodePageHeader, type PageHeader } from './page-header.ts';
 export { decodeColumnIndex, PageBounds } from './page-index.ts';
 export { decodeOffsetIndex, PageLocations } from './page-locations.ts';
+export { prefixBytes, type UnreadPage } from './page-prefix.ts';
 export { PageWalker, type WalkStep } from './page-walker.ts';
 export { formOf, type RowOfBlock, rowOfBlock, rowOfDictionary } from './row-block.ts';
 export type {

@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { rangeLength } from '../../src/core/index.ts';
 import type { Snapshot } from '../../src/table/index.ts';
 import { IoTrace } from '../support/io-trace.ts';
 import { noDeadline, nodeOf } from '../support/one-node.ts';
@@ -89,6 +90,28 @@ test('a first lookup leaves one block of each large page in memory, and a page w
     const { number, text, some } = residentBlocks(snapshot);
     assert.ok(number > 10 && text > 10 && some > 10, `${number}, ${text} and ${some} blocks of the pages`);
     for (let row = 0; row < ROWS; row += 977) await lookup(row);
+  }
+});
+
+test('of a page as much is read as likely has the row, and all of it where that did not do', async (context) => {
+  for (const codec of ['SNAPPY', 'UNCOMPRESSED'] as const) {
+    const { snapshot, lookup, trace } = await start(context, codec);
+    const bytesOf = (name: string) => {
+      const [file] = snapshot.files;
+      assert.ok(file?.kind === 'readable');
+      const leaf = file.file.index.schema.leaves.find((one) => one.name === name);
+      const { range } = file.file.index.chunk(0, leaf?.ordinal ?? -1);
+      return trace.gets.filter((get) => get.range.start === range.start).map((get) => rangeLength(get.range));
+    };
+    await lookup(500);
+    const [number = [], text = []] = [bytesOf('number'), bytesOf('text')];
+    trace.clear();
+    await lookup(ROWS - 1);
+    console.log(number, text, bytesOf('number'), bytesOf('text'), trace.gets.map((g) => [g.range.start, rangeLength(g.range)]));
+    const [wholeNumber = 0] = bytesOf('number');
+    const [wholeText = 0] = bytesOf('text');
+    assert.ok(Math.max(...number) < wholeNumber / 2 && Math.max(...text) < wholeText / 2, codec);
+    assert.ok(codec === 'SNAPPY' || wholeText > 2_000_000, 'the last row is read with all that is before it');
   }
 });
 
