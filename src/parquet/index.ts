@@ -17,6 +17,7 @@ export type { DecodedPage } from './block-writer.ts';
 export { type BloomHash, setBloomBits } from './bloom-bits.ts';
 export { BloomFilter, type DecodedBloomFilter, decodeBloomFilter } from './bloom-filter.ts';
 export { type Bounds, boundFormOf, canContain } from './bounds.ts';
+export { loadDecompressors } from './codecs.ts';
 export { compareKeys, isUnsigned, type KeyClass, type KeyValue, keyClassOf } from './compare.ts';
 export type { BoundaryOrder, ColumnOrder, CompressionCodec, Encoding, PageType } from './file-format.ts';
 export { type ColumnChunk, FileIndex, type FileIndexOptions } from './file-index.ts';

@@ -2,7 +2,10 @@
  * but that on runs of key indexes that are too large for memory. */
 
 import { move, transferableSymbol, valueSymbol } from 'piscina';
+import { loadDecompressors } from '../parquet/index.ts';
 import { movedWith, type PoolTask, resultOf } from './decode-task.ts';
+
+loadDecompressors();
 
 export default function work(task: PoolTask): unknown {
   const result = resultOf(task);
