@@ -163,9 +163,12 @@ export class DecodePool {
   }
 }
 
-/** A page crosses alone: a view is sent with all the memory that it is of, which may be that of a whole merged GET. */
+/**
+ * A page crosses alone: a view is sent with all the memory that it is of, which may be that of a whole merged GET. What is in shared
+ * memory is not sent at all.
+ */
 function ownOf(task: PoolTask): PoolTask {
-  if (!('page' in task)) return task;
+  if (!('page' in task) || task.page.buffer instanceof SharedArrayBuffer) return task;
   const page = Uint8Array.from(task.page);
   return move({ [transferableSymbol]: [page.buffer], [valueSymbol]: { ...task, page } } as never) as never;
 }

@@ -10,7 +10,7 @@ loadDecompressors();
 export default function work(task: PoolTask): unknown {
   const result = resultOf(task);
   // Given at once, not at a collection: the page came as this thread's own.
-  if ('page' in task) (task.page.buffer as ArrayBuffer).transfer(0);
+  if ('page' in task && task.page.buffer instanceof ArrayBuffer) task.page.buffer.transfer(0);
   if (!result.ok) return result;
   return move({ [transferableSymbol]: movedWith(result.outcome), [valueSymbol]: result } as never);
 }

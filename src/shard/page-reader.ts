@@ -17,6 +17,7 @@ import type { ChunkBlocks, LoadedPage, TableFile } from '../table/index.ts';
 import type { DecodePool } from './decode-pool.ts';
 import { inContext, placeOf } from './file-place.ts';
 import type { LookupTrace } from './lookup-trace.ts';
+import { ReadMemory } from './read-memory.ts';
 
 export interface PageReaderOptions {
   /** Target size of a decoded block. */
@@ -43,6 +44,7 @@ interface ReadPage {
 export class PageReader {
   readonly #pool: DecodePool;
   readonly #options: PageReaderOptions;
+  readonly #memory = new ReadMemory();
   /** Files whose pages have CRCs, which hold for whole pages; and chunks of which what a page began with did not do. */
   readonly #readWholeOnly = new WeakSet<TableFile | ChunkBlocks>();
 
@@ -78,16 +80,38 @@ export class PageReader {
 
   /** The block of the one row that is asked for, of as much of the page as likely has it; undefined where that does not do. */
   async #ofPrefix(
-    { file, chunk, locations, page, row }: AskedPage,
+    { row, ...rest }: AskedPage,
     signal: AbortSignal,
     trace: LookupTrace | undefined,
   ): Promise<ReadPage | undefined> {
+    const { file, chunk, locations, page } = rest;
     if (row === undefined || this.#readWholeOnly.has(file) || this.#readWholeOnly.has(chunk)) return undefined;
     const unread = unreadPage(chunk, locations, page);
     const bytes = prefixBytes(row, unread, this.#options.blockBytes);
     if (bytes === undefined) return undefined;
+    const lease = this.#memory.lease(bytes);
+    try {
+      const part = await this.#decodedPrefix({ ...rest, row }, unread, bytes, lease?.bytes, signal, trace);
+      lease?.giveBack();
+      return part;
+    } catch (thrown) {
+      // A read or a thread that is not waited for any longer goes on all the same.
+      lease?.abandon();
+      throw thrown;
+    }
+  }
+
+  async #decodedPrefix(
+    { file, chunk, locations, page, row }: AskedPage & { readonly row: number },
+    unread: UnreadPage,
+    bytes: number,
+    into: Uint8Array | undefined,
+    signal: AbortSignal,
+    trace: LookupTrace | undefined,
+  ): Promise<ReadPage | undefined> {
     const { start } = locations.range(page);
-    const prefix = await file.store.getRange(file.object, { start, end: start + bytes }, { signal, account: trace });
+    const range = { start, end: start + bytes };
+    const prefix = await file.store.getRange(file.object, range, { signal, account: trace, into });
     trace?.bytesCame();
     const pause = trace?.beforeDecode();
     if (pause !== undefined) await pause;

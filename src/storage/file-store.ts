@@ -61,11 +61,12 @@ export class FileStore implements ObjectStore {
   async getRange(object: ObjectMeta, range: ByteRange, options: RequestOptions = {}): Promise<Uint8Array> {
     this.#check(object.key, options.signal);
     assertRangeInside(object, range);
-    const { signal } = options;
+    const { signal, into } = options;
+    assert(into === undefined || into.length === rangeLength(range), 'memory for a range is as long as it');
     const work = this.#descriptors.use(
       object.key,
       object.eTag,
-      (file) => readExactly(file, object, range, this.#checks),
+      (file) => readExactly(file, object, range, into, this.#checks),
       signal,
     );
     try {
@@ -105,10 +106,11 @@ async function readExactly(
   file: OpenFile,
   object: ObjectMeta,
   range: ByteRange,
+  into: Uint8Array | undefined,
   checks: VersionChecks,
 ): Promise<Uint8Array> {
   if (file.eTag !== object.eTag) throw changed(object, 'is another version now');
-  const bytes = Buffer.allocUnsafeSlow(rangeLength(range));
+  const bytes = into ?? Buffer.allocUnsafeSlow(rangeLength(range));
   let filled = 0;
   while (filled < bytes.length) {
     const wanted = Math.min(bytes.length - filled, READ_BYTES_MAX);

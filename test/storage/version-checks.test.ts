@@ -1,4 +1,7 @@
-/** Checks of a file's version that reads share: none passes by a check that began before its bytes were in hand. */
+/**
+ * Checks of a file's version that reads share: none passes by a check that began before its bytes were in hand. And reads into
+ * memory that is there already.
+ */
 
 import assert from 'node:assert/strict';
 import { closeSync, openSync, renameSync, writeFileSync } from 'node:fs';
@@ -72,4 +75,19 @@ test('of many reads at once each has its bytes, and none has any of a file that 
   writeFileSync(`${path}.new`, Buffer.alloc(10_000, 2));
   renameSync(`${path}.new`, path);
   for (const read of await reads()) assert.ok(read.status === 'rejected' && isChanged(read.reason));
+});
+
+test('a read into memory of the caller gives that back, with the bytes, and refuses memory of another length', async (context) => {
+  const { path, store } = await opened(context);
+  writeFileSync(
+    path,
+    Uint8Array.from({ length: 10_000 }, (_, i) => i),
+  );
+  const object = await store.head(path);
+  const memory = new Uint8Array(new SharedArrayBuffer(1000));
+  const into = memory.subarray(100, 600);
+  assert.equal(await store.getRange(object, { start: 5000, end: 5500 }, { into }), into);
+  assert.ok(into.every((byte, i) => byte === ((5000 + i) & 0xff)));
+  assert.ok(memory.subarray(0, 100).every((byte) => byte === 0) && memory.subarray(600).every((byte) => byte === 0));
+  await assert.rejects(store.getRange(object, { start: 0, end: 499 }, { into }), /memory for a range is as long as it/);
 });
