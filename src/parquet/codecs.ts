@@ -87,6 +87,11 @@ function corruptData(codec: string, thrown: unknown, uncompressedBytes: number):
   return new ServiceError('corrupt', 'corrupt', `${codec} data cannot be decompressed: ${reason}`, { codec }, thrown);
 }
 
+/** Loads what takes milliseconds to load, so that the first page need not wait for it. */
+export function loadDecompressors(): void {
+  snappy ??= loadSnappy();
+}
+
 type Snappy = (input: Uint8Array, uncompressedBytes: number) => Uint8Array;
 
 let snappy: Snappy | undefined;
@@ -95,12 +100,16 @@ function decompressSnappy(input: Uint8Array, uncompressedBytes: number): Uint8Ar
   // Both libraries allocate what the preamble says, so it is read before they see it.
   snappyPreamble(input, uncompressedBytes);
   checkExpansion('SNAPPY', input, uncompressedBytes, SNAPPY_MAX_EXPANSION);
-  snappy ??= nativeSnappy() ?? wasmSnappy();
+  snappy ??= loadSnappy();
   try {
     return snappy(input, uncompressedBytes);
   } catch (thrown) {
     throw corruptData('SNAPPY', thrown, uncompressedBytes);
   }
+}
+
+function loadSnappy(): Snappy {
+  return nativeSnappy() ?? wasmSnappy();
 }
 
 /** How long the preamble is, a varint of at most 32 bits, which must say so many bytes. */

@@ -17,6 +17,7 @@ export type { DecodedPage } from './block-writer.ts';
 export { type BloomHash, setBloomBits } from './bloom-bits.ts';
 export { BloomFilter, type DecodedBloomFilter, decodeBloomFilter } from './bloom-filter.ts';
 export { type Bounds, boundFormOf, canContain } from './bounds.ts';
+export { loadDecompressors } from './codecs.ts';
 export { compareKeys, isUnsigned, type KeyClass, type KeyValue, keyClassOf } from './compare.ts';
 export type { BoundaryOrder, ColumnOrder, CompressionCodec, Encoding, PageType } from './file-format.ts';
 export { type ColumnChunk, FileIndex, type FileIndexOptions } from './file-index.ts';
@@ -34,11 +35,12 @@ export {
   type VariantShape,
   type VariantTyped,
 } from './nested-shape.ts';
-export { blockCost, decodeBlockOf } from './page-block.ts';
+export { blockCost, decodeBlockOf, decodeBlockOfPrefix } from './page-block.ts';
 export { decodeCost, decodeDataPage, decodeDictionaryPage, type PageContext } from './page-decode.ts';
 export { decodePageHeader, type PageHeader } from './page-header.ts';
 export { decodeColumnIndex, PageBounds } from './page-index.ts';
 export { decodeOffsetIndex, PageLocations } from './page-locations.ts';
+export { prefixBytes, type UnreadPage } from './page-prefix.ts';
 export { PageWalker, type WalkStep } from './page-walker.ts';
 export { formOf, type RowOfBlock, rowOfBlock, rowOfDictionary } from './row-block.ts';
 export type {

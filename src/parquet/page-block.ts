@@ -7,10 +7,10 @@
  * It is the very block that decoding the whole page would give. Of a Snappy page only the parts on the way to it are
  * decompressed; of dictionary codes those before it are decoded; of byte arrays the lengths before it are gone through. What
  * lies behind is not looked at, so a page that is broken there gives a block all the same; its CRC, where there is one, holds
- * for all of it.
+ * for all of it. Nor need it be there: `page-prefix.ts` tells how much of a page is.
  */
 
-import { corrupt } from '../core/index.ts';
+import { corrupt, ServiceError } from '../core/index.ts';
 import { codeWidth, cutBlock, type DecodedPage, shiftFor } from './block-writer.ts';
 import { decompress } from './codecs.ts';
 import { reusedMemory } from './encodings/decode-memory.ts';
@@ -48,22 +48,51 @@ function hasBlocksApart(header: PageHeader, { leaf, blockBytes }: PageContext): 
 export function decodeBlockOf(row: number, page: Uint8Array, context: PageContext): DecodedPage | undefined {
   return namingColumn(context, () => {
     const header = readHeader(page, context);
-    if (!hasBlocksApart(header, context)) return undefined;
-    checkRows(header, context);
-    const rows = header.numValues;
-    if (row >= rows) throw corrupt(`row ${row} was asked for of a page of ${rows}`);
-    const { validity, source, start } = open(page, header, context);
-    const { bitmap, valid } = validity;
-    if (valid === 0) return undefined;
-    const shift = shiftFor(bytesPerRow(header, context, source.length - start, valid), context.blockBytes);
-    const firstBlock = row >>> shift;
-    const from = firstBlock * 2 ** shift;
-    const to = Math.min(rows, from + 2 ** shift);
-    const before = bitmap === undefined ? from : countBits(bitmap, 0, from);
-    const count = bitmap === undefined ? to - from : countBits(bitmap, from, to);
-    const { dense, first } = valuesBehind(before, count, header, context, source, start);
-    return { rows, shift, blocks: [cutBlock(dense, bitmap, from, to, first, count)], firstBlock };
+    return hasBlocksApart(header, context) ? blockOf(row, page, header, context) : undefined;
   });
+}
+
+/**
+ * The same of a page of `pageBytes` of which only the first are there; undefined also where these do not tell, or something is wrong
+ * with them: what that is the whole page says. A CRC holds for all of a page, so one that has it and is to be verified is read whole.
+ */
+export function decodeBlockOfPrefix(
+  row: number,
+  prefix: Uint8Array,
+  pageBytes: number,
+  context: PageContext,
+): DecodedPage | undefined {
+  try {
+    const header = decodePageHeader(prefix, 0);
+    if (header === 'needs_more' || !isReadInOrder(header, context)) return undefined;
+    return blockOf(row, prefix, readHeader(prefix, context, pageBytes), context);
+  } catch (thrown) {
+    if (thrown instanceof ServiceError) return undefined;
+    throw thrown;
+  }
+}
+
+/** Whether a block of the page can be had of what it begins with. */
+function isReadInOrder(header: PageHeader, context: PageContext): boolean {
+  const isChecked = context.verifyCrc && header.crc !== undefined;
+  return !isChecked && !isDictionaryCoded(header) && hasBlocksApart(header, context);
+}
+
+function blockOf(row: number, page: Uint8Array, header: PageHeader, context: PageContext): DecodedPage | undefined {
+  checkRows(header, context);
+  const rows = header.numValues;
+  if (row >= rows) throw corrupt(`row ${row} was asked for of a page of ${rows}`);
+  const { validity, source, start } = open(page, header, context);
+  const { bitmap, valid } = validity;
+  if (valid === 0) return undefined;
+  const shift = shiftFor(bytesPerRow(header, context, source.length - start, valid), context.blockBytes);
+  const firstBlock = row >>> shift;
+  const from = firstBlock * 2 ** shift;
+  const to = Math.min(rows, from + 2 ** shift);
+  const before = bitmap === undefined ? from : countBits(bitmap, 0, from);
+  const count = bitmap === undefined ? to - from : countBits(bitmap, from, to);
+  const { dense, first } = valuesBehind(before, count, header, context, source, start);
+  return { rows, shift, blocks: [cutBlock(dense, bitmap, from, to, first, count)], firstBlock };
 }
 
 /** About how many microseconds that takes; undefined where the page has to be decoded as a whole. */
@@ -91,13 +120,28 @@ const PART_BYTES = 64 * 1024;
 /** What is compressed, by parts. */
 interface PageBytes {
   readonly length: number;
-  piece(start: number, end: number): Piece;
+  /** At least [start, least), and up to `end` what of that is there. Throws `corrupt`. */
+  piece(start: number, end: number, least?: number): Piece;
 }
 
-function bytesOf(codec: CompressionCodec, stored: Uint8Array, length: number): PageBytes {
-  if (codec === 'SNAPPY' && length > 0) return new SnappyParts(stored, length);
-  const whole = { start: 0, bytes: decompress(codec, stored, length) };
-  return { length, piece: () => whole };
+/** Of the `storedBytes` that are compressed, `stored` are there. */
+function bytesOf(codec: CompressionCodec, stored: Uint8Array, storedBytes: number, length: number): PageBytes {
+  const isWhole = stored.length === storedBytes;
+  if (codec === 'SNAPPY' && length > 0) return new SnappyParts(stored, length, isWhole);
+  if (isWhole) return piecesOf(decompress(codec, stored, length), length);
+  if (codec === 'UNCOMPRESSED' && storedBytes === length) return piecesOf(stored, length);
+  throw corrupt(`${stored.length} of ${storedBytes} bytes of ${codec} do not give a part of ${length}`);
+}
+
+function piecesOf(bytes: Uint8Array, length: number): PageBytes {
+  const all = { start: 0, bytes };
+  return {
+    length,
+    piece: (_start, end, least = end) => {
+      if (least > bytes.length) throw corrupt(`${bytes.length} bytes of a page of ${length} end before byte ${least}`);
+      return all;
+    },
+  };
 }
 
 function exactly(source: PageBytes, start: number, end: number): Uint8Array {
@@ -118,7 +162,7 @@ function open(page: Uint8Array, header: PageHeader, context: PageContext): Opene
   const hasLevels = context.leaf.maxDefinitionLevel > 0;
   const body = bodyOf(page, header);
   if (header.type === 'DATA_PAGE') {
-    const source = bytesOf(context.codec, body, header.uncompressedPageSize);
+    const source = bytesOf(context.codec, body, header.compressedPageSize, header.uncompressedPageSize);
     if (!hasLevels) return { validity: { bitmap: undefined, valid: rows }, source, start: 0 };
     const prefix = exactly(source, 0, 4);
     const start = 4 + new DataView(prefix.buffer, prefix.byteOffset, 4).getUint32(0, true);
@@ -128,13 +172,14 @@ function open(page: Uint8Array, header: PageHeader, context: PageContext): Opene
   const levelsStart = header.repetitionLevelsByteLength;
   const levelsEnd = levelsStart + header.definitionLevelsByteLength;
   const codec = header.isCompressed ? context.codec : 'UNCOMPRESSED';
-  const stored = body.subarray(levelsEnd);
+  if (levelsEnd > body.length) throw corrupt(`${body.length} bytes of a page end before its levels do`);
   const validity = hasLevels
     ? decodeRleValidity(body, levelsStart, levelsEnd, rows)
     : { bitmap: undefined, valid: rows };
+  const storedBytes = header.compressedPageSize - levelsEnd;
   // A page of nulls has no values; some writers then leave the compressed part out altogether.
-  const length = stored.length === 0 && validity.valid === 0 ? 0 : header.uncompressedPageSize - levelsEnd;
-  return { validity, source: bytesOf(codec, stored, length), start: 0 };
+  const length = storedBytes === 0 && validity.valid === 0 ? 0 : header.uncompressedPageSize - levelsEnd;
+  return { validity, source: bytesOf(codec, body.subarray(levelsEnd), storedBytes, length), start: 0 };
 }
 
 /** As `cutBlocks` counts them, of which the length of a block follows. */
@@ -179,7 +224,7 @@ function passByteArrays(source: PageBytes, start: number, count: number): number
   for (let i = 0; i < count; i += 1) {
     if (at + 4 > pieceEnd) {
       if (at + 4 > source.length) throw corrupt(`the page ends before a byte array of ${count}`);
-      const { start: first, bytes } = source.piece(at, Math.min(source.length, at + WALK_BYTES));
+      const { start: first, bytes } = source.piece(at, Math.min(source.length, at + WALK_BYTES), at + 4);
       view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
       pieceStart = first;
       pieceEnd = first + bytes.length;

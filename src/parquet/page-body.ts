@@ -36,11 +36,14 @@ export function namingColumn<Result>(context: PageContext, decode: () => Result)
   }
 }
 
-/** The header, its sizes compared with the page and with the bound, and the body with its CRC. */
-export function readHeader(page: Uint8Array, context: PageContext): PageHeader {
+/**
+ * The header, its sizes compared with the page and with the bound, and the body with its CRC. `pageBytes` are those of the
+ * page where `page` is only what it begins with, of which no CRC can be verified.
+ */
+export function readHeader(page: Uint8Array, context: PageContext, pageBytes: number = page.length): PageHeader {
   const header = decodePageHeader(page, 0);
   if (header === 'needs_more') throw corrupt('a page ends in the middle of its header');
-  const left = page.length - header.headerLength;
+  const left = pageBytes - header.headerLength;
   if (header.compressedPageSize > left) {
     throw corrupt(`a page header declares ${header.compressedPageSize} bytes where ${left} follow`);
   }

@@ -15,7 +15,7 @@
 import { corrupt } from '../core/index.ts';
 import { decompress, snappyPreamble } from './codecs.ts';
 
-const FRAGMENT_BYTES = 64 * 1024;
+export const FRAGMENT_BYTES: number = 64 * 1024;
 /** A varint of 32 bits. */
 const PREAMBLE_BYTES_MAX = 5;
 
@@ -31,22 +31,32 @@ export class SnappyParts {
   readonly #input: Uint8Array;
   /** Where the elements of each fragment begin, as far as was walked; one more than was walked over. */
   readonly #starts: number[];
+  readonly #isWhole: boolean;
   #whole: Uint8Array | undefined = undefined;
 
-  /** `length` is what the page header declares. Throws `corrupt` where the stream declares another. */
-  constructor(input: Uint8Array, length: number) {
+  /**
+   * `length` is what the page header declares. Of a stream that is not there whole, `input` is what it begins with. Throws
+   * `corrupt` where the stream declares another length.
+   */
+  constructor(input: Uint8Array, length: number, isWhole = true) {
     const preamble = snappyPreamble(input, length);
     this.length = length;
     this.#input = input;
+    this.#isWhole = isWhole;
     this.#starts = [preamble];
   }
 
-  /** The bytes [start, end) of the output and those of their fragments beside them. Throws `corrupt`. */
-  piece(start: number, end: number): Piece {
+  /**
+   * The bytes [start, end) of the output and those of their fragments beside them; where the stream is not there whole, those
+   * up to `least` will do. Throws `corrupt`.
+   */
+  piece(start: number, end: number, least: number = end): Piece {
     if (end > this.length) throw corrupt(`byte ${end} was asked for of a page of ${this.length}`);
     const first = Math.trunc(start / FRAGMENT_BYTES);
-    const last = Math.max(first + 1, Math.ceil(end / FRAGMENT_BYTES));
-    if (!this.#walkTo(last)) return this.#all();
+    const wanted = Math.max(first + 1, Math.ceil(end / FRAGMENT_BYTES));
+    const isWalked = this.#walkTo(wanted);
+    const last = isWalked ? wanted : this.#starts.length - 1;
+    if (!isWalked && (this.#isWhole || last <= first || last * FRAGMENT_BYTES < least)) return this.#all();
     const outputStart = first * FRAGMENT_BYTES;
     const length = Math.min(this.length, last * FRAGMENT_BYTES) - outputStart;
     const elements = this.#input.subarray(this.#starts[first], this.#starts[last]);
@@ -58,6 +68,8 @@ export class SnappyParts {
   }
 
   #all(): Piece {
+    if (!this.#isWhole)
+      throw corrupt(`of ${this.length} bytes a part is wanted that ${this.#input.length} of Snappy do not give`);
     this.#whole ??= decompress('SNAPPY', this.#input, this.length);
     return { start: 0, bytes: this.#whole };
   }
@@ -69,7 +81,7 @@ export class SnappyParts {
       const size = Math.min(FRAGMENT_BYTES, this.length - from * FRAGMENT_BYTES);
       const end = endOfElements(this.#input, this.#starts[from]!, size);
       const isLast = (from + 1) * FRAGMENT_BYTES >= this.length;
-      if (end === undefined || (isLast && end < this.#input.length)) return false;
+      if (end === undefined || (isLast && this.#isWhole && end < this.#input.length)) return false;
       this.#starts.push(end);
     }
     return this.#whole === undefined;

@@ -14,7 +14,9 @@ import {
   costOf,
   type DecodeTask,
   decodeHere,
+  decodePrefixHere,
   type PoolTask,
+  type PrefixTask,
   type TaskOutcome,
   type TaskResult,
 } from './decode-task.ts';
@@ -74,18 +76,27 @@ export class DecodePool {
   }
 
   async decode(task: DecodeTask, signal?: AbortSignal): Promise<DecodedPage> {
+    return (await this.#decodeBy(decodeHere, task, signal)) as DecodedPage;
+  }
+
+  /** The block that holds the row; undefined where the page has to be read whole for it. */
+  async decodePrefix(task: PrefixTask, signal?: AbortSignal): Promise<DecodedPage | undefined> {
+    return (await this.#decodeBy(decodePrefixHere, task, signal)) as DecodedPage | undefined;
+  }
+
+  async #decodeBy<Task extends DecodeTask | PrefixTask>(
+    here: (task: Task) => DecodedPage | undefined,
+    task: Task,
+    signal: AbortSignal | undefined,
+  ): Promise<TaskOutcome> {
     const startedMs = performance.now();
-    if (costOf(task) <= this.#inlineCostUsMax + task.page.length * COPY_US_PER_BYTE) {
-      try {
-        return decodeHere(task);
-      } finally {
-        this.times.inline.record(performance.now() - startedMs);
-      }
+    const isInline = costOf(task) <= this.#inlineCostUsMax + task.page.length * COPY_US_PER_BYTE;
+    const times = isInline ? this.times.inline : this.times.threads;
+    try {
+      return isInline ? here(task) : await this.#inThread(task, signal);
+    } finally {
+      times.record(performance.now() - startedMs);
     }
-    const decoded = await this.#inThread(task, signal).finally(() =>
-      this.times.threads.record(performance.now() - startedMs),
-    );
-    return decoded as DecodedPage;
   }
 
   /** Steps of building a key index. Of more than a few keys they take long. */
@@ -152,9 +163,12 @@ export class DecodePool {
   }
 }
 
-/** A page crosses alone: a view is sent with all the memory that it is of, which may be that of a whole merged GET. */
+/**
+ * A page crosses alone: a view is sent with all the memory that it is of, which may be that of a whole merged GET. What is in shared
+ * memory is not sent at all.
+ */
 function ownOf(task: PoolTask): PoolTask {
-  if (task.kind !== 'data' && task.kind !== 'dictionary') return task;
+  if (!('page' in task) || task.page.buffer instanceof SharedArrayBuffer) return task;
   const page = Uint8Array.from(task.page);
   return move({ [transferableSymbol]: [page.buffer], [valueSymbol]: { ...task, page } } as never) as never;
 }

@@ -6,6 +6,7 @@ import {
   blockCost,
   type DecodedPage,
   decodeBlockOf,
+  decodeBlockOfPrefix,
   decodeCost,
   decodeDataPage,
   decodeDictionaryPage,
@@ -22,9 +23,21 @@ export interface DecodeTask {
   readonly row?: number | undefined;
 }
 
-export type PoolTask = DecodeTask | KeyTask;
+/** What a data page of `pageBytes` begins with, of which the block of a row is wanted. */
+export interface PrefixTask {
+  readonly kind: 'prefix';
+  readonly page: Uint8Array;
+  readonly pageBytes: number;
+  readonly context: PageContext;
+  readonly row: number;
+}
 
-/** By the kind of task: a page, the fingerprints of rows, the bytes of a run unless it was written to a file, a count. */
+export type PoolTask = DecodeTask | PrefixTask | KeyTask;
+
+/**
+ * By the kind of task: a page, a block of it unless all of it has to be read, the fingerprints of rows, the bytes of a run unless it
+ * was written to a file, a count.
+ */
 export type TaskOutcome = DecodedPage | Fingerprints | Uint8Array | KeyCount | undefined;
 
 export type TaskResult =
@@ -41,9 +54,16 @@ export function decodeHere(task: DecodeTask): DecodedPage {
   return { rows: task.context.dictionaryRows ?? 0, shift: 31, blocks: [block] };
 }
 
+/** The block where it is called; undefined where what is there of the page does not give it. */
+export function decodePrefixHere({ row, page, pageBytes, context }: PrefixTask): DecodedPage | undefined {
+  return decodeBlockOfPrefix(row, page, pageBytes, context);
+}
+
 /** About how many microseconds that takes. */
-export function costOf({ page, context, row }: DecodeTask): number {
-  return (row === undefined ? undefined : blockCost(row, page, context)) ?? decodeCost(page, context);
+export function costOf({ kind, page, context, row }: DecodeTask | PrefixTask): number {
+  const ofBlock = row === undefined ? undefined : blockCost(row, page, context);
+  // A prefix of a page that is decoded whole is seen to be of no use at once.
+  return ofBlock ?? (kind === 'prefix' ? 0 : decodeCost(page, context));
 }
 
 /** Does the task with faults as data, for the far side of a thread boundary. */
@@ -68,6 +88,8 @@ function outcomeOf(task: PoolTask): TaskOutcome {
     case 'data':
     case 'dictionary':
       return decodeHere(task);
+    case 'prefix':
+      return decodePrefixHere(task);
     case 'fingerprints':
       return fingerprintsOf(task);
     case 'run':

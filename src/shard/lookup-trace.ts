@@ -85,6 +85,11 @@ export class LookupTrace implements RequestAccount {
   /** The bytes of a page have come. */
   pageCame(): void {
     this.pagesRead += 1;
+    this.bytesCame();
+  }
+
+  /** Some bytes of a page, which will do or will not. */
+  bytesCame(): void {
     this.#bytesCameMs = performance.now();
   }
 

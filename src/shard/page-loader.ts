@@ -7,20 +7,17 @@
  */
 
 import { ByteGate, SingleFlight } from '../cache/index.ts';
-import { asServiceError, assert, type ByteRange, type ErrorContext, rangeLength, ServiceError } from '../core/index.ts';
-import { Block, type PageContext, type PageLocations } from '../parquet/index.ts';
+import { asServiceError, assert, type ByteRange, rangeLength, ServiceError } from '../core/index.ts';
+import { Block, type PageLocations } from '../parquet/index.ts';
 import type { ChunkBlocks, ChunkLayout, LoadedPage, Need, Pins, TableFile } from '../table/index.ts';
 import { readBloomFilter, readLayout, snapshotChanging } from '../table/index.ts';
 import type { DecodePool } from './decode-pool.ts';
+import { inContext, placeOf } from './file-place.ts';
 import type { LookupTrace } from './lookup-trace.ts';
+import { PageReader, type PageReaderOptions, pageContext } from './page-reader.ts';
 import { meetStored, pagesIn, pin } from './stored-needs.ts';
 
-export interface PageLoaderOptions {
-  /** Target size of a decoded block. */
-  readonly blockBytes: number;
-  /** A page that says it is larger than this when decompressed is refused. */
-  readonly pageBytesMax: number;
-  readonly verifyCrc: boolean;
+export interface PageLoaderOptions extends PageReaderOptions {
   /** Pages being fetched and decoded, compressed and decoded bytes together. */
   readonly inFlightBytesMax: number;
 }
@@ -53,6 +50,7 @@ export interface FailedNeed {
 export class PageLoader {
   readonly #pool: DecodePool;
   readonly #options: PageLoaderOptions;
+  readonly #reader: PageReader;
   readonly #inFlight: ByteGate;
   readonly #layouts = new SingleFlight<ChunkBlocks, ChunkLayout>();
   readonly #bloomFilters = new SingleFlight<ChunkBlocks, void>();
@@ -63,6 +61,7 @@ export class PageLoader {
   constructor(pool: DecodePool, options: Partial<PageLoaderOptions> = {}) {
     this.#pool = pool;
     this.#options = { ...PAGE_LOADER_DEFAULTS, ...options };
+    this.#reader = new PageReader(pool, this.#options);
     this.#inFlight = new ByteGate(this.#options.inFlightBytesMax);
   }
 
@@ -199,48 +198,13 @@ export class PageLoader {
     row?: number,
   ): Promise<LoadedPage> {
     const { locations } = await this.layout(file, chunk, signal, trace);
+    const asked = { file, chunk, locations, page, row: row === undefined ? undefined : row - locations.firstRow(page) };
     return this.#inFlight.run(
       pageMemory(chunk, page),
       signal,
-      () => this.#readPage(file, chunk, locations, page, signal, trace, row),
+      () => this.#reader.read(asked, () => this.#dictionary(file, chunk, locations, signal, trace), signal, trace),
       file.store,
     );
-  }
-
-  async #readPage(
-    file: TableFile,
-    chunk: ChunkBlocks,
-    locations: PageLocations,
-    page: number,
-    signal: AbortSignal,
-    trace: LookupTrace | undefined,
-    row: number | undefined,
-  ): Promise<LoadedPage> {
-    const [dictionary, bytes] = await Promise.all([
-      this.#dictionary(file, chunk, locations, signal, trace),
-      file.store.getRange(file.object, locations.range(page), { signal, account: trace }),
-    ]);
-    trace?.pageCame();
-    const pause = trace?.beforeDecode();
-    if (pause !== undefined) await pause;
-    const firstRow = locations.firstRow(page);
-    const context = this.#context(chunk, locations, dictionary, locations.rowEnd(page) - firstRow);
-    return inContext(placeOf(file, chunk, page), async () => {
-      const inPage = row === undefined ? undefined : row - firstRow;
-      const decoded = await this.#pool.decode({ kind: 'data', page: bytes, context, row: inPage }, signal);
-      const blocks: Block[] = [];
-      for (const [i, buffer] of decoded.blocks.entries()) {
-        const block = Block.open(buffer);
-        if (block.kind === 'CODES') block.dictionary = dictionary;
-        blocks[(decoded.firstBlock ?? 0) + i] = block;
-      }
-      const loaded: LoadedPage = { firstRow, rows: decoded.rows, shift: decoded.shift, blocks };
-      const admitting = chunk.admit(page, loaded, locations);
-      // A large page is admitted over several turns; whoever asks meanwhile joins this flight.
-      if (admitting !== undefined) await admitting;
-      file.stored?.keepPage(chunk, page, loaded);
-      return loaded;
-    });
   }
 
   async #dictionary(
@@ -267,30 +231,12 @@ export class PageLoader {
     const page = await file.store.getRange(file.object, range, { signal, account: trace });
     trace?.pageCame();
     return inContext({ ...placeOf(file, chunk), page: 'dictionary' }, async () => {
-      const context = this.#context(chunk, locations, undefined, undefined);
+      const context = pageContext(this.#options, chunk, locations, undefined, undefined);
       const { blocks } = await this.#pool.decode({ kind: 'dictionary', page, context }, signal);
       const [buffer] = blocks;
       if (buffer === undefined) throw new ServiceError('internal', 'internal', 'a dictionary decoded to no block');
       return Block.open(buffer);
     });
-  }
-
-  #context(
-    chunk: ChunkBlocks,
-    locations: PageLocations,
-    dictionary: Block | undefined,
-    expectedRows: number | undefined,
-  ): PageContext {
-    return {
-      leaf: chunk.chunk.leaf,
-      codec: chunk.chunk.codec,
-      dictionaryRows: dictionary?.rows,
-      dictionary: dictionary && isOneUnit(chunk, locations) ? bytesOf(dictionary) : undefined,
-      expectedRows,
-      verifyCrc: this.#options.verifyCrc,
-      blockBytes: this.#options.blockBytes,
-      maxPageBytes: this.#options.pageBytesMax,
-    };
   }
 }
 
@@ -334,51 +280,4 @@ export function pageMemory({ chunk, layout }: ChunkBlocks, page: number): number
 function largestFirst(needs: readonly Need[]): readonly Need[] {
   const bytes = (need: Need) => (need.kind === 'page' ? pageMemory(need.chunk, need.page) : 0);
   return needs[0]?.file.store.cheapReads === true ? needs.toSorted((a, b) => bytes(b) - bytes(a)) : needs;
-}
-
-/** Whether the chunk's data pages are decoded together, so that their encodings may differ. */
-function isOneUnit({ chunk }: ChunkBlocks, { pages }: PageLocations): boolean {
-  return chunk.leaf.maxRepetitionLevel > 0 && pages === 1;
-}
-
-/** A copy, since a thread would be sent the whole memory that a view is of. */
-function bytesOf({ buffer, byteOffset, byteLength }: Block): Uint8Array {
-  return Uint8Array.from(new Uint8Array(buffer, byteOffset, byteLength));
-}
-
-function placeOf(file: TableFile, chunk: ChunkBlocks, page?: number): ErrorContext {
-  return {
-    file: file.object.key,
-    rowGroup: chunk.rowGroup,
-    column: chunk.chunk.leaf.name,
-    ...(page === undefined ? {} : { page }),
-  };
-}
-
-/** Runs a step whose faults should say where in the file they are. */
-async function inContext<T>(context: ErrorContext, step: () => Promise<T>): Promise<T> {
-  try {
-    return await step();
-  } catch (thrown) {
-    if (!(thrown instanceof ServiceError)) throw thrown;
-    throw locate(thrown, context);
-  }
-}
-
-/** The context goes into the message too, since people read messages. */
-function locate(error: ServiceError, context: ErrorContext): ServiceError {
-  if (error.context.file !== undefined || (error.kind !== 'corrupt' && error.kind !== 'unsupported')) {
-    return error.with(context);
-  }
-  const where = Object.entries(context).map(([name, value]) => `${name} ${String(value)}`);
-  return new ServiceError(
-    error.kind,
-    error.code,
-    `${error.message} (${where.join(', ')})`,
-    {
-      ...context,
-      ...error.context,
-    },
-    error.cause,
-  );
 }

@@ -67,7 +67,9 @@ export class CoalescingStore implements ObjectStore {
 
   getRange(object: ObjectMeta, range: ByteRange, options: RequestOptions = {}): Promise<Uint8Array> {
     assertRangeInside(object, range);
-    const { signal, account } = options;
+    const { signal, account, into } = options;
+    // A read into somebody's own memory is nobody else's.
+    if (into !== undefined) return this.#inner.getRange(object, range, options);
     if (signal?.aborted) return Promise.reject(signal.reason);
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
     this.#batchOf(object).wanted.push({ range, signal, account, resolve, reject });

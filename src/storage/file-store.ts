@@ -6,15 +6,15 @@
  * both returns bytes of the version that was asked for, whatever happened before or happens next.
  */
 
-import { fstat, read, stat } from 'node:fs';
+import { read, stat } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { promisify } from 'node:util';
 import { assert, type ByteRange, rangeLength, ServiceError } from '../core/index.ts';
 import { abortable } from './abortable.ts';
-import { DescriptorPool } from './descriptor-pool.ts';
+import { DescriptorPool, type OpenFile } from './descriptor-pool.ts';
 import { changed, fileError, readError } from './file-errors.ts';
 import { listFiles } from './file-listing.ts';
-import { fileMeta, versionOf } from './file-version.ts';
+import { fileMeta } from './file-version.ts';
 import {
   assertRangeInside,
   type ListOptions,
@@ -22,9 +22,9 @@ import {
   type ObjectStore,
   type RequestOptions,
 } from './object-store.ts';
+import { VersionChecks } from './version-checks.ts';
 
 const readDescriptor = promisify(read);
-const statDescriptor = promisify(fstat);
 const statPath = promisify(stat);
 
 /** One read of the system call takes less than 2 GiB; larger ranges take several. */
@@ -41,6 +41,7 @@ export class FileStore implements ObjectStore {
   readonly kind = 'file';
   readonly cheapReads = true;
   readonly #descriptors: DescriptorPool;
+  readonly #checks = new VersionChecks();
   #closed = false;
 
   constructor(options: FileStoreOptions = {}) {
@@ -60,8 +61,14 @@ export class FileStore implements ObjectStore {
   async getRange(object: ObjectMeta, range: ByteRange, options: RequestOptions = {}): Promise<Uint8Array> {
     this.#check(object.key, options.signal);
     assertRangeInside(object, range);
-    const { signal } = options;
-    const work = this.#descriptors.use(object.key, object.eTag, (file) => readExactly(file, object, range), signal);
+    const { signal, into } = options;
+    assert(into === undefined || into.length === rangeLength(range), 'memory for a range is as long as it');
+    const work = this.#descriptors.use(
+      object.key,
+      object.eTag,
+      (file) => readExactly(file, object, range, into, this.#checks),
+      signal,
+    );
     try {
       return await abortable(work, signal);
     } catch (error) {
@@ -96,12 +103,14 @@ export class FileStore implements ObjectStore {
 }
 
 async function readExactly(
-  file: { readonly descriptor: number; readonly eTag: string },
+  file: OpenFile,
   object: ObjectMeta,
   range: ByteRange,
+  into: Uint8Array | undefined,
+  checks: VersionChecks,
 ): Promise<Uint8Array> {
   if (file.eTag !== object.eTag) throw changed(object, 'is another version now');
-  const bytes = Buffer.allocUnsafeSlow(rangeLength(range));
+  const bytes = into ?? Buffer.allocUnsafeSlow(rangeLength(range));
   let filled = 0;
   while (filled < bytes.length) {
     const wanted = Math.min(bytes.length - filled, READ_BYTES_MAX);
@@ -109,15 +118,6 @@ async function readExactly(
     if (bytesRead === 0) throw changed(object, `ended ${bytes.length - filled} bytes short of a range inside it`);
     filled += bytesRead;
   }
-  await checkVersion(file.descriptor, object);
+  await checks.check(file, object);
   return bytes;
-}
-
-async function checkVersion(descriptor: number, object: ObjectMeta): Promise<void> {
-  const [open, named] = await Promise.all([
-    statDescriptor(descriptor, { bigint: true }),
-    statPath(object.key, { bigint: true }),
-  ]);
-  if (versionOf(open, object.key) !== object.eTag) throw changed(object, 'was written to');
-  if (versionOf(named, object.key) !== object.eTag) throw changed(object, 'was replaced by another file');
 }

@@ -24,6 +24,11 @@ export interface RequestOptions {
   readonly account?: RequestAccount | undefined;
   /** Parts of this range will be asked for soon: who can holds it a while. Its bytes may then not be changed. */
   readonly keep?: boolean | undefined;
+  /**
+   * Memory of the caller's, as long as the range: who can writes the bytes there and gives it back. It may be written to until the
+   * promise is fulfilled and, where that is rejected, ever after.
+   */
+  readonly into?: Uint8Array | undefined;
 }
 
 /**

@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { rangeLength } from '../../src/core/index.ts';
 import type { Snapshot } from '../../src/table/index.ts';
 import { IoTrace } from '../support/io-trace.ts';
 import { noDeadline, nodeOf } from '../support/one-node.ts';
@@ -90,6 +91,41 @@ test('a first lookup leaves one block of each large page in memory, and a page w
     assert.ok(number > 10 && text > 10 && some > 10, `${number}, ${text} and ${some} blocks of the pages`);
     for (let row = 0; row < ROWS; row += 977) await lookup(row);
   }
+});
+
+const HEADER_BYTES = 4096;
+
+/** How long the reads are that begin where the chunk of a column does, but for that of the page's header. */
+function readsOf(name: string, snapshot: Snapshot, trace: IoTrace): readonly number[] {
+  const [file] = snapshot.files;
+  assert.ok(file?.kind === 'readable');
+  const { index } = file.file;
+  const { range } = index.chunk(0, index.schema.leaves.find((leaf) => leaf.name === name)?.ordinal ?? -1);
+  const begun = trace.gets.filter((get) => get.range.start === range.start).map((get) => rangeLength(get.range));
+  return begun.filter((bytes) => bytes !== HEADER_BYTES);
+}
+
+test('of a page as much is read as likely has the row', async (context) => {
+  const { snapshot, lookup, trace } = await start(context, 'UNCOMPRESSED');
+  await lookup(500);
+  const few = ['number', 'text'].map((name) => readsOf(name, snapshot, trace));
+  trace.clear();
+  await lookup(30_000);
+  const half = readsOf('text', snapshot, trace);
+  for (const [bytes = 0, ...more] of few) assert.ok(bytes < 300_000 && more.length === 0, `${few}`);
+  assert.ok(half.length === 1 && half.every((bytes) => bytes > 1_500_000), `${half}`);
+});
+
+test('where the bytes before a row do not give it, the page is read whole, and further ones of the chunk at once', async (context) => {
+  // This writer's compressor lets copies reach out of a fragment.
+  const { snapshot, lookup, trace } = await start(context, 'SNAPPY');
+  await lookup(500);
+  const [part = 0, whole = 0] = readsOf('number', snapshot, trace);
+  assert.ok(part < whole / 2, `${part} of ${whole} bytes`);
+  trace.clear();
+  await lookup(20_000);
+  const [again = 0, ...more] = readsOf('number', snapshot, trace);
+  assert.ok(again >= whole && more.length === 0, 'with that of the next column, perhaps');
 });
 
 test('rows of a page that are wanted at the same time read it twice at most', async (context) => {

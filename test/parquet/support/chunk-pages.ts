@@ -8,7 +8,7 @@ import { parquetMetadata } from 'hyparquet';
 import { Block } from '../../../src/parquet/block.ts';
 import type { DecodedPage } from '../../../src/parquet/block-writer.ts';
 import type { CompressionCodec } from '../../../src/parquet/file-format.ts';
-import { blockCost, decodeBlockOf } from '../../../src/parquet/page-block.ts';
+import { blockCost, decodeBlockOf, decodeBlockOfPrefix } from '../../../src/parquet/page-block.ts';
 import { decodeDataPage, decodeDictionaryPage, type PageContext } from '../../../src/parquet/page-decode.ts';
 import { decodePageHeader } from '../../../src/parquet/page-header.ts';
 import type { LeafColumn, LogicalType, PhysicalType } from '../../../src/parquet/schema.ts';
@@ -154,7 +154,11 @@ export function decodeChunk(chunk: ChunkPages, overrides: Partial<PageContext> =
   let row = 0;
   for (const page of chunk.pages) {
     const decoded = decodeDataPage(page, context);
-    for (const wanted of [0, decoded.rows >>> 1, decoded.rows - 1]) assertBlockOf(wanted, page, context, decoded);
+    for (const wanted of [0, decoded.rows >>> 1, decoded.rows - 1]) {
+      assertBlockOf(wanted, page, context, decoded);
+      if (wanted < 0) continue;
+      for (const share of [0.3, 0.6, 0.9]) assertBlockOfPrefix(wanted, share * page.length, page, context, decoded);
+    }
     let left = decoded.rows;
     for (const buffer of decoded.blocks) {
       const block = Block.open(buffer);
@@ -176,6 +180,25 @@ export function assertBlockOf(row: number, page: Uint8Array, context: PageContex
   const alone = row < 0 ? undefined : decodeBlockOf(row, page, context);
   assert.ok(alone === undefined || blockCost(row, page, context) !== undefined);
   if (alone === undefined) return false;
+  assertSameBlock(row, alone, whole);
+  return true;
+}
+
+/** The same of the first bytes of a page, where they give a block. */
+export function assertBlockOfPrefix(
+  row: number,
+  bytes: number,
+  page: Uint8Array,
+  context: PageContext,
+  whole: DecodedPage,
+): boolean {
+  // In memory of its own, so that what lies behind it cannot be looked at.
+  const alone = decodeBlockOfPrefix(row, Uint8Array.from(page.subarray(0, bytes)), page.length, context);
+  if (alone !== undefined) assertSameBlock(row, alone, whole);
+  return alone !== undefined;
+}
+
+function assertSameBlock(row: number, alone: DecodedPage, whole: DecodedPage): void {
   const { firstBlock = -1, blocks, ...form } = alone;
   assert.deepEqual(form, { rows: whole.rows, shift: whole.shift });
   assert.equal(firstBlock, row >>> whole.shift);
@@ -183,7 +206,6 @@ export function assertBlockOf(row: number, page: Uint8Array, context: PageContex
   const same = whole.blocks[firstBlock];
   assert.ok(blocks.length === 1 && block !== undefined && same !== undefined);
   assert.ok(Buffer.from(block).equals(Buffer.from(same)), `the block of row ${row} is what the whole page has there`);
-  return true;
 }
 
 /** One value as the plain form that tests compare: null, number, bigint, boolean or bytes. */
