@@ -22,7 +22,7 @@ const option = (name: string) => process.argv.find((arg) => arg.startsWith(`--${
 const files = Number(option('files') ?? (process.argv.includes('--small') ? 2000 : 100_000));
 const folders = Math.max(1, Math.floor(files / 1000));
 const hasLatency = !process.argv.includes('--no-latency');
-/** Bounds of what the issue of many small files may cost. */
+/** Bounds of what very many small files may cost. */
 const READY_SECONDS_MAX = 180;
 const CPU_SECONDS_MAX = 100;
 const PLAN_MICROSECONDS_MAX = 100;

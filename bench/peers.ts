@@ -2,7 +2,7 @@
  * Pointlake beside other ways to find a row by its key, in one run on the same rows: 24 columns, 20 of them doubles, three strings,
  * one of about 200 characters.
  *
- *     npm run bench -- peers [--small | --ci] [--rows N]
+ *     npm run bench -- peers [--small | --ci] [--rows N] [--layouts sorted,shuffled,sorted-small-pages,shuffled-small-pages]
  *
  * Servers are pinned to one core and asked from the other over 16 connections: HTTP by wrk, Redis by redis-benchmark. Libraries run
  * in a process each, asked by one client, one key after another, and may use both cores. The Parquet files are
@@ -71,6 +71,8 @@ const CI: Size = {
 const size = process.argv.includes('--ci') ? CI : process.argv.includes('--small') ? SMALL : FULL;
 const rowsFlag = process.argv.indexOf('--rows');
 const ROWS = rowsFlag > 0 ? Number(process.argv[rowsFlag + 1]) : size.rows;
+const layoutsFlag = process.argv.indexOf('--layouts');
+const layouts = layoutsFlag > 0 ? layoutsNamed(process.argv[layoutsFlag + 1] ?? '') : undefined;
 const { rounds: ROUNDS, seconds: SECONDS, serverSeconds: SERVER_SECONDS } = size;
 const { comparedKeys: COMPARED_KEYS, comparedWithinMs: COMPARED_WITHIN_MS } = size;
 /** What a peer is asked for that would take longer for all. */
@@ -110,7 +112,7 @@ async function compareServers(): Promise<void> {
     printMissing('Redis', thrown);
   }
   try {
-    for (const layout of size.served) {
+    for (const layout of layouts ?? size.served) {
       const run = { folder, layout, rows: ROWS, rounds: ROUNDS, seconds: SERVER_SECONDS, redis, check };
       printTable(`servers, 16 connections; Parquet ${layout}`, await measureServers(run));
     }
@@ -138,7 +140,7 @@ async function compareInProcess(): Promise<void> {
   const readers = PEERS.filter((peer) => peer.convert === undefined);
   const kept = await startPeers(copies, LAYOUTS[0]);
   try {
-    for (const layout of LAYOUTS) {
+    for (const layout of layouts ?? LAYOUTS) {
       const running = await startPeers(readers, layout);
       try {
         await measureLayout(layout, [...running, ...kept]);
@@ -179,6 +181,13 @@ function assertRoom(): void {
   const free = freemem();
   const gib = (bytes: number) => (bytes / 2 ** 30).toFixed(1);
   if (free < wanted) throw new Error(`beside the others, ${gib(wanted)} GiB are not free but ${gib(free)}`);
+}
+
+function layoutsNamed(names: string): readonly Layout[] {
+  const asked = names.split(',');
+  const unknown = asked.find((name) => !LAYOUTS.some((layout) => layout === name));
+  if (unknown !== undefined) throw new Error(`--layouts takes ${LAYOUTS.join(', ')}; not ${JSON.stringify(unknown)}`);
+  return LAYOUTS.filter((layout) => asked.includes(layout));
 }
 
 async function measureLayout(layout: Layout, peers: readonly RunningPeer[]): Promise<void> {
