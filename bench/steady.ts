@@ -80,7 +80,8 @@ const SEED = 20_261_129;
 const [SERVER_CORE, CLIENT_CORE] = [0, 1];
 
 if (availableParallelism() < 2) throw new Error('this bench needs two cores, one for the server and one for the load');
-execFileSync('taskset', ['-pc', String(CLIENT_CORE), String(process.pid)]);
+// All threads that there are, the engine's own too: else they take the server's core.
+execFileSync('taskset', ['-apc', String(CLIENT_CORE), String(process.pid)]);
 const folder = mkdtempSync(join(tmpdir(), 'pointlake-steady-'));
 const slabs = join(folder, 'cache', 'blocks');
 const sources = Array.from({ length: FILES }, (_, i) => join(folder, `part-${i}.parquet`));

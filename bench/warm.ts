@@ -46,7 +46,7 @@ interface Counts {
 }
 
 if (availableParallelism() < 2) throw new Error('this bench needs two cores, one for the server and one for the load');
-execFileSync('taskset', ['-pc', String(CLIENT_CORE), String(process.pid)]);
+execFileSync('taskset', ['-apc', String(CLIENT_CORE), String(process.pid)]);
 const folder = mkdtempSync(join(tmpdir(), 'pointlake-warm-'));
 let missed = 0;
 let state = SEED;
