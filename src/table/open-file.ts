@@ -120,10 +120,6 @@ async function readTail(
 /** Decodes the layouts whose page index lies in the tail already; a broken one is left for the walk over the pages. */
 function readEagerLayouts(file: TableFile, tail: Tail): void {
   const { index } = file;
-  // Writers make page indexes for all row groups or for none, and to ask every chunk of a file without takes a while.
-  const hasIndex = (rowGroup: number) =>
-    index.schema.leaves.some((leaf) => index.chunk(rowGroup, leaf.ordinal).offsetIndexRange !== undefined);
-  if (index.rowGroups === 0 || !hasIndex(0)) return;
   for (let rowGroup = 0; rowGroup < index.rowGroups; rowGroup++) {
     for (const leaf of index.schema.leaves) {
       const chunk = index.chunk(rowGroup, leaf.ordinal);
