@@ -9,8 +9,13 @@
  *                        \--- else dropped, its hash remembered     \--- else dropped
  *     rows whose hash is remembered -----------------------^
  *
- * That is S3-FIFO (Yang et al., SOSP 2023), its ghost queue a table of hashes that overwrite each other: keys that are
- * asked once pass through a tenth of the memory and push out no hot one.
+ * That is S3-FIFO (Yang et al., SOSP 2023), its ghost queue a table of hashes that overwrite each other and age: keys
+ * that are asked once pass through a tenth of the memory and push out no hot one. Until the main ring is full for the
+ * first time all go there.
+ *
+ * To keep a row costs more than to look for one. Where hardly a row of the small ring is read before it leaves, as with
+ * uniformly random keys over far more rows than fit, of the new ones only a sample goes there; of the rest the hash is
+ * remembered, so that they are kept when they are asked for a second time.
  *
  * An entry belongs to a space (one for each table and form of its rows): whoever makes spaces never gives a number twice,
  * so that what is left of a space that is used no more leaves with the ring. It also says of which generation of the
@@ -44,11 +49,23 @@ const TEXT_CHARACTERS_MAX = 8 * 1024;
 const KEY_BYTES_MAX = 1024;
 /** Below this the rings could not hold one row each, and there is no cache. */
 const CAPACITY_BYTES_MIN = 64 * 1024;
+/** What an offset in the table can name, a bit of the hash beside it. */
+const CAPACITY_BYTES_MAX = 8 * (2 ** 31 - 2);
 /** What the table is sized for; with smaller rows it fills up before the rings do, and then the oldest leave. */
 const ENTRY_BYTES_EXPECTED = 256;
 const TABLE_LOAD_MAX = 0.7;
 /** Read entries that may go round the main ring for one that comes: a bound on the work of a single `put`. */
 const REINSERTED_MAX = 32;
+/** Rows that leave the small ring, after which their reads are judged. */
+const JUDGED_ROWS = 256;
+/** With fewer of them read than the first share, half as many new rows go there; with more than the second, twice as many. */
+const READ_SHARE_LOW = 1 / 16;
+const READ_SHARE_HIGH = 1 / 8;
+const SAMPLED_MIN = 1 / 64;
+/** A hash is remembered while as many rows leave or are not kept as there are entries, told in eighths of that. */
+const GHOST_AGES = 8;
+const GHOST_AGE_BITS = 16;
+const GHOST_AGE_MASK = 2 ** GHOST_AGE_BITS - 1;
 /** Keys are compared where they lie up to here, else by Node. */
 const COMPARED_IN_PLACE_MAX = 32;
 
@@ -63,6 +80,8 @@ interface Ring {
   readonly end: number;
   head: number;
   tail: number;
+  /** How often the writer has turned. */
+  rounds: number;
   /** Entries between tail and head; 0 tells an empty ring from a full one. */
   entries: number;
 }
@@ -82,6 +101,8 @@ export interface RowBytes {
 export interface RowCacheStats {
   readonly capacityBytes: number;
   readonly entries: number;
+  /** Rows that were taken in, which is work, whether they were read again or not. */
+  readonly admitted: number;
   readonly hits: number;
   readonly misses: number;
   /** Those hits whose text was of another generation. */
@@ -96,14 +117,28 @@ export class RowCache {
   readonly #view: DataView;
   readonly #small: Ring;
   readonly #main: Ring;
-  /** Offsets of entries in units of 8 bytes, plus one; 0 is a free place. Linear probing. */
+  /**
+   * Offsets of entries in units of 8 bytes, plus one; 0 is a free place. What is left of the 32 bits has the highest bits
+   * of the hash, so that entries of other keys need not be touched. Linear probing.
+   */
   readonly #table: Uint32Array;
   readonly #mask: number;
-  /** Hashes of entries that left the small ring unread. */
+  readonly #offsetBits: number;
+  /** Upper halves of hashes of rows that left the small ring unread or were not kept, and when that was. */
   readonly #ghosts: Uint32Array;
+  /** Counted on; the first is so late that places never written are too old. */
+  #ghostAge = GHOST_AGES + 1;
+  #ghostsOfAge = 0;
+  /** Of the new rows, those that go to the small ring. */
+  #sampled = 1;
+  /** What is left over of samples; a row is one when it comes to 1. */
+  #sampling = 0;
+  #judged = 0;
+  #judgedRead = 0;
   #entries = 0;
   /** Of the entries, those that others took the place of. */
   #abandoned = 0;
+  #admitted = 0;
   #hits = 0;
   #misses = 0;
   #crossed = 0;
@@ -111,15 +146,16 @@ export class RowCache {
 
   constructor(budgetBytes: number) {
     const table = tableSize(budgetBytes);
-    const capacity = Math.floor((budgetBytes - 8 * table) / 8) * 8;
+    const capacity = Math.min(CAPACITY_BYTES_MAX, Math.floor((budgetBytes - 8 * table) / 8) * 8);
     this.#capacityBytes = capacity < CAPACITY_BYTES_MIN ? 0 : capacity;
     this.#bytes = Buffer.allocUnsafeSlow(this.#capacityBytes) as TextBuffer;
     this.#view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.byteLength);
     const border = Math.floor((this.#capacityBytes * SMALL_SHARE) / 8) * 8;
-    this.#small = { start: 0, end: border, head: 0, tail: 0, entries: 0 };
-    this.#main = { start: border, end: this.#capacityBytes, head: border, tail: border, entries: 0 };
+    this.#small = { start: 0, end: border, head: 0, tail: 0, rounds: 0, entries: 0 };
+    this.#main = { start: border, end: this.#capacityBytes, head: border, tail: border, rounds: 0, entries: 0 };
     this.#table = new Uint32Array(this.#capacityBytes === 0 ? 1 : table);
     this.#mask = this.#table.length - 1;
+    this.#offsetBits = Math.ceil(Math.log2(this.#capacityBytes / 8 + 2));
     this.#ghosts = new Uint32Array(this.#table.length);
   }
 
@@ -127,6 +163,7 @@ export class RowCache {
     return {
       capacityBytes: this.#capacityBytes,
       entries: this.#entries - this.#abandoned,
+      admitted: this.#admitted,
       hits: this.#hits,
       misses: this.#misses,
       crossed: this.#crossed,
@@ -188,7 +225,7 @@ export class RowCache {
     return at;
   }
 
-  /** Keeps a row in place of one of an earlier generation, or leaves it when it is too long. */
+  /** Keeps a row in place of one of an earlier generation, or leaves it when it is too long or too few are read again. */
   put(space: number, key: Uint8Array, row: string | Uint8Array, origin: RowOrigin): void {
     if (this.#capacityBytes === 0 || row.length > TEXT_CHARACTERS_MAX || key.length > KEY_BYTES_MAX) return;
     const hash = hashOf(space, key);
@@ -198,7 +235,11 @@ export class RowCache {
     const most = entryBytes(key.length, typeof row === 'string' ? 3 * row.length : row.length);
     if (most > (this.#small.end - this.#small.start) / 2) return;
     // A key that is asked for in two generations has been asked for twice.
-    const ring = known >= 0 || this.#ghosts[hash & this.#mask] === hash ? this.#main : this.#small;
+    const ring = known >= 0 || this.#hasUnused(this.#main, most) || this.#isGhost(hash) ? this.#main : this.#small;
+    if (ring === this.#small && !this.#isSampled()) {
+      this.#remember(hash);
+      return;
+    }
     const at = this.#makeRoom(ring, most);
     const textAt = at + ENTRY_HEADER_BYTES + key.length;
     const textBytes = this.#write(row, textAt);
@@ -215,6 +256,7 @@ export class RowCache {
     this.#bytes.set(key, at + ENTRY_HEADER_BYTES);
     this.#append(ring, at, length);
     this.#link(hash, at);
+    this.#admitted += 1;
   }
 
   /** How many bytes it takes there. */
@@ -301,6 +343,7 @@ export class RowCache {
       // The rest of this round is too short: mark where whoever follows must turn.
       if (ring.head < ring.end) this.#view.setUint32(ring.head, 0, true);
       ring.head = ring.start;
+      ring.rounds += 1;
     }
   }
 
@@ -311,11 +354,54 @@ export class RowCache {
     const wasRead = (this.#bytes[at + FLAGS_AT]! & FLAG_READ) !== 0;
     const hash = this.#view.getUint32(at + HASH_AT, true);
     this.#unlink(hash, at);
-    if (this.#view.getUint32(at + SPACE_AT, true) === NO_SPACE) this.#abandoned -= 1;
+    const isAbandoned = this.#view.getUint32(at + SPACE_AT, true) === NO_SPACE;
     ring.entries -= 1;
     ring.tail = this.#tailAfter(ring, at + length);
+    if (isAbandoned) {
+      this.#abandoned -= 1;
+      return;
+    }
+    if (ring === this.#small) this.#judge(wasRead);
     if (wasRead && mayStay) this.#promote(at, length, hash, ring);
-    else if (ring === this.#small) this.#ghosts[hash & this.#mask] = hash;
+    else if (ring === this.#small) this.#remember(hash);
+  }
+
+  /** Whether there is room at the head that no entry has ever had. */
+  #hasUnused(ring: Ring, length: number): boolean {
+    return ring.rounds === 0 && ring.head + length <= ring.end;
+  }
+
+  #isSampled(): boolean {
+    this.#sampling += this.#sampled;
+    if (this.#sampling < 1) return false;
+    this.#sampling -= 1;
+    return true;
+  }
+
+  /** Of a row that leaves the small ring. */
+  #judge(wasRead: boolean): void {
+    this.#judged += 1;
+    if (wasRead) this.#judgedRead += 1;
+    if (this.#judged < JUDGED_ROWS) return;
+    const share = this.#judgedRead / this.#judged;
+    if (share < READ_SHARE_LOW) this.#sampled = Math.max(SAMPLED_MIN, this.#sampled / 2);
+    else if (share > READ_SHARE_HIGH) this.#sampled = Math.min(1, this.#sampled * 2);
+    this.#judged = 0;
+    this.#judgedRead = 0;
+  }
+
+  #remember(hash: number): void {
+    this.#ghosts[hash & this.#mask] = ((hash & ~GHOST_AGE_MASK) | this.#ghostAge) >>> 0;
+    this.#ghostsOfAge += 1;
+    if (this.#ghostsOfAge < this.#entries / GHOST_AGES) return;
+    this.#ghostsOfAge = 0;
+    this.#ghostAge = (this.#ghostAge + 1) & GHOST_AGE_MASK;
+  }
+
+  #isGhost(hash: number): boolean {
+    const ghost = this.#ghosts[hash & this.#mask]!;
+    if (((ghost ^ hash) & ~GHOST_AGE_MASK) !== 0) return false;
+    return ((this.#ghostAge - ghost) & GHOST_AGE_MASK) <= GHOST_AGES;
   }
 
   /** The next entry's place: at the start of the ring where the writer turned. */
@@ -345,10 +431,13 @@ export class RowCache {
 
   #find(hash: number, space: number, key: Uint8Array): number {
     const table = this.#table;
+    const bits = this.#offsetBits;
+    const tag = tagOf(hash, bits);
     for (let place = hash & this.#mask; ; place = (place + 1) & this.#mask) {
       const entry = table[place]!;
       if (entry === 0) return -1;
-      const at = (entry - 1) * 8;
+      if (tagOf(entry, bits) !== tag) continue;
+      const at = this.#placeOf(entry);
       if (this.#view.getUint32(at + HASH_AT, true) === hash && this.#isKey(at, space, key)) return at;
     }
   }
@@ -366,20 +455,29 @@ export class RowCache {
   #link(hash: number, at: number): void {
     let place = hash & this.#mask;
     while (this.#table[place] !== 0) place = (place + 1) & this.#mask;
-    this.#table[place] = at / 8 + 1;
+    this.#table[place] = this.#entryFor(hash, at);
     this.#entries += 1;
+  }
+
+  #entryFor(hash: number, at: number): number {
+    return at / 8 + 1 + tagOf(hash, this.#offsetBits) * 2 ** this.#offsetBits;
+  }
+
+  #placeOf(entry: number): number {
+    return ((entry & (2 ** this.#offsetBits - 1)) - 1) * 8;
   }
 
   /** Frees the entry's place and moves up those that were pushed past it (Knuth's algorithm R, TAOCP 6.4). */
   #unlink(hash: number, at: number): void {
     const table = this.#table;
     let free = hash & this.#mask;
-    while (table[free] !== at / 8 + 1) free = (free + 1) & this.#mask;
+    const freed = this.#entryFor(hash, at);
+    while (table[free] !== freed) free = (free + 1) & this.#mask;
     this.#entries -= 1;
     for (let place = (free + 1) & this.#mask; ; place = (place + 1) & this.#mask) {
       const entry = table[place]!;
       if (entry === 0) break;
-      const home = this.#view.getUint32((entry - 1) * 8 + HASH_AT, true) & this.#mask;
+      const home = this.#view.getUint32(this.#placeOf(entry) + HASH_AT, true) & this.#mask;
       // Whether `home` lies cyclically in (free, place]: then the entry may stay where it is.
       const stays = free <= place ? free < home && home <= place : free < home || home <= place;
       if (stays) continue;
@@ -388,6 +486,11 @@ export class RowCache {
     }
     table[free] = 0;
   }
+}
+
+/** The highest bits of a hash, as many as are left beside an offset; of an entry those that it has. */
+function tagOf(hashOrEntry: number, offsetBits: number): number {
+  return hashOrEntry >>> offsetBits;
 }
 
 function tableSize(budgetBytes: number): number {

@@ -51,7 +51,7 @@ export class BoundsTable {
   readonly #numbers: { readonly min: NumberArray; readonly max: NumberArray } | undefined;
   readonly #bigs: { readonly min: BigArray; readonly max: BigArray } | undefined;
   #ascending: boolean | undefined;
-  /** Both as pairs of words, low before high, where they ascend and all are safe integers of 64 bits. */
+  /** Minima and maxima as pairs of words, low before high, where they ascend and all are safe integers of 64 bits. */
   #safe: { readonly min: Int32Array; readonly max: Int32Array } | undefined = undefined;
 
   /** A reader over the packed bytes at `byteOffset`, a multiple of 8. */

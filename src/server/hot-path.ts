@@ -16,7 +16,7 @@ import { checkRequestHeaders, timeoutOf } from './conditions.ts';
 import type { ServerContext } from './context.ts';
 import type { RowEncoder } from './encoders.ts';
 import { receiptFor } from './explain.ts';
-import { HotReply } from './hot-reply.ts';
+import { HotReply, hold } from './hot-reply.ts';
 import type { Handler } from './http-server.ts';
 import { keyFromPath } from './key-parts.ts';
 import { withValueUrl } from './large-value.ts';
@@ -25,14 +25,13 @@ import { snapshotNow } from './pinned.ts';
 import type { Reply } from './reply.ts';
 import {
   type Answering,
-  ageSeconds,
   byNamedKey,
   byOwnKey,
   isEmpty,
   type KeyPath,
   PREFIX_PARTS,
   sendAbsent,
-  sendNotModified,
+  sendFound,
   sendValue,
   VALUE_TYPES,
 } from './row-replies.ts';
@@ -189,9 +188,7 @@ function hotRow(context: HotContext, path: KeyPath): HotAnswer {
     // Nothing else that is on disk is read in this stretch.
     const tier = by.indexPagesRead === pagesRead ? 'memory' : 'disk';
     if (json === null) sendAbsent(context, reply, snapshot, parts, tier);
-    else if (!sendNotModified(context, request, reply, snapshot, encoder, tier)) {
-      reply.hold(encoder.headers[tier], ageSeconds(context, snapshot), json);
-    }
+    else sendFound(context, request, reply, { snapshot, encoder, tier, json }, hold);
     return true;
   };
 }

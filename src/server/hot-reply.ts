@@ -18,7 +18,7 @@ export class HotReply implements Reply {
 
   hijack(): void {}
 
-  /** A body of `respondText`, and its headers. */
+  /** What `respondText` is to be given. */
   hold(headers: ReplyHeaders, ageSeconds: number, body: string): void {
     this.#headers = headers;
     this.#ageSeconds = ageSeconds;
@@ -32,4 +32,9 @@ export class HotReply implements Reply {
   writeHeld(): void {
     if (this.#headers !== undefined) respondText(this, this.#headers, this.#ageSeconds, this.#body);
   }
+}
+
+/** `respondText`, but at the end of the turn. */
+export function hold(reply: HotReply, headers: ReplyHeaders, ageSeconds: number, body: string): void {
+  reply.hold(headers, ageSeconds, body);
 }

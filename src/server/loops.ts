@@ -14,6 +14,7 @@ export interface RowsState {
   readonly stats: {
     readonly capacityBytes: number;
     readonly entries: number;
+    readonly admitted: number;
     readonly hits: number;
     readonly misses: number;
     readonly crossed: number;
@@ -58,7 +59,7 @@ export class Loops {
   readonly #rows: RowsState;
   readonly #heard = new Map<number, LoopReport>();
   /** Hits and misses of threads that ended. */
-  readonly #ended = { hits: 0, misses: 0, crossed: 0, confirmed: 0 };
+  readonly #ended = { admitted: 0, hits: 0, misses: 0, crossed: 0, confirmed: 0 };
   #states: readonly (readonly [loop: number, state: LoopState])[] = [];
 
   constructor(
@@ -99,6 +100,7 @@ export class Loops {
     return {
       capacityBytes: sum((rows) => rows.capacityBytes),
       entries: sum((rows) => rows.entries),
+      admitted: sum((rows) => rows.admitted, this.#ended.admitted),
       hits: sum((rows) => rows.hits, this.#ended.hits),
       misses: sum((rows) => rows.misses, this.#ended.misses),
       crossed: sum((rows) => rows.crossed, this.#ended.crossed),
@@ -107,6 +109,7 @@ export class Loops {
   }
 
   #end({ loop, rows }: LoopReport): void {
+    this.#ended.admitted += rows.admitted;
     this.#ended.hits += rows.hits;
     this.#ended.misses += rows.misses;
     this.#ended.crossed += rows.crossed;

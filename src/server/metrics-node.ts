@@ -86,6 +86,7 @@ function memoryFamilies({ tier, rows, loader }: ServerContext): readonly MetricF
     one('pointlake_row_cache_confirmed_total', 'counter', 'Misses whose search found a row kept from another.', () => {
       return rows.stats.confirmed;
     }),
+    one('pointlake_row_cache_admitted_total', 'counter', 'Rows taken in.', () => rows.stats.admitted),
     one('pointlake_row_cache_rows', 'gauge', 'Encoded rows kept.', () => rows.stats.entries),
     one('pointlake_row_cache_capacity_bytes', 'gauge', 'Memory of the encoded rows, allocated at the start.', () => {
       return rows.stats.capacityBytes;

@@ -9,7 +9,8 @@ import type { CacheTier, Encoder } from './encoders.ts';
 import { COPIED_BYTES_MAX } from './large-replies.ts';
 import { problemOf } from './problem.ts';
 import type { Reply } from './reply.ts';
-import { respond, respondEmpty, respondProblem, respondText } from './respond.ts';
+import type { ReplyHeaders } from './reply-headers.ts';
+import { respond, respondEmpty, respondProblem } from './respond.ts';
 import { decodePart } from './target.ts';
 
 /** `/v1/tables/{table}/rows/`, and with `by` or `values` in its place, are four parts. */
@@ -65,32 +66,27 @@ export function sendValue(
   } else respondEmpty(reply, 204, headers);
 }
 
-export function sendFound(
-  context: Answering,
-  request: IncomingMessage,
-  reply: Reply,
-  snapshot: Snapshot,
-  encoder: Encoder,
-  tier: CacheTier,
-  json: string,
-): void {
-  if (sendNotModified(context, request, reply, snapshot, encoder, tier)) return;
-  respondText(reply, encoder.headers[tier], ageSeconds(context, snapshot), json);
+/** A row that was found, and what it is answered with. */
+export interface FoundRow {
+  readonly snapshot: Snapshot;
+  readonly encoder: Encoder;
+  readonly tier: CacheTier;
+  readonly json: string;
 }
 
-/** Of a row that was found: 304 where the client has it. */
-export function sendNotModified(
+/** 304 where the client has the row; else its text, by `send`. */
+export function sendFound<R extends Reply>(
   context: Answering,
   request: IncomingMessage,
-  reply: Reply,
-  snapshot: Snapshot,
-  encoder: Encoder,
-  tier: CacheTier,
-): boolean {
+  reply: R,
+  { snapshot, encoder, tier, json }: FoundRow,
+  send: (reply: R, headers: ReplyHeaders, ageSeconds: number, body: string) => void,
+): void {
   reply.tier = tier;
-  const isKnown = isNotModified(request.headers['if-none-match'], encoder.etag);
-  if (isKnown) respondEmpty(reply, 304, encoder.headers[tier].list(ageSeconds(context, snapshot)));
-  return isKnown;
+  const headers = encoder.headers[tier];
+  const age = ageSeconds(context, snapshot);
+  if (isNotModified(request.headers['if-none-match'], encoder.etag)) respondEmpty(reply, 304, headers.list(age));
+  else send(reply, headers, age, json);
 }
 
 /** 404 only ever says that the key is provably in no file of the snapshot. */
@@ -119,7 +115,7 @@ export function ageHeader(context: Pick<ServerContext, 'clock'>, snapshot: Snaps
 }
 
 /** Since a listing last confirmed the snapshot. */
-export function ageSeconds(context: Pick<ServerContext, 'clock'>, snapshot: Snapshot): number {
+function ageSeconds(context: Pick<ServerContext, 'clock'>, snapshot: Snapshot): number {
   return Math.max(0, Math.floor((context.clock.nowMs() - snapshot.confirmedAtMs) / 1000));
 }
 

@@ -17,7 +17,7 @@ import { addReceipt, receiptFor } from './explain.ts';
 import { keyFromPath } from './key-parts.ts';
 import { withValueUrl } from './large-value.ts';
 import { onSnapshot, snapshotNow } from './pinned.ts';
-import { respondError } from './respond.ts';
+import { respondError, respondText } from './respond.ts';
 import {
   byNamedKey,
   byOwnKey,
@@ -101,7 +101,7 @@ async function sendRow(
     const { json, snapshot, tier } = answer;
     addReceipt(reply, receipt, table);
     if (json === null || encoder === undefined) sendAbsent(context, reply, snapshot, parts, tier);
-    else sendFound(context, request.raw, reply, snapshot, encoder, tier, json);
+    else sendFound(context, request.raw, reply, { snapshot, encoder, tier, json }, respondText);
   } catch (thrown) {
     addReceipt(reply, receipt, table);
     respondError(reply, withValueUrl(thrown, table.name, path.valuePath(target.parts)), context.onInternalError);
