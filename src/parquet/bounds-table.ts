@@ -114,14 +114,26 @@ export class BoundsTable {
     }
     const { entries } = this.layout;
     if (from >= entries) return -1;
-    const safe = this.#safe;
-    const number = safe !== undefined && typeof key === 'bigint' ? Number(key) : Number.NaN;
-    if (safe !== undefined && Number.isSafeInteger(number)) {
-      const low = firstSafeReaching(safe.max, number, from, entries);
-      return low < entries && int64AsNumber(safe.min, 2 * low) <= number ? low : -1;
-    }
+    const number = this.#safe !== undefined && typeof key === 'bigint' ? Number(key) : Number.NaN;
+    if (Number.isSafeInteger(number)) return this.nextInteger(number, from);
     const low = this.#firstReaching(key, from);
     return low < entries && this.#compareMin(low, key) <= 0 ? low : -1;
+  }
+
+  /** The same for a safe integer and bounds of INT64; -1 too where they do not ascend or are beyond what a double holds. */
+  nextInteger(key: number, from = 0): number {
+    const { entries } = this.layout;
+    if (from >= entries || !this.#isAscending() || this.#safe === undefined) return -1;
+    const low = firstSafeReaching(this.#safe.max, key, from, entries);
+    return low < entries && int64AsNumber(this.#safe.min, 2 * low) <= key ? low : -1;
+  }
+
+  /** How far on the way from minimum to maximum a key is that `nextInteger` found there: from 0 to 1. */
+  shareOf(entry: number, key: number): number {
+    if (this.#safe === undefined) return 0;
+    const min = int64AsNumber(this.#safe.min, 2 * entry);
+    const max = int64AsNumber(this.#safe.max, 2 * entry);
+    return max > min ? (key - min) / (max - min) : 0;
   }
 
   /** The first entry from `from` on whose maximum is not below the key, of ascending ones. */

@@ -281,6 +281,11 @@ export class FileIndex {
     return table.next(key, from);
   }
 
+  /** Of the chunks of a column, by row group; undefined where none is known. */
+  boundsOf(column: number): BoundsTable | undefined {
+    return this.#table(column);
+  }
+
   #chunkRange(start: number, length: number, rows: number, context: ErrorContext): ByteRange {
     // Writers put anything as the offset of a chunk that has no pages.
     if (rows === 0) return { start: 0, end: 0 };

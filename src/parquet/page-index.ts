@@ -112,6 +112,11 @@ export class PageBounds {
     if (this.#table !== undefined) return this.#table.next(key, from);
     return from < this.pages ? from : -1;
   }
+
+  /** By page; undefined where nothing is known. */
+  get table(): BoundsTable | undefined {
+    return this.#table;
+  }
 }
 
 interface RawColumnIndex {

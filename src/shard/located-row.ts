@@ -1,6 +1,6 @@
 /** Where a key's row is, as far as memory tells. */
 
-import { type Key, KeySearch, type Snapshot, searchScope, type TableKey } from '../table/index.ts';
+import { guessedRow, type Key, KeySearch, type Snapshot, searchScope, type TableKey } from '../table/index.ts';
 import { absence } from './cold-read.ts';
 import type { RowPlace } from './encode-row.ts';
 import { answersFirst, LatestSearch } from './latest.ts';
@@ -13,7 +13,10 @@ export function locatedRow(
 ): RowPlace | null | undefined {
   const scope = searchScope(snapshot, by, key);
   if (scope === undefined) return undefined;
-  const search = answersFirst(snapshot, by)
+  const isFirst = answersFirst(snapshot, by);
+  const guessed = isFirst ? guessedRow(snapshot, scope, key) : undefined;
+  if (guessed !== undefined) return guessed;
+  const search = isFirst
     ? new KeySearch(snapshot, key, undefined, scope)
     : new LatestSearch(snapshot, key, undefined, scope);
   const step = search.next();

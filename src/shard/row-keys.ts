@@ -19,17 +19,31 @@ const KIND_LARGE = 6;
 export class RowKeys {
   readonly #scratch = new Uint8Array(SCRATCH_BYTES);
   readonly #view = new DataView(this.#scratch.buffer);
+  /** The first bytes of the scratch buffer, by their number. */
+  readonly #firsts: (Uint8Array | undefined)[] = [];
+  /** What is there now. */
+  #key: Key | undefined = undefined;
+  #bytes: Uint8Array | undefined = undefined;
 
-  /** Valid until the next call; undefined for a key that is too long. */
+  /** Valid until the next call for another key, and keys stay what they are; undefined for a key that is too long. */
   bytesOf(key: Key): Uint8Array | undefined {
+    if (this.#key === key) return this.#bytes;
     const [only] = key;
     if (key.length === 1 && only instanceof Uint8Array) return only;
     let end = 0;
-    for (const value of key) {
-      end = this.#write(value, end);
-      if (end < 0) return undefined;
+    for (let i = 0; i < key.length && end >= 0; i++) end = this.#write(key[i] as Key[number], end);
+    this.#key = key;
+    this.#bytes = end < 0 ? undefined : this.#firstBytes(end);
+    return this.#bytes;
+  }
+
+  #firstBytes(length: number): Uint8Array {
+    let bytes = this.#firsts[length];
+    if (bytes === undefined) {
+      bytes = this.#scratch.subarray(0, length);
+      this.#firsts[length] = bytes;
     }
-    return this.#scratch.subarray(0, end);
+    return bytes;
   }
 
   /** Where the next part goes, or -1 where this one does not fit. Every part begins with its kind. */

@@ -13,9 +13,9 @@
  * for each block of the row group that was read, and are forgotten as a whole while none of them is resident. Beyond the
  * columns what is positive is a location and nothing else, so that a slot that outlived its places finds a block or nothing.
  *
- * The second has two bytes of the block at that location. One has its traits, which tell where its values are: the same rows of
- * the same page make the same block, so that it is right for whichever was there last. The other marks that the block was read, and
- * is all that readers write. So a row's values are found without a look at the headers of its blocks, each a line of memory by itself.
+ * The second has three bytes of the block at that location. One has its traits, which tell where its values are: the same rows of
+ * the same page make the same block, so that it is right for whichever was there last. One says that its values are known to
+ * ascend, which is as true of each. The third marks that the block was read. The last two are all that readers write. So a row's values are found without a look at the headers of its blocks, each a line of memory by itself.
  *
  * Threads that read the blocks of this one share the array. A word that leads to others is stored after them, and atomically, and a
  * reader looks at each such word once. An array that became too small says that it is superseded before any other change is
@@ -29,6 +29,7 @@ const WORDS_A_COLUMN = 2;
 /** Of the eight bytes of a pair. */
 const TRAITS_AT = 4;
 const READ_AT = 5;
+const ASCENDING_AT = 6;
 /** What the objects take, about, and those of each chunk that the memory tier holds though none of its blocks is there. */
 const OBJECT_BYTES = 256;
 const OWNER_BYTES = 512;
@@ -119,6 +120,7 @@ export class BlockPlaces {
   putNew(slot: number, location: number, traits: number): void {
     this.#bytes[8 * slot + TRAITS_AT] = traits;
     this.#bytes[8 * slot + READ_AT] = 0;
+    this.#bytes[8 * slot + ASCENDING_AT] = 0;
     this.put(slot, location);
   }
 
@@ -131,6 +133,19 @@ export class BlockPlaces {
     const isRead = this.#bytes[8 * slot + READ_AT] === 1;
     this.#bytes[8 * slot + READ_AT] = 0;
     return isRead;
+  }
+
+  traitsOf(slot: number): number {
+    return this.#bytes[8 * slot + TRAITS_AT]!;
+  }
+
+  isAscending(slot: number): boolean {
+    return this.#bytes[8 * slot + ASCENDING_AT] === 1;
+  }
+
+  /** A search found that the values of its block ascend. */
+  noteAscending(slot: number): void {
+    this.#bytes[8 * slot + ASCENDING_AT] = 1;
   }
 
   /** Where the block that holds a row is; location 0 where it is not resident. Overwrites `place`. */
@@ -162,17 +177,25 @@ export class BlockPlaces {
   locate(row: number, groupRows: number, columns: Int32Array, count: number, into: RowPlaces): boolean {
     const words = this.#words;
     let isComplete = true;
+    // Columns of one width mostly have pages of as many rows.
+    let stride = 0;
+    let page = 0;
+    let rowInPage = 0;
+    let pageRows = 0;
     for (let i = 0; i < count; i++) {
       const column = columns[i]!;
       into.locations[i] = -1;
       if (column < 0) continue;
-      const stride = words[2 * (WORDS_A_COLUMN * column)]!;
+      const ofColumn = words[2 * (WORDS_A_COLUMN * column)]!;
       if (words[2 * (WORDS_A_COLUMN * column + 1)] === 0) isComplete = false;
-      if (stride === 0) continue;
-      const page = Math.trunc(row / stride);
-      const firstRow = page * stride;
-      const pageRows = Math.min(stride, groupRows - firstRow);
-      if (!this.locateIn(column, page, row - firstRow, pageRows, i, into)) isComplete = false;
+      if (ofColumn === 0) continue;
+      if (ofColumn !== stride) {
+        stride = ofColumn;
+        page = Math.trunc(row / stride);
+        rowInPage = row - page * stride;
+        pageRows = Math.min(stride, groupRows - page * stride);
+      }
+      if (!this.locateIn(column, page, rowInPage, pageRows, i, into)) isComplete = false;
     }
     return isComplete;
   }
@@ -181,14 +204,18 @@ export class BlockPlaces {
   locateIn(column: number, page: number, rowInPage: number, pageRows: number, at: number, into: RowPlaces): boolean {
     const words = this.#words;
     const pages = words[2 * (WORDS_A_COLUMN * column + 1)]!;
-    const run = words[2 * (pages + page)]!;
-    const shift = run >= 0 ? WHOLE_PAGE_SHIFT : ~words[-2 * run]!;
-    const ordinal = run >= 0 ? 0 : rowInPage >>> shift;
-    const slot = run >= 0 ? pages + page : 1 - run + ordinal;
-    const location = run >= 0 ? run : words[2 * slot]!;
-    const firstRow = ordinal * 2 ** shift;
-    const row = rowInPage - firstRow;
-    const count = Math.min(2 ** shift, pageRows - firstRow);
+    let location = words[2 * (pages + page)]!;
+    let slot = pages + page;
+    let row = rowInPage;
+    let count = pageRows;
+    if (location < 0) {
+      const shift = ~words[-2 * location]!;
+      const ordinal = rowInPage >>> shift;
+      slot = 1 - location + ordinal;
+      location = words[2 * slot]!;
+      row = rowInPage - (ordinal << shift);
+      count = Math.min(1 << shift, pageRows - (ordinal << shift));
+    }
     const traits = this.#bytes[8 * slot + TRAITS_AT]!;
     into.locations[at] = location;
     into.rows[at] = row;

@@ -28,7 +28,7 @@ import {
 import type { BlockAt } from './block-at.ts';
 import type { BlockPlace, BlockPlaces } from './block-places.ts';
 import { CHUNK_BYTES } from './file-chunks.ts';
-import { ASCENT_BYTES, hasManyBlocks, PageAscent } from './page-ascent.ts';
+import { ASCENT_BYTES, PageAscent } from './page-ascent.ts';
 
 /** The blocks of one page as the decoder returned them, or those of them that were found on disk. */
 export interface LoadedPage {
@@ -202,14 +202,14 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
     return this.#bytesOf(this.#learned) + ASCENT_BYTES * (this.#ascents?.size ?? 0);
   }
 
-  /** What is known of the order of the page of a block, unless that block is its last or the page has few. */
+  /** What is known of the order of the page of a block, unless that block is its last. */
   ascentOver({ block, firstRow }: BlockAt): PageAscent | undefined {
     const locations = this.#known()?.layout?.locations;
     if (locations === undefined) return undefined;
     const page = locations.pageOf(firstRow);
     const pageStart = locations.firstRow(page);
     const pageEnd = locations.rowEnd(page);
-    if (firstRow + block.rows >= pageEnd || !hasManyBlocks(pageEnd - pageStart, block.rows)) return undefined;
+    if (firstRow + block.rows >= pageEnd) return undefined;
     this.#ascents ??= new Map();
     let ascent = this.#ascents.get(page);
     if (ascent === undefined && this.#learned !== undefined && !this.#file.isReleased) {
@@ -258,6 +258,29 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
     // The dictionary of another thread may still be on its way here.
     if (block.dictionary === undefined && block.isOfCodes) return undefined;
     return { block, firstRow: row - rowWithin(rowInPage, shift) };
+  }
+
+  /**
+   * Where the block is that holds a row of a page, and its traits; 0 where it is not resident or not known to ascend. Counts
+   * as a read.
+   */
+  ascendingAt(page: number, rowInPage: number, place: BlockPlace): number {
+    const places = this.#places;
+    if (places === undefined) return 0;
+    places.find(this.#column, page, rowInPage, place);
+    const { location, slot } = place;
+    if (location === 0) return 0;
+    if (!places.isAscending(slot)) {
+      if (!this.#tier.has(location) || this.blockAt(location, slot).order !== 'ascending') return 0;
+      places.noteAscending(slot);
+    }
+    places.markRead(slot);
+    return places.traitsOf(slot);
+  }
+
+  /** The ascent of a page, as far as searches have walked into it. */
+  knownAscent(page: number): PageAscent | undefined {
+    return this.#ascents?.get(page);
   }
 
   /** The same for a scan, which goes on to the next rows over waits: the block is pinned, and what lies before is let go. */

@@ -20,6 +20,7 @@ export {
   tableDefinition,
 } from './definition.ts';
 export { castFaultIn, type FileMapping, NESTED, positionsOf, tableValueAt } from './file-mapping.ts';
+export { guessedRow } from './guessed-row.ts';
 export {
   type JsonOptions,
   type JsonValue,

@@ -14,15 +14,8 @@ import type { BlockAt } from './block-at.ts';
 /** Longer values are not kept for comparison: such a page is walked through. */
 const VALUE_BYTES_MAX = 256;
 
-/** Pages of fewer blocks are walked through. */
-const BLOCKS_MIN = 4;
 /** What one is charged as; the last value is small mostly. */
 export const ASCENT_BYTES = 192;
-
-/** Whether a page of so many rows is worth it. */
-export function hasManyBlocks(rows: number, rowsABlock: number): boolean {
-  return rows >= BLOCKS_MIN * rowsABlock;
-}
 
 /** The block of a row, where that is at hand. */
 type BlockOfRow = (row: number) => BlockAt | undefined;
@@ -56,6 +49,15 @@ export class PageAscent {
     if (last instanceof Uint8Array && last.length > VALUE_BYTES_MAX) return false;
     this.#last = last;
     return true;
+  }
+
+  /**
+   * Whether all rows of the page before one are known to be below its value: the row at so many rows into the block that begins at
+   * `blockStart`, which ascends, and where the value before it is less.
+   */
+  isFirst(blockStart: number, rowInBlock: number, value: bigint): boolean {
+    if (blockStart < this.#end) return rowInBlock > 0 && blockStart >= this.#firstRow;
+    return blockStart === this.#end && typeof this.#last === 'bigint' && this.#last < value;
   }
 
   /**

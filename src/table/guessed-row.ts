@@ -1,0 +1,94 @@
+/**
+ * The row of an integer key, found where it should be: a search with nothing made, for rows that are in memory and ascend.
+ *
+ *     bounds of row groups -> of pages -> between the page's own, where the key should lie -> that block, that row
+ *
+ * Keys that are spread evenly, as ids and times often are, lie where interpolation says; others of the same block are
+ * looked for from there. Whatever is not plainly so is left to `KeySearch`, which says the same of a key that is found
+ * here: that row and no earlier one of the file.
+ */
+
+import { WHOLE_PAGE_SHIFT } from '../cache/index.ts';
+import type { BufferViews } from '../core/index.ts';
+import {
+  int64AsNumber,
+  int64LowerBound,
+  isUnsigned,
+  keyClassOf,
+  TRAIT_FIXED,
+  TRAIT_KIND,
+  TRAIT_NULLS,
+  valueAt,
+  widthOfTraits,
+} from '../parquet/index.ts';
+import type { BlockPlace } from './block-places.ts';
+import type { Key } from './key.ts';
+import type { SearchScope } from './search-scope.ts';
+import type { Snapshot } from './snapshot.ts';
+import type { SnapshotReadableFile } from './snapshot-file.ts';
+
+/** Overwritten by the next. */
+const place: BlockPlace = { slot: 0, location: 0, shift: 0 };
+const INT64_BYTES = 8;
+
+/** Undefined where the row has to be searched for, or there is none. */
+export function guessedRow(
+  { files }: Snapshot,
+  { by, indexed, candidates }: SearchScope,
+  key: Key,
+): { readonly file: SnapshotReadableFile; readonly rowGroup: number; readonly row: number } | undefined {
+  const [value] = key;
+  if (indexed !== undefined || key.length !== 1 || typeof value !== 'bigint') return undefined;
+  const file = files[candidates.next(0)];
+  if (file?.kind !== 'readable') return undefined;
+  const { positions, parts, casts } = by.in(file.mapping);
+  if (positions?.length !== 1 || parts !== undefined || casts !== undefined) return undefined;
+  const column = positions[0] as number;
+  const { index, tier } = file.file;
+  const leaf = index.schema.leaves[column];
+  const wanted = Number(value);
+  if (leaf === undefined || !Number.isSafeInteger(wanted) || keyClassOf(leaf) !== 'int64' || isUnsigned(leaf)) {
+    return undefined;
+  }
+  const ofGroups = index.boundsOf(column);
+  const rowGroup = ofGroups?.nextInteger(wanted) ?? -1;
+  if (ofGroups === undefined || rowGroup < 0) return undefined;
+  const chunk = file.file.chunk(rowGroup, column);
+  const { layout } = chunk;
+  if (layout === undefined) return undefined;
+  const { locations, bounds } = layout;
+  const ofPages = bounds?.table;
+  if (ofPages === undefined && locations.pages !== 1) return undefined;
+  const page = ofPages === undefined ? 0 : ofPages.nextInteger(wanted);
+  if (page < 0 || page >= locations.pages) return undefined;
+  const share = ofPages?.shareOf(page, wanted) ?? ofGroups.shareOf(rowGroup, wanted);
+  const firstRow = locations.firstRow(page);
+  const rows = locations.rowEnd(page) - firstRow;
+  const guess = Math.min(rows - 1, Math.trunc(share * (rows - 1)));
+  const traits = chunk.ascendingAt(page, guess, place);
+  if ((traits & (TRAIT_KIND | TRAIT_NULLS)) !== TRAIT_FIXED || widthOfTraits(traits) !== INT64_BYTES) return undefined;
+  const { location, shift } = place;
+  const views: BufferViews | undefined = tier.viewsOf(location);
+  if (views === undefined) return undefined;
+  const isWhole = shift === WHOLE_PAGE_SHIFT;
+  const blockStart = isWhole ? 0 : (guess >>> shift) << shift;
+  const blockRows = isWhole ? rows : Math.min(1 << shift, rows - blockStart);
+  const at = (tier.blockAt(location) + valueAt(traits, 0, blockRows)) >>> 2;
+  const row = firstInBlock(views.int32s, at, guess - blockStart, blockRows, wanted);
+  if (row < 0) return undefined;
+  // What lies before the block must be below the key too.
+  if (blockStart > 0 && chunk.knownAscent(page)?.isFirst(firstRow + blockStart, row, value) !== true) return undefined;
+  return { file, rowGroup, row: firstRow + blockStart + row };
+}
+
+/** The first row of an ascending block that has the key; -1 where none has. */
+function firstInBlock(words: Int32Array, at: number, guess: number, count: number, wanted: number): number {
+  if (int64AsNumber(words, at + 2 * guess) === wanted) {
+    if (guess === 0 || int64AsNumber(words, at + 2 * (guess - 1)) < wanted) return guess;
+  }
+  const first = int64AsNumber(words, at);
+  const last = int64AsNumber(words, at + 2 * (count - 1));
+  if (!Number.isSafeInteger(first) || !Number.isSafeInteger(last) || wanted < first || wanted > last) return -1;
+  const row = int64LowerBound(words, at, wanted, 0, count);
+  return int64AsNumber(words, at + 2 * row) === wanted ? row : -1;
+}
