@@ -207,6 +207,11 @@ export class MemoryTier {
     return this.#slabs.viewsOf(location);
   }
 
+  /** The same as words. */
+  wordsOf(location: number): Int32Array | undefined {
+    return this.#slabs.wordsOf(location);
+  }
+
   /** The word at a byte of the block, so that it is at hand when it is read; 0 where the block is not here. */
   loadAhead(location: number, at: number): number {
     return this.#slabs.wordAt(location, ENTRY_HEADER_BYTES + at);

@@ -28,6 +28,7 @@ export type BlockMemory = Pick<
   | 'letGo'
   | 'has'
   | 'viewsOf'
+  | 'wordsOf'
   | 'loadAhead'
   | 'read'
   | 'blockAt'

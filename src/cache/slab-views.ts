@@ -37,6 +37,11 @@ export class SlabViews {
     this.#words[slab] = NO_WORDS;
   }
 
+  /** The words of the slab that a location is in; undefined where it is not there. */
+  wordsOf(location: number): Int32Array | undefined {
+    return this.#words[location >>> this.#slabShift];
+  }
+
   /** The word that has the byte `at` from a location on; 0 where the slab is not there. */
   wordAt(location: number, at: number): number {
     const words = this.#words[location >>> this.#slabShift];

@@ -51,8 +51,14 @@ export class BoundsTable {
   readonly #numbers: { readonly min: NumberArray; readonly max: NumberArray } | undefined;
   readonly #bigs: { readonly min: BigArray; readonly max: BigArray } | undefined;
   #ascending: boolean | undefined;
-  /** Minima and maxima as pairs of words, low before high, where they ascend and all are safe integers of 64 bits. */
-  #safe: { readonly min: Int32Array; readonly max: Int32Array } | undefined = undefined;
+  /**
+   * Minima and maxima as pairs of words, low before high, where they ascend and all are safe integers of 64 bits. A search
+   * of few steps reads little beside them: so they are one array, and their numbers lie here.
+   */
+  #safe: Int32Array | undefined = undefined;
+  readonly #entries: number;
+  /** Where the maxima begin. */
+  readonly #safeMaxAt: number;
 
   /** A reader over the packed bytes at `byteOffset`, a multiple of 8. */
   constructor(layout: BoundsLayout, buffer: ArrayBufferLike, byteOffset: number) {
@@ -60,6 +66,8 @@ export class BoundsTable {
     const minOffset = byteOffset + align(entries);
     const valueBytes = align(entries * boundStride(layout));
     this.layout = layout;
+    this.#entries = entries;
+    this.#safeMaxAt = valueBytes >>> 2;
     this.#flags = new Uint8Array(buffer, byteOffset, entries);
     this.#bytes = new Uint8Array(buffer, minOffset, 2 * valueBytes);
     this.#maxAt = valueBytes;
@@ -122,17 +130,17 @@ export class BoundsTable {
 
   /** The same for a safe integer and bounds of INT64; -1 too where they do not ascend or are beyond what a double holds. */
   nextInteger(key: number, from = 0): number {
-    const { entries } = this.layout;
+    const entries = this.#entries;
     if (from >= entries || !this.#isAscending() || this.#safe === undefined) return -1;
-    const low = firstSafeReaching(this.#safe.max, key, from, entries);
-    return low < entries && int64AsNumber(this.#safe.min, 2 * low) <= key ? low : -1;
+    const low = firstSafeReaching(this.#safe, this.#safeMaxAt, key, from, entries);
+    return low < entries && int64AsNumber(this.#safe, 2 * low) <= key ? low : -1;
   }
 
   /** How far on the way from minimum to maximum a key is that `nextInteger` found there: from 0 to 1. */
   shareOf(entry: number, key: number): number {
     if (this.#safe === undefined) return 0;
-    const min = int64AsNumber(this.#safe.min, 2 * entry);
-    const max = int64AsNumber(this.#safe.max, 2 * entry);
+    const min = int64AsNumber(this.#safe, 2 * entry);
+    const max = int64AsNumber(this.#safe, this.#safeMaxAt + 2 * entry);
     return max > min ? (key - min) / (max - min) : 0;
   }
 
@@ -178,13 +186,14 @@ export class BoundsTable {
   }
 
   /** Of bounds that ascend, the first and the last tell of all. */
-  #safeWords(): { readonly min: Int32Array; readonly max: Int32Array } | undefined {
+  #safeWords(): Int32Array | undefined {
     const { form, entries } = this.layout;
     if (form !== 'int64' || this.#bigs === undefined || entries === 0) return undefined;
-    const words = ({ buffer, byteOffset, length }: BigArray) => new Int32Array(buffer, byteOffset, 2 * length);
     const isSafe = (values: BigArray) => [0, entries - 1].every((at) => Number.isSafeInteger(Number(values[at])));
-    const { min, max } = this.#bigs;
-    return isSafe(min) && isSafe(max) ? { min: words(min), max: words(max) } : undefined;
+    const { buffer, byteOffset, byteLength } = this.#bytes;
+    return isSafe(this.#bigs.min) && isSafe(this.#bigs.max)
+      ? new Int32Array(buffer, byteOffset, byteLength >>> 2)
+      : undefined;
   }
 
   /** Whether a bound is below the one of the entry before. */
@@ -239,11 +248,11 @@ export class BoundsTable {
   }
 }
 
-/** The first entry in [from, entries) whose maximum is not below the key; `entries` where none is. */
-function firstSafeReaching(maxima: Int32Array, key: number, from: number, entries: number): number {
-  if (int64AsNumber(maxima, 2 * from) >= key) return from;
-  if (int64AsNumber(maxima, 2 * (entries - 1)) < key) return entries;
-  return int64LowerBound(maxima, 0, key, from, entries);
+/** The first entry in [from, entries) whose maximum, `at` words on, is not below the key; `entries` where none is. */
+function firstSafeReaching(words: Int32Array, at: number, key: number, from: number, entries: number): number {
+  if (int64AsNumber(words, at + 2 * from) >= key) return from;
+  if (int64AsNumber(words, at + 2 * (entries - 1)) < key) return entries;
+  return int64LowerBound(words, at, key, from, entries);
 }
 
 function isFloat(form: BoundForm): boolean {

@@ -9,6 +9,7 @@ import { ThriftEndError, ThriftReader, WIRE } from './thrift.ts';
 
 export class PageLocations {
   readonly rowGroupRows: number;
+  readonly pages: number;
   readonly dictionaryRange: ByteRange | undefined;
   /** Offsets in the file, which may pass 2^32. */
   readonly #starts: Float64Array;
@@ -26,6 +27,7 @@ export class PageLocations {
     dictionaryRange: ByteRange | undefined,
   ) {
     this.rowGroupRows = firstRows[starts.length]!;
+    this.pages = starts.length;
     this.dictionaryRange = dictionaryRange;
     this.#starts = starts;
     this.#lengths = lengths;
@@ -62,10 +64,6 @@ export class PageLocations {
     return new Uint8Array(buffer);
   }
 
-  get pages(): number {
-    return this.#starts.length;
-  }
-
   /** Rows of every page but the last, where they are the same; else 0. */
   get stride(): number {
     return this.#stride;
@@ -77,11 +75,11 @@ export class PageLocations {
 
   /** First row of a page within its row group; `firstRow(pages)` is the row group's number of rows. */
   firstRow(page: number): number {
-    return this.#firstRows[page]!;
+    return this.#stride === 0 ? this.#firstRows[page]! : Math.min(page * this.#stride, this.rowGroupRows);
   }
 
   rowEnd(page: number): number {
-    return this.#firstRows[page + 1]!;
+    return this.firstRow(page + 1);
   }
 
   /** Header and body. */

@@ -45,6 +45,8 @@ export class Encoders {
   readonly #limits: ValueLimits;
   readonly #rows = new WeakMap<TableKey, Map<string, RowEncoder>>();
   readonly #values = new WeakMap<Snapshot, Map<string, ValueEncoder>>();
+  /** What was asked for last is mostly asked for again; comparing texts is less than hashing a new one. */
+  #last: { readonly by: TableKey; readonly query: string; readonly encoder: RowEncoder } | undefined = undefined;
 
   constructor(limits: ValueLimits) {
     this.#limits = limits;
@@ -52,8 +54,12 @@ export class Encoders {
 
   /** For rows that are found by that key. */
   row(snapshot: Snapshot, by: TableKey, query: string): RowEncoder {
+    const last = this.#last;
+    if (last !== undefined && last.by === by && last.query === query) return last.encoder;
     const { valueInRowBytes } = this.#limits;
-    return kept(this.#rows, by, query, () => makeRowEncoder(snapshot, by, query, valueInRowBytes));
+    const encoder = kept(this.#rows, by, query, () => makeRowEncoder(snapshot, by, query, valueInRowBytes));
+    this.#last = { by, query, encoder };
+    return encoder;
   }
 
   value(snapshot: Snapshot, column: string, query: string): ValueEncoder {

@@ -9,7 +9,6 @@
  */
 
 import { WHOLE_PAGE_SHIFT } from '../cache/index.ts';
-import type { BufferViews } from '../core/index.ts';
 import {
   int64AsNumber,
   int64LowerBound,
@@ -68,13 +67,13 @@ export function guessedRow(
   const traits = chunk.ascendingAt(page, guess, place);
   if ((traits & (TRAIT_KIND | TRAIT_NULLS)) !== TRAIT_FIXED || widthOfTraits(traits) !== INT64_BYTES) return undefined;
   const { location, shift } = place;
-  const views: BufferViews | undefined = tier.viewsOf(location);
-  if (views === undefined) return undefined;
+  const words = tier.wordsOf(location);
+  if (words === undefined) return undefined;
   const isWhole = shift === WHOLE_PAGE_SHIFT;
   const blockStart = isWhole ? 0 : (guess >>> shift) << shift;
   const blockRows = isWhole ? rows : Math.min(1 << shift, rows - blockStart);
   const at = (tier.blockAt(location) + valueAt(traits, 0, blockRows)) >>> 2;
-  const row = firstInBlock(views.int32s, at, guess - blockStart, blockRows, wanted);
+  const row = firstInBlock(words, at, guess - blockStart, blockRows, wanted);
   if (row < 0) return undefined;
   // What lies before the block must be below the key too.
   if (blockStart > 0 && chunk.knownAscent(page)?.isFirst(firstRow + blockStart, row, value) !== true) return undefined;

@@ -208,18 +208,33 @@ const dateForm: KeyForm = {
   format: (value) => formatDate(Number(value)),
 };
 
+/** Of up to nine digits; -1 for what has more or is not of the form of a whole number. */
+function smallNumber(text: string): number {
+  const { length } = text;
+  if (length === 0 || length > 9 || (length > 1 && text.charCodeAt(0) === 0x30)) return -1;
+  let value = 0;
+  for (let i = 0; i < length; i++) {
+    const digit = text.charCodeAt(i) - 0x30;
+    if (digit < 0 || digit > 9) return -1;
+    value = 10 * value + digit;
+  }
+  return value;
+}
+
 function integerForm(bitWidth: number, isSigned: boolean): KeyForm {
   const bits = BigInt(bitWidth);
   const min = isSigned ? -(1n << (bits - 1n)) : 0n;
   const max = isSigned ? (1n << (bits - 1n)) - 1n : (1n << bits) - 1n;
+  const fromSmall = bitWidth === 64 ? (value: number) => BigInt(value) : (value: number) => value;
   const parse = (text: string): KeyValue | undefined => {
+    const small = bitWidth < 32 ? -1 : smallNumber(text);
+    if (small >= 0) return fromSmall(small);
     // The longest that can be in range: a sign and 19 digits, or 20 digits without one.
     if (text.length > 20 || !/^-?(?:0|[1-9][0-9]*)$/.test(text)) return undefined;
     const value = BigInt(text);
     if (value < min || value > max) return undefined;
     return bitWidth === 64 ? value : Number(value);
   };
-  const fromSmall = bitWidth === 64 ? (value: number) => BigInt(value) : (value: number) => value;
   const expected = `an integer from ${min} to ${max}, written like 42`;
   return { expected, json: 'number', parse, format: String, ...(isSigned && bitWidth >= 32 && { fromSmall }) };
 }
