@@ -1,10 +1,11 @@
 /**
- * The row of an integer key, found where it should be: a search with nothing made, for rows that are in memory and ascend.
+ * The row of an integer key, found where it should be: a search with nothing made, for keys that are in memory.
  *
- *     bounds of row groups -> of pages -> between the page's own, where the key should lie -> that block, that row
+ *     by bounds   of row groups -> of pages -> between the page's own, where the key should lie -> that block, that row
+ *     by index    the first row that it has for the key
  *
- * Keys that are spread evenly, as ids and times often are, lie where interpolation says; others of the same block are
- * looked for from there. Whatever is not plainly so is left to `KeySearch`, which says the same of a key that is found
+ * Keys that ascend and are spread evenly, as ids and times often are, lie where interpolation says; others of the same block
+ * are looked for from there. Whatever is not plainly so is left to `KeySearch`, which says the same of a key that is found
  * here: that row and no earlier one of the file.
  */
 
@@ -20,7 +21,7 @@ import {
   valueAt,
   widthOfTraits,
 } from '../parquet/index.ts';
-import type { BlockPlace } from './block-places.ts';
+import { type BlockPlace, RowPlaces } from './block-places.ts';
 import type { Key } from './key.ts';
 import type { SearchScope } from './search-scope.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -28,27 +29,41 @@ import type { SnapshotReadableFile } from './snapshot-file.ts';
 
 /** Overwritten by the next. */
 const place: BlockPlace = { slot: 0, location: 0, shift: 0 };
+const places = new RowPlaces();
+const columns = new Int32Array(1);
 const INT64_BYTES = 8;
+
+interface FoundRow {
+  readonly file: SnapshotReadableFile;
+  readonly rowGroup: number;
+  readonly row: number;
+}
 
 /** Undefined where the row has to be searched for, or there is none. */
 export function guessedRow(
   { files }: Snapshot,
   { by, indexed, candidates }: SearchScope,
   key: Key,
-): { readonly file: SnapshotReadableFile; readonly rowGroup: number; readonly row: number } | undefined {
+): FoundRow | undefined {
   const [value] = key;
-  if (indexed !== undefined || key.length !== 1 || typeof value !== 'bigint') return undefined;
-  const file = files[candidates.next(0)];
+  if (key.length !== 1 || typeof value !== 'bigint') return undefined;
+  const ordinal = candidates.next(0);
+  const file = files[ordinal];
   if (file?.kind !== 'readable') return undefined;
   const { positions, parts, casts } = by.in(file.mapping);
   if (positions?.length !== 1 || parts !== undefined || casts !== undefined) return undefined;
   const column = positions[0] as number;
-  const { index, tier } = file.file;
-  const leaf = index.schema.leaves[column];
+  const leaf = file.file.index.schema.leaves[column];
   const wanted = Number(value);
   if (leaf === undefined || !Number.isSafeInteger(wanted) || keyClassOf(leaf) !== 'int64' || isUnsigned(leaf)) {
     return undefined;
   }
+  const rows = indexed?.rowsIn(ordinal);
+  return rows === undefined ? rowByBounds(file, column, wanted) : rowByIndex(file, column, wanted, rows[0]);
+}
+
+function rowByBounds(file: SnapshotReadableFile, column: number, wanted: number): FoundRow | undefined {
+  const { index, tier } = file.file;
   const ofGroups = index.boundsOf(column);
   const rowGroup = ofGroups?.nextInteger(wanted) ?? -1;
   if (ofGroups === undefined || rowGroup < 0) return undefined;
@@ -65,7 +80,7 @@ export function guessedRow(
   const rows = locations.rowEnd(page) - firstRow;
   const guess = Math.min(rows - 1, Math.trunc(share * (rows - 1)));
   const traits = chunk.ascendingAt(page, guess, place);
-  if ((traits & (TRAIT_KIND | TRAIT_NULLS)) !== TRAIT_FIXED || widthOfTraits(traits) !== INT64_BYTES) return undefined;
+  if (!isPlainInt64(traits)) return undefined;
   const { location, shift } = place;
   const words = tier.wordsOf(location);
   if (words === undefined) return undefined;
@@ -76,8 +91,34 @@ export function guessedRow(
   const row = firstInBlock(words, at, guess - blockStart, blockRows, wanted);
   if (row < 0) return undefined;
   // What lies before the block must be below the key too.
-  if (blockStart > 0 && chunk.knownAscent(page)?.isFirst(firstRow + blockStart, row, value) !== true) return undefined;
+  if (blockStart > 0 && chunk.knownAscent(page)?.isFirst(firstRow + blockStart, row, wanted) !== true) return undefined;
   return { file, rowGroup, row: firstRow + blockStart + row };
+}
+
+/** The rows that an index has are all that may have the key, ascending; they are others' but rarely. */
+function rowByIndex(
+  file: SnapshotReadableFile,
+  column: number,
+  wanted: number,
+  first: number | undefined,
+): FoundRow | undefined {
+  if (first === undefined) return undefined;
+  const { index, tier } = file.file;
+  const rowGroup = index.rowGroupOf(first);
+  const row = first - index.rowGroupFirstRow(rowGroup);
+  columns[0] = column;
+  if (file.file.placesOf(rowGroup)?.locate(row, index.rowGroupRows(rowGroup), columns, 1, places) !== true) {
+    return undefined;
+  }
+  const location = places.locations[0] as number;
+  if (location <= 0 || !isPlainInt64(places.traits[0] as number)) return undefined;
+  const words = tier.wordsOf(location);
+  const at = (tier.blockAt(location) + (places.values[0] as number)) >>> 2;
+  return words !== undefined && int64AsNumber(words, at) === wanted ? { file, rowGroup, row } : undefined;
+}
+
+function isPlainInt64(traits: number): boolean {
+  return (traits & (TRAIT_KIND | TRAIT_NULLS)) === TRAIT_FIXED && widthOfTraits(traits) === INT64_BYTES;
 }
 
 /** The first row of an ascending block that has the key; -1 where none has. */

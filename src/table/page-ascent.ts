@@ -55,7 +55,7 @@ export class PageAscent {
    * Whether all rows of the page before one are known to be below its value: the row at so many rows into the block that begins at
    * `blockStart`, which ascends, and where the value before it is less.
    */
-  isFirst(blockStart: number, rowInBlock: number, value: bigint): boolean {
+  isFirst(blockStart: number, rowInBlock: number, value: number): boolean {
     if (blockStart < this.#end) return rowInBlock > 0 && blockStart >= this.#firstRow;
     return blockStart === this.#end && typeof this.#last === 'bigint' && this.#last < value;
   }
