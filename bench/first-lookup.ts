@@ -21,6 +21,7 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import { randomNumbers } from './harness/access-traces.ts';
 import type { FirstAnswer, FirstLookup } from './harness/first-lookup-child.ts';
 import { type Spread, spread } from './harness/rounds.ts';
+import { SERVER_ENVIRONMENT, SERVER_FLAGS } from './harness/server-settings.ts';
 import { COLUMNS, canonical, type Layout, makeTable, parquetPath, type Row } from './peers/table.ts';
 
 const { values: flags } = parseArgs({ options: { rows: { type: 'string' }, small: { type: 'boolean' } } });
@@ -140,7 +141,10 @@ function ask(
     ...(isWarm && { warmPath, warmKey: String(key % WARM_ROWS) }),
   };
   const child = pathOf('./harness/first-lookup-child.ts');
-  const output = execFileSync(process.execPath, [child, JSON.stringify(asked)], { encoding: 'utf8' });
+  const output = execFileSync(process.execPath, [...SERVER_FLAGS, child, JSON.stringify(asked)], {
+    encoding: 'utf8',
+    env: { ...SERVER_ENVIRONMENT, ...process.env },
+  });
   const answer = JSON.parse(output) as FirstAnswer;
   if (answer.json === null || canonical(JSON.parse(answer.json) as Row) !== canonical(row))
     throw new Error(`the row of key ${key} in ${layout} is not DuckDB's: ${answer.json}`);

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { SERVER_ENVIRONMENT, SERVER_FLAGS } from './server-settings.ts';
 
 export interface ProbedServer {
   readonly origin: string;
@@ -27,14 +28,6 @@ export interface Probed {
   readonly onLine: (line: string) => void;
 }
 
-/** What bin/memory-settings.js sets; set here, since the probe's descriptor would not outlive the process's replacement. */
-const ENVIRONMENT = {
-  MALLOC_ARENA_MAX: '2',
-  MALLOC_MMAP_THRESHOLD_: '131072',
-  MALLOC_TRIM_THRESHOLD_: '1048576',
-  GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1',
-};
-const V8_FLAGS = ['--max-semi-space-size=16', '--no-allocation-site-pretenuring'];
 const localPath = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 export async function startProbed({
@@ -45,13 +38,14 @@ export async function startProbed({
   flags = [],
   onLine,
 }: Probed): Promise<ProbedServer> {
-  const args = [...V8_FLAGS, ...flags, '--import', localPath('./process-probe.ts')];
+  // Set here, since the probe's descriptor would not outlive the process's replacement.
+  const args = [...SERVER_FLAGS, ...flags, '--import', localPath('./process-probe.ts')];
   const serve = [localPath('../../bin/pointlake.js'), 'serve', '--config', config];
   const [command = '', ...rest] = [...entered, process.execPath, ...args, ...serve];
   const every = probeEveryMs === undefined ? {} : { PROBE_EVERY_MS: String(probeEveryMs) };
   const child = spawn(command, rest, {
     stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
-    env: { ...ENVIRONMENT, ...process.env, ...every, ...env },
+    env: { ...SERVER_ENVIRONMENT, ...process.env, ...every, ...env },
   });
   const killIfLeft = () => child.kill('SIGKILL');
   process.once('exit', killIfLeft);
