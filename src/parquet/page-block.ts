@@ -28,7 +28,7 @@ import { type Piece, SnappyParts } from './snappy-parts.ts';
 /** Of a page of fewer blocks than this, all are as quickly decoded as one. */
 const BLOCKS_MIN = 8;
 /** What byte arrays are gone through by. */
-const WALK_BYTES = 256 * 1024;
+const WALK_BYTES = 128 * 1024;
 
 const memory = reusedMemory();
 
