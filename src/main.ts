@@ -228,7 +228,8 @@ function openDisk(
     else tier.budget.release('metadata', -bytes);
     tier.trim();
   };
-  return DiskCache.open({ path, sizeBytes, clock, log, onMemory, memoryBytes: tier.budget.totalBytes });
+  const isWorthMemory = () => tier.isWorthMore();
+  return DiskCache.open({ path, sizeBytes, clock, log, onMemory, memoryBytes: tier.budget.totalBytes, isWorthMemory });
 }
 
 /** Buckets of two servers may have one name, and objects in them one key and ETag. */

@@ -28,6 +28,8 @@ export interface DiskCacheOptions {
   readonly io?: DiskIo;
   /** Bytes of the memory that blocks rise to from disk. */
   readonly memoryBytes?: number;
+  /** Whether that memory should have one more block of which parts are wanted; by default always. */
+  readonly isWorthMemory?: () => boolean;
   readonly onMemory?: (bytes: number) => void;
   readonly queueBytesMax?: number;
 }

@@ -37,6 +37,8 @@ export interface DiskTierOptions {
   readonly clock: Clock;
   /** Bytes of the memory that blocks rise to. */
   readonly memoryBytes?: number | undefined;
+  /** Whether memory should have one more block of which parts are wanted; by default always. */
+  readonly isWorthMemory?: () => boolean;
   readonly log?: (line: string) => void;
   readonly io?: DiskIo;
   readonly queueBytesMax?: number;
@@ -62,6 +64,7 @@ export class DiskTier {
   readonly #reader: DiskReader;
   readonly #writer: DiskWriter;
   readonly #touched: Ghosts;
+  readonly #isWorthMemory: () => boolean;
   readonly #onMemory: (bytes: number) => void;
   #memoryBytes = 0;
   #isClosed = false;
@@ -77,6 +80,7 @@ export class DiskTier {
     const onBatch = () => this.#tellMemory();
     this.#writer = new DiskWriter(this.#slabs, io, this.#faults, { clock, queueBytesMax, onBatch });
     this.#touched = new Ghosts((options.memoryBytes ?? MEMORY_BYTES_DEFAULT) / BYTES_A_TOUCH);
+    this.#isWorthMemory = options.isWorthMemory ?? (() => true);
     this.#onMemory = options.onMemory ?? (() => undefined);
     this.#tellMemory();
   }
@@ -115,9 +119,9 @@ export class DiskTier {
     return frame && this.#reader.parts(frame);
   }
 
-  /** Remembers that a part of the block is wanted; true where that was so a while ago, and the block deserves memory. */
+  /** Remembers that a part of the block is wanted; true where that was so a while ago, and memory should have the block. */
   touch(identity: BlockIdentity): boolean {
-    return this.#touched.wasSeen(highHash(identity), lowHash(identity));
+    return this.#touched.wasSeen(highHash(identity), lowHash(identity)) && this.#isWorthMemory();
   }
 
   /** Reads of all that is on disk share what they may hold up. */

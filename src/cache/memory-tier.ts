@@ -49,6 +49,7 @@ import { MemoryQuota } from './memory-quota.ts';
 import { MemoryQuotas } from './memory-quotas.ts';
 import { MemorySlabs, SLAB_MEMORY_BYTES_MAX, type SlabReaders } from './memory-slabs.ts';
 import type { MemoryTierStats } from './memory-stats.ts';
+import { SampledAdmission } from './sampled-admission.ts';
 
 /** The share of the probation. */
 const PROBATION_SHARE = 0.1;
@@ -60,6 +61,9 @@ const SLABS_MIN = 8;
 const READY_SLABS_MAX = 3;
 /** Bytes gone through for each that is admitted, while at least one slab is ready. */
 const WORK_A_BYTE = 4;
+/** To take in a block costs what two reads of parts of it on disk cost; with fewer that are read meanwhile a smaller sample is. */
+const READ_SHARE_LOW = 1 / 4;
+const READ_SHARE_HIGH = 1 / 2;
 /** Slabs' worth of read blocks that may be spared for one that is admitted; then they leave too, and nobody waits long. */
 const SPARED_SLABS_MAX = 2;
 /** No single block, and no dictionary, takes more than this share of the memory, or of its table's quota. */
@@ -95,6 +99,7 @@ export class MemoryTier {
   #evicted = 0;
   #spared = 0;
   #refused = 0;
+  readonly #admission = new SampledAdmission(READ_SHARE_LOW, READ_SHARE_HIGH);
 
   constructor(budget: Budget, readers?: SlabReaders) {
     this.budget = budget;
@@ -153,6 +158,11 @@ export class MemoryTier {
     this.#waiting.push({ state, slot, tag, block });
     this.#waitingBytes += block.byteLength;
     this.trim();
+  }
+
+  /** Whether a block that could be read in parts where it is should be taken in: while there is room, and where such ones are read. */
+  isWorthMore(): boolean {
+    return this.#ready > READY_SLABS_MAX || this.#admission.isSampled();
   }
 
   /**
@@ -415,6 +425,7 @@ export class MemoryTier {
     const isGone = (words[at + STATE]! & IS_GONE) !== 0;
     const isRead = !isGone && wasRead(owner, words[at + SLOT]!);
     const to = isRead ? this.#main : unread;
+    if (log === this.#probation && !isGone && unread === undefined) this.#admission.judge(isRead);
     if (isGone) log.goneBytes -= bytes;
     else if (to !== undefined && this.#mayStay(owner) && this.#openFor(to, bytes, this.#mayOpenToSpare())) {
       this.#spare(owner, to, views, at, weight, isRead);

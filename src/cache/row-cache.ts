@@ -26,6 +26,8 @@
  *            | u32 generation | u32 file | f64 row | key | text (padded to 8)
  */
 
+import { SampledAdmission } from './sampled-admission.ts';
+
 const ENTRY_HEADER_BYTES = 36;
 const FLAG_READ = 1;
 /** The text is ASCII, which the faster of Node's two slices reads. */
@@ -56,12 +58,9 @@ const ENTRY_BYTES_EXPECTED = 256;
 const TABLE_LOAD_MAX = 0.7;
 /** Read entries that may go round the main ring for one that comes: a bound on the work of a single `put`. */
 const REINSERTED_MAX = 32;
-/** Rows that leave the small ring, after which their reads are judged. */
-const JUDGED_ROWS = 256;
-/** With fewer of them read than the first share, half as many new rows go there; with more than the second, twice as many. */
+/** Of rows that leave the small ring, those that were read: with fewer a smaller sample of new ones goes there. */
 const READ_SHARE_LOW = 1 / 16;
 const READ_SHARE_HIGH = 1 / 8;
-const SAMPLED_MIN = 1 / 64;
 /** A hash is remembered while as many rows leave or are not kept as there are entries, told in eighths of that. */
 const GHOST_AGES = 8;
 const GHOST_AGE_BITS = 16;
@@ -129,12 +128,8 @@ export class RowCache {
   /** Counted on; the first is so late that places never written are too old. */
   #ghostAge = GHOST_AGES + 1;
   #ghostsOfAge = 0;
-  /** Of the new rows, those that go to the small ring. */
-  #sampled = 1;
-  /** What is left over of samples; a row is one when it comes to 1. */
-  #sampling = 0;
-  #judged = 0;
-  #judgedRead = 0;
+  /** Of the new rows, which go to the small ring. */
+  readonly #admission = new SampledAdmission(READ_SHARE_LOW, READ_SHARE_HIGH);
   #entries = 0;
   /** Of the entries, those that others took the place of. */
   #abandoned = 0;
@@ -236,7 +231,7 @@ export class RowCache {
     if (most > (this.#small.end - this.#small.start) / 2) return;
     // A key that is asked for in two generations has been asked for twice.
     const ring = known >= 0 || this.#hasUnused(this.#main, most) || this.#isGhost(hash) ? this.#main : this.#small;
-    if (ring === this.#small && !this.#isSampled()) {
+    if (ring === this.#small && !this.#admission.isSampled()) {
       this.#remember(hash);
       return;
     }
@@ -361,7 +356,7 @@ export class RowCache {
       this.#abandoned -= 1;
       return;
     }
-    if (ring === this.#small) this.#judge(wasRead);
+    if (ring === this.#small) this.#admission.judge(wasRead);
     if (wasRead && mayStay) this.#promote(at, length, hash, ring);
     else if (ring === this.#small) this.#remember(hash);
   }
@@ -369,25 +364,6 @@ export class RowCache {
   /** Whether there is room at the head that no entry has ever had. */
   #hasUnused(ring: Ring, length: number): boolean {
     return ring.rounds === 0 && ring.head + length <= ring.end;
-  }
-
-  #isSampled(): boolean {
-    this.#sampling += this.#sampled;
-    if (this.#sampling < 1) return false;
-    this.#sampling -= 1;
-    return true;
-  }
-
-  /** Of a row that leaves the small ring. */
-  #judge(wasRead: boolean): void {
-    this.#judged += 1;
-    if (wasRead) this.#judgedRead += 1;
-    if (this.#judged < JUDGED_ROWS) return;
-    const share = this.#judgedRead / this.#judged;
-    if (share < READ_SHARE_LOW) this.#sampled = Math.max(SAMPLED_MIN, this.#sampled / 2);
-    else if (share > READ_SHARE_HIGH) this.#sampled = Math.min(1, this.#sampled * 2);
-    this.#judged = 0;
-    this.#judgedRead = 0;
   }
 
   #remember(hash: number): void {

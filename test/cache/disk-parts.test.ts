@@ -25,9 +25,9 @@ function payloadOf(page: number, bytes = BYTES): Uint8Array {
   return Uint8Array.from({ length: bytes }, () => random() * 256);
 }
 
-function open(path: string, io: DiskIo = systemDiskIo): DiskCache {
+function open(path: string, io: DiskIo = systemDiskIo, isWorthMemory: () => boolean = () => true): DiskCache {
   const log = (line: string) => assert.fail(line);
-  const cache = DiskCache.open({ path, sizeBytes: 8 * 2 ** 20, clock: systemClock, log, io });
+  const cache = DiskCache.open({ path, sizeBytes: 8 * 2 ** 20, clock: systemClock, log, io, isWorthMemory });
   assert.ok(cache !== undefined);
   return cache;
 }
@@ -224,6 +224,16 @@ test('a block is worth memory when it is wanted again', async (context) => {
     [1, 2, 1, 2, 3].map((page) => cache.blocks.touch(identityOf(page))),
     [false, false, true, true, false],
   );
+  await cache.close();
+});
+
+test('a block is not worth memory while memory has no use for more', async (context) => {
+  let isWorth = false;
+  const cache = open(scratchFolder(context), systemDiskIo, () => isWorth);
+  const touches = () => [1, 1].map((page) => cache.blocks.touch(identityOf(page)));
+  assert.deepEqual(touches(), [false, false]);
+  isWorth = true;
+  assert.deepEqual(touches(), [true, true]);
   await cache.close();
 });
 

@@ -39,6 +39,33 @@ test('memory is allocated slab by slab, as it is needed', async () => {
   assert.equal(owner.tier.budget.usedBytes('blocks'), 8 * MIB);
 });
 
+/** Of a thousand blocks that come from disk, how many memory would have. */
+function worthMore(tier: MemoryTier): number {
+  return Array.from({ length: 1000 }, () => tier.isWorthMore()).filter((isWorth) => isWorth).length;
+}
+
+test('blocks are worth memory while there is room, and few of them once they leave unread', async () => {
+  const owner = new PlainOwner(tierOf(8 * MIB));
+  for (let slot = 0; slot < 100; slot++) owner.offer(slot, 20_000);
+  await owner.tier.settled();
+  assert.equal(worthMore(owner.tier), 1000);
+  for (let slot = 100; slot < 6000; slot++) {
+    owner.offer(slot, 20_000);
+    await owner.tier.settled();
+  }
+  assert.ok(worthMore(owner.tier) < 50, `${worthMore(owner.tier)} of 1000`);
+});
+
+test('blocks that are read before they leave go on being worth memory', async () => {
+  const owner = new PlainOwner(tierOf(8 * MIB));
+  for (let slot = 0; slot < 6000; slot++) {
+    owner.offer(slot, 20_000);
+    await owner.tier.settled();
+    owner.read(slot);
+  }
+  assert.equal(worthMore(owner.tier), 1000);
+});
+
 test('a one-off scan does not flush the blocks that are read', async () => {
   const owner = new PlainOwner(tierOf(8 * MIB));
   const hot = Array.from({ length: 100 }, (_, slot) => slot);
