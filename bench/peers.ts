@@ -3,6 +3,7 @@
  * one of about 200 characters.
  *
  *     npm run bench -- peers [--small | --ci] [--rows N] [--layouts sorted,shuffled,sorted-small-pages,shuffled-small-pages]
+ *                            [--only "pointlake,DuckDB on Parquet"]      of those in process; no servers then
  *
  * Servers are pinned to one core and asked from the other over 16 connections: HTTP by wrk, Redis by redis-benchmark. Libraries run
  * in a process each, asked by one client, one key after another, and may use both cores. The Parquet files are
@@ -73,6 +74,8 @@ const rowsFlag = process.argv.indexOf('--rows');
 const ROWS = rowsFlag > 0 ? Number(process.argv[rowsFlag + 1]) : size.rows;
 const layoutsFlag = process.argv.indexOf('--layouts');
 const layouts = layoutsFlag > 0 ? layoutsNamed(process.argv[layoutsFlag + 1] ?? '') : undefined;
+const onlyFlag = process.argv.indexOf('--only');
+const inProcess = onlyFlag > 0 ? peersNamed(process.argv[onlyFlag + 1] ?? '') : PEERS;
 const { rounds: ROUNDS, seconds: SECONDS, serverSeconds: SERVER_SECONDS } = size;
 const { comparedKeys: COMPARED_KEYS, comparedWithinMs: COMPARED_WITHIN_MS } = size;
 /** What a peer is asked for that would take longer for all. */
@@ -90,12 +93,13 @@ const digests = new Map<number, { readonly digest: string; readonly of: string }
 const comparedByFew = new Set<string>();
 
 installPackages();
-await makeTable(folder, ROWS);
+// Copies are made from the sorted one.
+await makeTable(folder, ROWS, layouts && [...new Set<Layout>(['sorted', ...layouts])]);
 console.log(
   `${cpus()[0]?.model.trim()}, ${cpus().length} cores; Node ${process.versions.node}; ${ROWS} rows x 24 columns, uniform random keys`,
 );
 console.log(`medians of ${ROUNDS} interleaved rounds [min to max]`);
-await compareServers();
+if (onlyFlag < 0) await compareServers();
 await compareInProcess();
 console.log(`\nanswers to the same ${COMPARED_KEYS} keys are equal; digest ${digests.get(COMPARED_KEYS)?.digest}`);
 if (comparedByFew.size > 0) console.log(`of the first ${FEW_KEYS} only, being slow: ${[...comparedByFew].join(', ')}`);
@@ -136,8 +140,8 @@ function agree(name: string, keys: number, digest: string): void {
 
 /** Copies do not depend on the layout, so that their processes stay for all layouts; the readers of a layout end with it. */
 async function compareInProcess(): Promise<void> {
-  const copies = PEERS.filter((peer) => peer.convert !== undefined);
-  const readers = PEERS.filter((peer) => peer.convert === undefined);
+  const copies = inProcess.filter((peer) => peer.convert !== undefined);
+  const readers = inProcess.filter((peer) => peer.convert === undefined);
   const kept = await startPeers(copies, LAYOUTS[0]);
   try {
     for (const layout of layouts ?? LAYOUTS) {
@@ -188,6 +192,15 @@ function layoutsNamed(names: string): readonly Layout[] {
   const unknown = asked.find((name) => !LAYOUTS.some((layout) => layout === name));
   if (unknown !== undefined) throw new Error(`--layouts takes ${LAYOUTS.join(', ')}; not ${JSON.stringify(unknown)}`);
   return LAYOUTS.filter((layout) => asked.includes(layout));
+}
+
+function peersNamed(names: string): readonly Peer[] {
+  const asked = names.split(',');
+  const unknown = asked.find((name) => !PEERS.some((peer) => peer.name === name));
+  if (unknown !== undefined) {
+    throw new Error(`--only takes ${PEERS.map(({ name }) => name).join(', ')}; not ${JSON.stringify(unknown)}`);
+  }
+  return PEERS.filter(({ name }) => asked.includes(name));
 }
 
 async function measureLayout(layout: Layout, peers: readonly RunningPeer[]): Promise<void> {
