@@ -43,10 +43,8 @@ export interface ValueLimits {
 
 export class Encoders {
   readonly #limits: ValueLimits;
-  readonly #rows = new WeakMap<TableKey, Map<string, RowEncoder>>();
-  readonly #values = new WeakMap<Snapshot, Map<string, ValueEncoder>>();
-  /** What was asked for last is mostly asked for again; comparing texts is less than hashing a new one. */
-  #last: { readonly by: TableKey; readonly query: string; readonly encoder: RowEncoder } | undefined = undefined;
+  readonly #rows = new WeakMap<TableKey, KeptEncoders<RowEncoder>>();
+  readonly #values = new WeakMap<Snapshot, KeptEncoders<ValueEncoder>>();
 
   constructor(limits: ValueLimits) {
     this.#limits = limits;
@@ -54,12 +52,8 @@ export class Encoders {
 
   /** For rows that are found by that key. */
   row(snapshot: Snapshot, by: TableKey, query: string): RowEncoder {
-    const last = this.#last;
-    if (last !== undefined && last.by === by && last.query === query) return last.encoder;
     const { valueInRowBytes } = this.#limits;
-    const encoder = kept(this.#rows, by, query, () => makeRowEncoder(snapshot, by, query, valueInRowBytes));
-    this.#last = { by, query, encoder };
-    return encoder;
+    return kept(this.#rows, by, query, () => makeRowEncoder(snapshot, by, query, valueInRowBytes));
   }
 
   value(snapshot: Snapshot, column: string, query: string): ValueEncoder {
@@ -70,27 +64,37 @@ export class Encoders {
   }
 }
 
+class KeptEncoders<T> {
+  readonly byKey = new Map<string, T>();
+  /** What was asked for last is mostly asked for again; comparing two texts is less than hashing a new one. */
+  lastKey: string | undefined = undefined;
+  last: T | undefined = undefined;
+}
+
 /** `owner` is the snapshot, or a key of it: what is kept goes with it. */
 function kept<O extends Snapshot | TableKey, T>(
-  byOwner: WeakMap<O, Map<string, T>>,
+  byOwner: WeakMap<O, KeptEncoders<T>>,
   owner: O,
   key: string,
   make: () => T,
 ): T {
   let encoders = byOwner.get(owner);
   if (encoders === undefined) {
-    encoders = new Map();
+    encoders = new KeptEncoders();
     byOwner.set(owner, encoders);
   }
-  const known = encoders.get(key);
-  if (known !== undefined) return known;
-  const made = make();
+  if (encoders.last !== undefined && encoders.lastKey === key) return encoders.last;
+  const { byKey } = encoders;
+  const known = byKey.get(key);
+  const made = known ?? make();
   if (key.length > KEPT_CHARACTERS_MAX) return made;
-  if (encoders.size >= ENCODERS_MAX) {
-    const [oldest] = encoders.keys();
-    if (oldest !== undefined) encoders.delete(oldest);
+  if (known === undefined && byKey.size >= ENCODERS_MAX) {
+    const [oldest] = byKey.keys();
+    if (oldest !== undefined) byKey.delete(oldest);
   }
-  encoders.set(key, made);
+  if (known === undefined) byKey.set(key, made);
+  encoders.lastKey = key;
+  encoders.last = made;
   return made;
 }
 
