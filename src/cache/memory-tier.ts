@@ -425,7 +425,8 @@ export class MemoryTier {
     const isGone = (words[at + STATE]! & IS_GONE) !== 0;
     const isRead = !isGone && wasRead(owner, words[at + SLOT]!);
     const to = isRead ? this.#main : unread;
-    if (log === this.#probation && !isGone && unread === undefined) this.#admission.judge(isRead);
+    const leaves = !isGone && unread === undefined && owner?.isReleased === false;
+    if (leaves && log === this.#probation) this.#admission.judge(isRead);
     if (isGone) log.goneBytes -= bytes;
     else if (to !== undefined && this.#mayStay(owner) && this.#openFor(to, bytes, this.#mayOpenToSpare())) {
       this.#spare(owner, to, views, at, weight, isRead);

@@ -26,6 +26,7 @@
  *            | u32 generation | u32 file | f64 row | key | text (padded to 8)
  */
 
+import { RowGhosts } from './row-ghosts.ts';
 import { SampledAdmission } from './sampled-admission.ts';
 
 const ENTRY_HEADER_BYTES = 36;
@@ -61,10 +62,6 @@ const REINSERTED_MAX = 32;
 /** Of rows that leave the small ring, those that were read: with fewer a smaller sample of new ones goes there. */
 const READ_SHARE_LOW = 1 / 16;
 const READ_SHARE_HIGH = 1 / 8;
-/** A hash is remembered while as many rows leave or are not kept as there are entries, told in eighths of that. */
-const GHOST_AGES = 8;
-const GHOST_AGE_BITS = 16;
-const GHOST_AGE_MASK = 2 ** GHOST_AGE_BITS - 1;
 /** Keys are compared where they lie up to here, else by Node. */
 const COMPARED_IN_PLACE_MAX = 32;
 
@@ -122,12 +119,9 @@ export class RowCache {
    */
   readonly #table: Uint32Array;
   readonly #mask: number;
-  readonly #offsetBits: number;
-  /** Upper halves of hashes of rows that left the small ring unread or were not kept, and when that was. */
-  readonly #ghosts: Uint32Array;
-  /** Counted on; the first is so late that places never written are too old. */
-  #ghostAge = GHOST_AGES + 1;
-  #ghostsOfAge = 0;
+  /** Of an entry of the table, what is its offset. */
+  readonly #offsetMask: number;
+  readonly #ghosts: RowGhosts;
   /** Of the new rows, which go to the small ring. */
   readonly #admission = new SampledAdmission(READ_SHARE_LOW, READ_SHARE_HIGH);
   #entries = 0;
@@ -150,8 +144,8 @@ export class RowCache {
     this.#main = { start: border, end: this.#capacityBytes, head: border, tail: border, rounds: 0, entries: 0 };
     this.#table = new Uint32Array(this.#capacityBytes === 0 ? 1 : table);
     this.#mask = this.#table.length - 1;
-    this.#offsetBits = Math.ceil(Math.log2(this.#capacityBytes / 8 + 2));
-    this.#ghosts = new Uint32Array(this.#table.length);
+    this.#offsetMask = 2 ** Math.ceil(Math.log2(this.#capacityBytes / 8 + 2)) - 1;
+    this.#ghosts = new RowGhosts(this.#table.length);
   }
 
   get stats(): RowCacheStats {
@@ -230,9 +224,9 @@ export class RowCache {
     const most = entryBytes(key.length, typeof row === 'string' ? 3 * row.length : row.length);
     if (most > (this.#small.end - this.#small.start) / 2) return;
     // A key that is asked for in two generations has been asked for twice.
-    const ring = known >= 0 || this.#hasUnused(this.#main, most) || this.#isGhost(hash) ? this.#main : this.#small;
+    const ring = known >= 0 || this.#hasUnused(this.#main, most) || this.#ghosts.has(hash) ? this.#main : this.#small;
     if (ring === this.#small && !this.#admission.isSampled()) {
-      this.#remember(hash);
+      this.#ghosts.remember(hash, this.#entries);
       return;
     }
     const at = this.#makeRoom(ring, most);
@@ -358,26 +352,12 @@ export class RowCache {
     }
     if (ring === this.#small) this.#admission.judge(wasRead);
     if (wasRead && mayStay) this.#promote(at, length, hash, ring);
-    else if (ring === this.#small) this.#remember(hash);
+    else if (ring === this.#small) this.#ghosts.remember(hash, this.#entries);
   }
 
   /** Whether there is room at the head that no entry has ever had. */
   #hasUnused(ring: Ring, length: number): boolean {
     return ring.rounds === 0 && ring.head + length <= ring.end;
-  }
-
-  #remember(hash: number): void {
-    this.#ghosts[hash & this.#mask] = ((hash & ~GHOST_AGE_MASK) | this.#ghostAge) >>> 0;
-    this.#ghostsOfAge += 1;
-    if (this.#ghostsOfAge < this.#entries / GHOST_AGES) return;
-    this.#ghostsOfAge = 0;
-    this.#ghostAge = (this.#ghostAge + 1) & GHOST_AGE_MASK;
-  }
-
-  #isGhost(hash: number): boolean {
-    const ghost = this.#ghosts[hash & this.#mask]!;
-    if (((ghost ^ hash) & ~GHOST_AGE_MASK) !== 0) return false;
-    return ((this.#ghostAge - ghost) & GHOST_AGE_MASK) <= GHOST_AGES;
   }
 
   /** The next entry's place: at the start of the ring where the writer turned. */
@@ -407,12 +387,11 @@ export class RowCache {
 
   #find(hash: number, space: number, key: Uint8Array): number {
     const table = this.#table;
-    const bits = this.#offsetBits;
-    const tag = tagOf(hash, bits);
+    const offsets = this.#offsetMask;
     for (let place = hash & this.#mask; ; place = (place + 1) & this.#mask) {
       const entry = table[place]!;
       if (entry === 0) return -1;
-      if (tagOf(entry, bits) !== tag) continue;
+      if (((entry ^ hash) & ~offsets) !== 0) continue;
       const at = this.#placeOf(entry);
       if (this.#view.getUint32(at + HASH_AT, true) === hash && this.#isKey(at, space, key)) return at;
     }
@@ -436,11 +415,11 @@ export class RowCache {
   }
 
   #entryFor(hash: number, at: number): number {
-    return at / 8 + 1 + tagOf(hash, this.#offsetBits) * 2 ** this.#offsetBits;
+    return ((hash & ~this.#offsetMask) | (at / 8 + 1)) >>> 0;
   }
 
   #placeOf(entry: number): number {
-    return ((entry & (2 ** this.#offsetBits - 1)) - 1) * 8;
+    return ((entry & this.#offsetMask) - 1) * 8;
   }
 
   /** Frees the entry's place and moves up those that were pushed past it (Knuth's algorithm R, TAOCP 6.4). */
@@ -462,11 +441,6 @@ export class RowCache {
     }
     table[free] = 0;
   }
-}
-
-/** The highest bits of a hash, as many as are left beside an offset; of an entry those that it has. */
-function tagOf(hashOrEntry: number, offsetBits: number): number {
-  return hashOrEntry >>> offsetBits;
 }
 
 function tableSize(budgetBytes: number): number {

@@ -55,7 +55,7 @@ export type {
   TimeUnit,
 } from './schema.ts';
 export { compareRow, findRow } from './search.ts';
-export { int64AsNumber, int64LowerBound } from './searched-values.ts';
+export { int64AsNumber, int64Row } from './searched-values.ts';
 export { ThriftReader } from './thrift.ts';
 export { valuelessBlock } from './valueless-block.ts';
 export { xxhash64 } from './xxhash64.ts';

@@ -12,8 +12,7 @@ import type { LeafColumn } from './schema.ts';
 import {
   bytesValues,
   decimalValues,
-  int64AsNumber,
-  int64LowerBound,
+  int64Row,
   int64Values,
   type KeyedValues,
   numberValues,
@@ -44,14 +43,7 @@ export function findRow(block: Block, leaf: LeafColumn, key: KeyValue, from: num
 function findAscendingInt64(block: Block, key: bigint, from: number, to: number): number | undefined {
   const wanted = Number(key);
   if (!Number.isSafeInteger(wanted)) return undefined;
-  const words = block.views.int32s;
-  const at = block.startOf(0) >>> 2;
-  const first = int64AsNumber(words, at + 2 * from);
-  const last = int64AsNumber(words, at + 2 * (to - 1));
-  if (!Number.isSafeInteger(first) || !Number.isSafeInteger(last) || first > last) return undefined;
-  if (wanted < first || wanted > last) return -1;
-  const row = int64LowerBound(words, at, wanted, from, to);
-  return int64AsNumber(words, at + 2 * row) === wanted ? row : -1;
+  return int64Row(block.views.int32s, block.startOf(0) >>> 2, wanted, from, to);
 }
 
 /**

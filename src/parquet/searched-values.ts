@@ -151,6 +151,19 @@ export function int64LowerBound(words: Int32Array, at: number, key: number, from
   return low;
 }
 
+/**
+ * The first row in [from, to) that has the key, of ascending integers; -1 where none has, undefined where they are beyond what a double
+ * holds exactly, or unsigned beyond INT64. `at` is the word of row 0, the key a safe integer.
+ */
+export function int64Row(words: Int32Array, at: number, key: number, from: number, to: number): number | undefined {
+  const first = int64AsNumber(words, at + 2 * from);
+  const last = int64AsNumber(words, at + 2 * (to - 1));
+  if (!Number.isSafeInteger(first) || !Number.isSafeInteger(last) || first > last) return undefined;
+  if (key < first || key > last) return -1;
+  const row = int64LowerBound(words, at, key, from, to);
+  return int64AsNumber(words, at + 2 * row) === key ? row : -1;
+}
+
 /** Byte strings of a BYTES block or of a FIXED one, in unsigned order. */
 export function bytesValues(block: Block, key: Uint8Array): KeyedValues {
   const bytes = block.bytes();

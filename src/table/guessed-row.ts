@@ -12,7 +12,7 @@
 import { WHOLE_PAGE_SHIFT } from '../cache/index.ts';
 import {
   int64AsNumber,
-  int64LowerBound,
+  int64Row,
   isUnsigned,
   keyClassOf,
   TRAIT_FIXED,
@@ -126,9 +126,5 @@ function firstInBlock(words: Int32Array, at: number, guess: number, count: numbe
   if (int64AsNumber(words, at + 2 * guess) === wanted) {
     if (guess === 0 || int64AsNumber(words, at + 2 * (guess - 1)) < wanted) return guess;
   }
-  const first = int64AsNumber(words, at);
-  const last = int64AsNumber(words, at + 2 * (count - 1));
-  if (!Number.isSafeInteger(first) || !Number.isSafeInteger(last) || wanted < first || wanted > last) return -1;
-  const row = int64LowerBound(words, at, wanted, 0, count);
-  return int64AsNumber(words, at + 2 * row) === wanted ? row : -1;
+  return int64Row(words, at, wanted, 0, count) ?? -1;
 }
