@@ -15,7 +15,8 @@
  *
  * The second has three bytes of the block at that location. One has its traits, which tell where its values are: the same rows of
  * the same page make the same block, so that it is right for whichever was there last. One says that its values are known to
- * ascend, which is as true of each. The third marks that the block was read. The last two are all that readers write. So a row's values are found without a look at the headers of its blocks, each a line of memory by itself.
+ * ascend, which is as true of each. The third marks that the block was read. The last two are all that readers write. So a row's
+ * values are found without a look at the headers of its blocks, each a line of memory by itself.
  *
  * Threads that read the blocks of this one share the array. A word that leads to others is stored after them, and atomically, and a
  * reader looks at each such word once. An array that became too small says that it is superseded before any other change is
