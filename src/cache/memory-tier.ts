@@ -61,9 +61,11 @@ const SLABS_MIN = 8;
 const READY_SLABS_MAX = 3;
 /** Bytes gone through for each that is admitted, while at least one slab is ready. */
 const WORK_A_BYTE = 4;
-/** To take in a block costs what two reads of parts of it on disk cost; with fewer that are read meanwhile a smaller sample is. */
-const READ_SHARE_LOW = 1 / 4;
-const READ_SHARE_HIGH = 1 / 2;
+/** Of blocks that leave, shares of those that it was worth to take in, or to take others in for, and the least samples. */
+const WORTH_SHARE_LOW = 1 / 4;
+const WORTH_SHARE_HIGH = 1 / 2;
+const PROBED_MIN = 1 / 64;
+const REPLACED_MIN = 1 / 16;
 /** Slabs' worth of read blocks that may be spared for one that is admitted; then they leave too, and nobody waits long. */
 const SPARED_SLABS_MAX = 2;
 /** No single block, and no dictionary, takes more than this share of the memory, or of its table's quota. */
@@ -99,7 +101,9 @@ export class MemoryTier {
   #evicted = 0;
   #spared = 0;
   #refused = 0;
-  readonly #admission = new SampledAdmission(READ_SHARE_LOW, READ_SHARE_HIGH);
+  /** By what was read of the probation, and by what was not of the main log. */
+  readonly #admission = new SampledAdmission(WORTH_SHARE_LOW, WORTH_SHARE_HIGH, PROBED_MIN);
+  readonly #replacing = new SampledAdmission(WORTH_SHARE_LOW, WORTH_SHARE_HIGH, REPLACED_MIN);
 
   constructor(budget: Budget, readers?: SlabReaders) {
     this.budget = budget;
@@ -160,9 +164,14 @@ export class MemoryTier {
     this.trim();
   }
 
-  /** Whether a block that could be read in parts where it is should be taken in: while there is room, and where such ones are read. */
+  /**
+   * Whether a block that could be read in parts where it is should be taken in: while there is room, and where such ones are
+   * read and what leaves for them is not. Where all is read about as often as that, one for another gains nothing.
+   */
   isWorthMore(): boolean {
-    return this.#ready > READY_SLABS_MAX || this.#admission.isSampled();
+    if (this.#ready > READY_SLABS_MAX) return true;
+    const stricter = this.#replacing.sampled < this.#admission.sampled ? this.#replacing : this.#admission;
+    return stricter.isSampled();
   }
 
   /**
@@ -246,12 +255,15 @@ export class MemoryTier {
   /** Slabs that may be allocated. */
   get #slabsMax(): number {
     const slabs = Math.floor((this.#limitBytes - this.#outsideBytes) / this.#slabs.slabBytes);
-    return this.#limitBytes < SLABS_MIN * this.#slabs.slabBytes ? 0 : slabs;
+    return this.#limitBytes < SLABS_MIN * this.#slabs.slabBytes ? 0 : Math.max(0, slabs);
   }
 
-  /** Slabs that may be taken; negative while there are more than may be. */
+  /**
+   * Slabs that may be taken for what is admitted; negative while there are too many. One is left for sparing, which would
+   * else have one made and dropped each time: a large piece of garbage that V8 is long in collecting.
+   */
   get #ready(): number {
-    return this.#slabsMax - this.#slabsInUse;
+    return this.#slabsMax - 1 - this.#slabsInUse;
   }
 
   get #slabsInUse(): number {
@@ -427,6 +439,7 @@ export class MemoryTier {
     const to = isRead ? this.#main : unread;
     const leaves = !isGone && unread === undefined && owner?.isReleased === false;
     if (leaves && log === this.#probation) this.#admission.judge(isRead);
+    if (leaves && log === this.#main) this.#replacing.judge(!isRead);
     if (isGone) log.goneBytes -= bytes;
     else if (to !== undefined && this.#mayStay(owner) && this.#openFor(to, bytes, this.#mayOpenToSpare())) {
       this.#spare(owner, to, views, at, weight, isRead);
@@ -470,7 +483,7 @@ export class MemoryTier {
   }
 
   #giveBack(): void {
-    while (this.#slabs.allocated > Math.max(0, this.#slabsMax) && this.#slabs.shrink());
+    while (this.#slabs.allocated > this.#slabsMax && this.#slabs.shrink());
     this.#chargeSlabs();
   }
 

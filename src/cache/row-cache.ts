@@ -62,6 +62,7 @@ const REINSERTED_MAX = 32;
 /** Of rows that leave the small ring, those that were read: with fewer a smaller sample of new ones goes there. */
 const READ_SHARE_LOW = 1 / 16;
 const READ_SHARE_HIGH = 1 / 8;
+const SAMPLED_MIN = 1 / 64;
 /** Keys are compared where they lie up to here, else by Node. */
 const COMPARED_IN_PLACE_MAX = 32;
 
@@ -123,7 +124,7 @@ export class RowCache {
   readonly #offsetMask: number;
   readonly #ghosts: RowGhosts;
   /** Of the new rows, which go to the small ring. */
-  readonly #admission = new SampledAdmission(READ_SHARE_LOW, READ_SHARE_HIGH);
+  readonly #admission = new SampledAdmission(READ_SHARE_LOW, READ_SHARE_HIGH, SAMPLED_MIN);
   #entries = 0;
   /** Of the entries, those that others took the place of. */
   #abandoned = 0;

@@ -1,27 +1,33 @@
 /**
- * How many of those that come are worth taking in, by how many of those that leave were read while they stayed.
+ * How many of those that come are worth taking in, by how those before them fared.
  *
- * Where few were, only a sample of the next is taken in, and from how that fares it is seen when more are worth it again.
+ * Where few of them were worth it, only a sample of the next is taken in, and from how that fares it is seen when more are
+ * worth it again.
  */
 
-/** Those that leave, after which the sample is judged. */
+/** Verdicts after which the sample changes. */
 const JUDGED = 256;
-const SAMPLED_MIN = 1 / 64;
 
 export class SampledAdmission {
   readonly #lowShare: number;
   readonly #highShare: number;
-  /** Of those that come, the share that is taken in. */
+  readonly #sampledMin: number;
   #sampled = 1;
   /** What is left over of samples; one is taken in when it comes to 1. */
   #sampling = 0;
   #judged = 0;
-  #read = 0;
+  #worth = 0;
 
-  /** With a smaller share of them read, half as many are taken in; with a larger one than `highShare`, twice as many. */
-  constructor(lowShare: number, highShare: number) {
+  /** Where a smaller share was worth it, half as many are taken in, at least `sampledMin`; where more than `highShare`, twice as many. */
+  constructor(lowShare: number, highShare: number, sampledMin: number) {
     this.#lowShare = lowShare;
     this.#highShare = highShare;
+    this.#sampledMin = sampledMin;
+  }
+
+  /** Of those that come, the share that is taken in. */
+  get sampled(): number {
+    return this.#sampled;
   }
 
   /** Whether the next one is taken in. */
@@ -32,15 +38,15 @@ export class SampledAdmission {
     return true;
   }
 
-  /** Of one that leaves. */
-  judge(wasRead: boolean): void {
+  /** Of one that was taken in, or of what it would have replaced. */
+  judge(isWorth: boolean): void {
     this.#judged += 1;
-    if (wasRead) this.#read += 1;
+    if (isWorth) this.#worth += 1;
     if (this.#judged < JUDGED) return;
-    const share = this.#read / this.#judged;
-    if (share < this.#lowShare) this.#sampled = Math.max(SAMPLED_MIN, this.#sampled / 2);
+    const share = this.#worth / this.#judged;
+    if (share < this.#lowShare) this.#sampled = Math.max(this.#sampledMin, this.#sampled / 2);
     else if (share > this.#highShare) this.#sampled = Math.min(1, this.#sampled * 2);
     this.#judged = 0;
-    this.#read = 0;
+    this.#worth = 0;
   }
 }

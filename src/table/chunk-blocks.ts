@@ -90,6 +90,7 @@ interface ToldOfChunk {
 
 /** Who takes blocks that should outlive memory. */
 interface BlockKeeper {
+  hasBlock(chunk: ChunkBlocks, page: number, ordinal: number, shift: number): boolean;
   keepBlock(chunk: ChunkBlocks, page: number, ordinal: number, shift: number, block: Block, wantedAgain: boolean): void;
   keepDictionary(chunk: ChunkBlocks, dictionary: Block, wantedAgain: boolean): void;
   keepLayout(chunk: ChunkBlocks, layout: ChunkLayout): void;
@@ -454,10 +455,13 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
     const { stored } = this.#file;
     const places = this.#places;
     if (stored === undefined || places === undefined) return;
-    const block = this.#outside?.get(slot) ?? this.#inSlab(this.#tier.viewsOf(location), location).copy();
     const ordinal = places.ordinalOf(this.#column, page, slot);
-    stored.keepBlock(this, page, ordinal, places.shiftOf(this.#column, page), block, true);
-    if (block.dictionary !== undefined) stored.keepDictionary(this, block.dictionary, true);
+    const shift = places.shiftOf(this.#column, page);
+    if (!stored.hasBlock(this, page, ordinal, shift)) {
+      const block = this.#outside?.get(slot) ?? this.#inSlab(this.#tier.viewsOf(location), location).copy();
+      stored.keepBlock(this, page, ordinal, shift, block, true);
+    }
+    if (this.dictionary !== undefined) stored.keepDictionary(this, this.dictionary, true);
   }
 
   #keepDictionary(block: Block): void {

@@ -94,6 +94,11 @@ export class StoredFile {
     if (first?.kind === 'CODES' && first.dictionary !== undefined) this.keepDictionary(chunk, first.dictionary);
   }
 
+  /** Whether the block is on disk, as far as is known without reading. */
+  hasBlock(chunk: ChunkBlocks, page: number, ordinal: number, shift: number): boolean {
+    return this.#tier.has({ ...this.#placeOf(chunk), page, ordinal, shift });
+  }
+
   keepBlock(
     chunk: ChunkBlocks,
     page: number,

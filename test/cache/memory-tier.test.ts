@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { Budget, MemoryQuota, MemoryTier } from '../../src/cache/index.ts';
 import type { BufferViews } from '../../src/core/index.ts';
+import { randomNumbers } from '../../bench/harness/access-traces.ts';
 import { PlainOwner } from './memory-owner.ts';
 
 const MIB = 2 ** 20;
@@ -30,6 +31,13 @@ test('what fits stays, and reads as it was admitted', async () => {
   assert.equal(owner.tier.stats.evicted, 0);
   assertWithin(owner.tier);
 });
+
+/** All that it has is read again and again. */
+class AlwaysRead extends PlainOwner {
+  override takeRead(): boolean {
+    return true;
+  }
+}
 
 test('memory is allocated slab by slab, as it is needed', async () => {
   const owner = new PlainOwner(tierOf(1024 * MIB));
@@ -64,6 +72,30 @@ test('blocks that are read before they leave go on being worth memory', async ()
     owner.read(slot);
   }
   assert.equal(worthMore(owner.tier), 1000);
+});
+
+test('few blocks are worth memory that replace such as are read as well, until those are read no more', async () => {
+  const owner = new PlainOwner(tierOf(8 * MIB));
+  const slots = 1000;
+  const random = randomNumbers(7);
+  // All are read about as often, and memory holds a third of them.
+  const readAny = async (from: number, reads: number) => {
+    let risen = 0;
+    for (let read = 0; read < reads; read++) {
+      const slot = from + (random() % slots);
+      if (owner.read(slot) || !owner.tier.isWorthMore()) continue;
+      owner.offer(slot, 20_000);
+      risen += 1;
+      await owner.tier.settled();
+    }
+    return risen;
+  };
+  await readAny(0, 20_000);
+  const whileAllAreRead = await readAny(0, 20_000);
+  assert.ok(whileAllAreRead < 4000, `${whileAllAreRead} of 20000`);
+  await readAny(slots, 40_000);
+  const held = owner.residents.filter((slot) => slot < slots).length;
+  assert.ok(held < 20, `${held} of those that are read no more`);
 });
 
 test('a one-off scan does not flush the blocks that are read', async () => {
@@ -142,6 +174,24 @@ test('when others need memory, blocks leave and slabs are given back', async () 
   for (let slot = 5000; slot < 6000; slot++) owner.offer(slot, 20_000);
   await owner.tier.settled();
   assert.ok(budget.usedBytes('blocks') > 45 * MIB, 'and are taken again when there is room');
+});
+
+test('no slabs are made and dropped for what is spared', async () => {
+  const owner = new AlwaysRead(tierOf(16 * MIB));
+  const slabs = new Set<unknown>();
+  const admit = async (first: number, end: number) => {
+    for (let slot = first; slot < end; slot++) {
+      owner.offer(slot, 10_000);
+      await owner.tier.settled();
+      slabs.add(owner.tier.viewsOf(owner.locationOf(slot)).buffer);
+    }
+  };
+  await admit(0, 4000);
+  const [made, { spared }] = [slabs.size, owner.tier.stats];
+  assert.ok(made > 100, `${made} slabs were seen`);
+  await admit(4000, 8000);
+  assert.ok(owner.tier.stats.spared - spared > 1000, `${owner.tier.stats.spared - spared} were spared`);
+  assert.ok(slabs.size - made < 10, `${slabs.size - made} more slabs were made`);
 });
 
 test('a released owner admits nothing, and its blocks leave in their turn though they are read', async () => {

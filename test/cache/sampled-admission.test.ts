@@ -14,7 +14,7 @@ function leave(admission: SampledAdmission, count: number, readOf100: number): v
 }
 
 test('all are taken in until few of those that leave were read, then fewer and fewer, and more again when more are read', () => {
-  const admission = new SampledAdmission(1 / 4, 1 / 2);
+  const admission = new SampledAdmission(1 / 4, 1 / 2, 1 / 64);
   assert.equal(shareTaken(admission), 1);
   leave(admission, 256, 10);
   assert.equal(shareTaken(admission), 1 / 2);
@@ -27,7 +27,7 @@ test('all are taken in until few of those that leave were read, then fewer and f
 });
 
 test('in between nothing changes', () => {
-  const admission = new SampledAdmission(1 / 4, 1 / 2);
+  const admission = new SampledAdmission(1 / 4, 1 / 2, 1 / 64);
   leave(admission, 256, 10);
   leave(admission, 20 * 256, 40);
   assert.equal(shareTaken(admission), 1 / 2);
