@@ -6,7 +6,7 @@ import type { ColumnChunk, PageLocations } from '../parquet/index.ts';
 import type { PageLoader } from '../shard/index.ts';
 import type { ObjectStore, StoreProvider } from '../storage/index.ts';
 import {
-  type Pins,
+  Pins,
   positionsOf,
   type Snapshot,
   type TableColumn,
@@ -85,7 +85,7 @@ async function inspectTable(
   const { loader } = node;
   const by = name === undefined ? snapshot.primaryKey : asUsage(() => snapshot.key(name));
   // What the walk learned stays known until all is told, however little memory there is.
-  const held: Pins = new Map();
+  const held = new Pins();
   const walk = () => findPages(loader, snapshot, held);
   const { source } = snapshot.definition;
   if (by.columns.length === 0) {

@@ -4,7 +4,7 @@ import { ServiceError } from '../core/index.ts';
 import { type LeafColumn, ThriftReader } from '../parquet/index.ts';
 import type { PageLoader } from '../shard/index.ts';
 import { parseSourceUri } from '../storage/index.ts';
-import { type BlockAt, type Need, type Pins, partitionFolders, type Snapshot, type TableFile } from '../table/index.ts';
+import { type BlockAt, type Need, Pins, partitionFolders, type Snapshot, type TableFile } from '../table/index.ts';
 
 /** Footer length and magic. */
 const TAIL_BYTES = 8;
@@ -108,7 +108,7 @@ export async function* leafStretches(
   for (const file of files) {
     for (let rowGroup = 0; rowGroup < file.index.rowGroups; rowGroup++) {
       const rows = file.index.rowGroupRows(rowGroup);
-      const pins: Pins = new Map();
+      const pins = new Pins();
       for (let start = 0; start < rows; ) {
         const blocks = await blocksAt(loader, file, leaves, rowGroup, start, pins, signal);
         const end = Math.min(rows, ...blocks.map(({ firstRow, block }) => firstRow + block.rows));

@@ -10,7 +10,7 @@ import {
   type Key,
   KeySearch,
   type Need,
-  type Pins,
+  Pins,
   positionsOf,
   readScope,
   type SearchScope,
@@ -41,7 +41,7 @@ export interface PageSource {
 
 /** One waiting lookup: the pages it holds, and whether it had to load any. */
 export class ColdRead {
-  readonly pins: Pins = new Map();
+  readonly pins: Pins = new Pins();
   tier: Tier = 'memory';
   readonly trace: LookupTrace;
   /** Whether something that the search wanted could not be read, and it went on without. */
@@ -72,7 +72,7 @@ export class ColdRead {
   /** Rows of the key, at most so many, in file order. */
   async places(snapshot: Snapshot, by: TableKey, key: Key, max: number): Promise<readonly RowPlace[]> {
     const scope = await this.#scope(snapshot, by, key, max);
-    const search = new KeySearch(snapshot, key, new Map(), scope, this.trace.search);
+    const search = new KeySearch(snapshot, key, new Pins(), scope, this.trace.search);
     const places: RowPlace[] = [];
     while (places.length < max) {
       const place = await this.#next(search, []);
@@ -102,7 +102,7 @@ export class ColdRead {
     columns: readonly TableColumn[],
     attempt: (place: RowPlace, pins: Pins) => T | undefined,
   ): Promise<T> {
-    const pins: Pins = new Map();
+    const pins = new Pins();
     return this.until(
       () => attempt(place, pins),
       () => missingPages(place, columns, pins),

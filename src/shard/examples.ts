@@ -4,7 +4,7 @@ import {
   folderValue,
   type Key,
   type Need,
-  type Pins,
+  Pins,
   type Snapshot,
   type SnapshotReadableFile,
   type TableColumn,
@@ -46,7 +46,7 @@ async function keyAt(
   let rowGroup = 0;
   while (rowGroup + 1 < index.rowGroups && index.rowGroupFirstRow(rowGroup + 1) <= fileRow) rowGroup += 1;
   const row = fileRow - index.rowGroupFirstRow(rowGroup);
-  const pins: Pins = new Map();
+  const pins = new Pins();
   const key: Key[number][] = [];
   for (const column of keyColumns) {
     if (column.partition !== undefined) {

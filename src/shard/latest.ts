@@ -19,7 +19,7 @@ import {
   KeySearch,
   type LatestValues,
   type Need,
-  type Pins,
+  Pins,
   type SearchScope,
   type SearchStep,
   type SearchTrace,
@@ -169,7 +169,7 @@ export class LatestSearch {
   }
 
   #valuesOf(matches: readonly Match[]): Waiting {
-    const pins = this.#pins ?? new Map();
+    const pins = this.#pins ?? new Pins();
     const columns = this.#snapshot.latest?.columns ?? [];
     const needs = new Map<unknown, Map<number, Need>>();
     for (const { place } of matches) {
@@ -200,7 +200,7 @@ export class LatestSearch {
         break;
       }
       if (wave.length >= this.#waveFiles && latest?.mayMeet(file, first) !== true) break;
-      const pins = this.#pins && new Map();
+      const pins = this.#pins && new Pins();
       const scope = withinFile(this.#scope, file);
       wave.push({ search: new KeySearch(this.#snapshot, this.#key, pins, scope, this.#trace), file });
       this.#at += 1;

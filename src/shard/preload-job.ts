@@ -10,7 +10,7 @@
 
 import { ByteGate, WHOLE_PAGE_SHIFT } from '../cache/index.ts';
 import { asServiceError, type Clock, type PlainError, rangeLength, type ServiceError } from '../core/index.ts';
-import type { ChunkBlocks, LoadedPage, Need, Pins, TableFile } from '../table/index.ts';
+import { type ChunkBlocks, type LoadedPage, type Need, Pins, type TableFile } from '../table/index.ts';
 import type { PageLoader } from './page-loader.ts';
 import { nextTurn, type PreloadPace, PreloadTrace } from './preload-pace.ts';
 import { keyChunkOf, type PreloadPlan, type PreloadUnit, rowsInRange } from './preload-plan.ts';
@@ -129,7 +129,7 @@ export class PreloadJob {
 
   async #load(unit: PreloadUnit): Promise<void> {
     // What was learned stays known for as long as this goes on, or pages of what was forgotten would be passed over.
-    const held: Pins = new Map();
+    const held = new Pins();
     await this.#loadMetadata(unit, held);
     const missing: WantedPage[] = [];
     for (const wanted of wantedPages(unit, this.plan)) {
@@ -165,7 +165,7 @@ export class PreloadJob {
     const locations = chunk.layout?.locations;
     if (file.stored === undefined || locations === undefined) return false;
     for (let row = locations.firstRow(page); row < locations.rowEnd(page); ) {
-      const pins: Pins = new Map();
+      const pins = new Pins();
       const left = await meetStored([{ kind: 'page', file, chunk, page, row }], pins);
       const at = left.length === 0 ? chunk.at(row, pins) : undefined;
       if (at === undefined) return false;
@@ -220,7 +220,7 @@ export class PreloadJob {
     let pages = 0;
     let resident = 0;
     for (const unit of this.plan.units) {
-      const held: Pins = new Map();
+      const held = new Pins();
       if (!(await this.#learnAgain(unit, held))) return;
       for (const wanted of wantedPages(unit, this.plan)) {
         pages += 1;

@@ -1,7 +1,7 @@
 /** Runs queries, few at once, each under its bounds: rows go to a sink in order, and after each batch the caller has a turn. */
 
 import { Gate } from '../storage/index.ts';
-import type { Snapshot } from '../table/index.ts';
+import { Pins, type Snapshot } from '../table/index.ts';
 import type { PageLoader } from './page-loader.ts';
 import type { Query, QueryBounds, QueryPlace, QueryPosition, QueryTrace, RowSink } from './query.ts';
 import { takeInOrder } from './query-held.ts';
@@ -70,7 +70,7 @@ export class QueryEngine {
     let left = query.limit;
     for (const { file, fileOrdinal, rowGroup, ...unit } of units) {
       const firstRow = file.file.index.rowGroupFirstRow(rowGroup);
-      const carried: CarriedPages = { pins: new Map() };
+      const carried: CarriedPages = { pins: new Pins() };
       for await (const found of reader.matches({ file, fileOrdinal, rowGroup, ...unit }, () => left)) {
         const places = found.slice(0, left).map((row): QueryPlace => ({ file, fileOrdinal, rowGroup, row }));
         let taken = 0;

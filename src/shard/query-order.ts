@@ -7,7 +7,7 @@
  */
 
 import { compareKeys, type KeyValue, type LeafColumn } from '../parquet/index.ts';
-import { folderValue, type Pins, readableLeaf, tableValueAt } from '../table/index.ts';
+import { folderValue, Pins, readableLeaf, tableValueAt } from '../table/index.ts';
 import { missingPages } from './encode-row.ts';
 import type { OrderColumn, Query, QueryPlace, QueryPosition } from './query.ts';
 import type { QueryUnit } from './query-plan.ts';
@@ -39,7 +39,7 @@ export async function orderedRows(
     const last = top.worst;
     // What is left begins no sooner than this one does.
     if (last !== undefined && lead !== undefined && isBehind(lead, last.values[0], query.order)) break;
-    const carried: CarriedPages = { pins: new Map() };
+    const carried: CarriedPages = { pins: new Pins() };
     for await (const rows of reader.matches(unit, () => Number.POSITIVE_INFINITY)) {
       await addRows(reader, unit, rows, query, compare, top, carried);
     }

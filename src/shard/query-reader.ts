@@ -14,7 +14,7 @@ import {
   leafTests,
   markRows,
   type Need,
-  type Pins,
+  Pins,
   positionsOf,
   readPageBounds,
   type TableColumn,
@@ -59,7 +59,7 @@ export class QueryReader {
     const tests = leafTests(unit.predicate);
     const positions = [...new Set(tests.map((test) => test.position))];
     const chunks = positions.map((position) => unit.file.file.chunk(unit.rowGroup, position));
-    const pins: Pins = new Map();
+    const pins = new Pins();
     let found: number[] = [];
     let row = unit.fromRow;
     for (let range = rangeAt(candidates.may, row); range !== undefined; range = rangeAt(candidates.may, row)) {
@@ -97,7 +97,7 @@ export class QueryReader {
     places: readonly QueryPlace[],
     columns: readonly TableColumn[],
     sink: Pick<RowSink, 'take' | 'isFull'>,
-    carried: CarriedPages = { pins: new Map() },
+    carried: CarriedPages = { pins: new Pins() },
     isWanted: (place: QueryPlace) => boolean = () => true,
   ): AsyncGenerator<number, void> {
     for (let from = 0; from < places.length; ) {
@@ -159,7 +159,7 @@ export class QueryReader {
     const layouts = chunks.filter((chunk) => chunk.layout === undefined);
     await this.load(
       layouts.map((chunk) => ({ kind: 'layout', file: file.file, chunk })),
-      new Map(),
+      new Pins(),
     );
     await this.#loadBounds(unit, chunks);
     if (await this.#ruledOutByFilters(unit)) {
@@ -214,7 +214,7 @@ export class QueryReader {
     const missing = new Set(asked.map(chunkOf).filter((chunk) => chunk.bloomFilter === undefined));
     await this.load(
       [...missing].map((chunk) => ({ kind: 'bloomFilter', file: file.file, chunk })),
-      new Map(),
+      new Pins(),
     );
     const { may } = candidateRanges(predicate, 1, (test) => {
       const filter = asked.includes(test) ? chunkOf(test).bloomFilter : 'none';
@@ -305,7 +305,7 @@ export interface CarriedPages {
 
 /** Of the pages at hand those that hold a row, or rows after it, of its row group. */
 function carriedTo({ file, rowGroup, row }: QueryPlace, columns: readonly TableColumn[], pins: Pins): Pins {
-  const carried: Pins = new Map();
+  const carried = new Pins();
   if (pins.size === 0) return carried;
   for (const column of columns) {
     for (const position of positionsOf(file.mapping, column)) {

@@ -7,7 +7,7 @@
 
 import { type ByteRange, rangeLength } from '../core/index.ts';
 import { coalescingFor, planFetches } from '../storage/index.ts';
-import type { Pins, TableColumn } from '../table/index.ts';
+import { Pins, type TableColumn } from '../table/index.ts';
 import { missingPages, type RowPlace } from './encode-row.ts';
 
 export interface RowPlan {
@@ -17,7 +17,7 @@ export interface RowPlan {
   readonly fetches: readonly ByteRange[] | undefined;
 }
 
-const NO_PINS: Pins = new Map();
+const NO_PINS = new Pins();
 
 export function planRow(place: RowPlace, columns: readonly TableColumn[]): RowPlan {
   const needs = missingPages(place, columns, NO_PINS);

@@ -4,7 +4,7 @@
  */
 
 import { asServiceError, rangeLength } from '../core/index.ts';
-import { folderValue, type Need, type Pins, type Snapshot, type TableKey, tableValueAt } from '../table/index.ts';
+import { folderValue, type Need, Pins, type Snapshot, type TableKey, tableValueAt } from '../table/index.ts';
 import type { PageLoader } from './page-loader.ts';
 import type { SampledRow } from './rehearsal.ts';
 
@@ -79,7 +79,7 @@ async function keysBeside(
   if (file?.kind !== 'readable') return nothing;
   const { positions } = by.in(file.mapping);
   if (positions === undefined) return nothing;
-  const pins: Pins = new Map();
+  const pins = new Pins();
   const needs: Need[] = [];
   let [from, to] = [0, file.file.index.rowGroupRows(rowGroup)];
   let bytes = 0;

@@ -10,7 +10,7 @@ import {
   type BlockAt,
   NESTED,
   type Need,
-  type Pins,
+  Pins,
   positionsOf,
   type Snapshot,
   type SnapshotReadableFile,
@@ -63,7 +63,7 @@ async function* scanRowGroup(
   signal: AbortSignal,
 ): AsyncGenerator<Stretch, void> {
   const rows = file.file.index.rowGroupRows(rowGroup);
-  const pins: Pins = new Map();
+  const pins = new Pins();
   for (let row = 0; row < rows; ) {
     const { blocks, nested } = await blocksAt(loader, file, rowGroup, row, columns, pins, signal);
     const ends = [...blocks, ...nested.flat()].map((at) => (at === undefined ? rows : at.firstRow + at.block.rows));

@@ -39,9 +39,6 @@ export interface LoadedPage {
   readonly blocks: readonly (Block | undefined)[];
 }
 
-/** Pages that a waiting lookup holds for itself, whatever the memory tier evicts. */
-export type Pins = Map<ChunkBlocks, Map<number, LoadedPage>>;
-
 /** What is known of a chunk's pages: where they lie and, where a column index says so, what they may hold. */
 export interface ChunkLayout {
   readonly locations: PageLocations;
@@ -54,8 +51,11 @@ interface Learned {
   readonly bloomFilter: BloomFilter | 'none' | undefined;
 }
 
-/** What each lookup that waits holds of what was learned, for as long as its pins live. */
-const heldWith = new WeakMap<Pins, Map<ChunkBlocks, Learned>>();
+/** Pages by chunk and number that a waiting lookup holds for itself, whatever the memory tier evicts. */
+export class Pins extends Map<ChunkBlocks, Map<number, LoadedPage>> {
+  /** What it holds of what was learned of chunks, for as long as it lives. */
+  readonly learned: Map<ChunkBlocks, Learned> = new Map();
+}
 
 /** The file of a chunk, which answers for the bytes of what it learns. */
 export interface ChunkOwner {
@@ -167,12 +167,7 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
   holdLearned(pins: Pins): void {
     const known = this.#known();
     if (known === undefined) return;
-    let held = heldWith.get(pins);
-    if (held === undefined) {
-      held = new Map();
-      heldWith.set(pins, held);
-    }
-    held.set(this, known);
+    pins.learned.set(this, known);
     if (this.#lent?.deref() !== known) this.#lent = new WeakRef(known);
   }
 

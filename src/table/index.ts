@@ -4,7 +4,7 @@ export type { BlockAt } from './block-at.ts';
 export { BlockPlaces } from './block-places.ts';
 export { CastValues } from './cast-values.ts';
 export { Catalog } from './catalog.ts';
-export { ChunkBlocks, type ChunkLayout, type LoadedPage, type Pins } from './chunk-blocks.ts';
+export { ChunkBlocks, type ChunkLayout, type LoadedPage, Pins } from './chunk-blocks.ts';
 export { COLUMN_TYPE_NAMES, type ColumnType, parseColumnType } from './column-type.ts';
 export {
   type ColumnDeclaration,

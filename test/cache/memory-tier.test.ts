@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { randomNumbers } from '../../bench/harness/access-traces.ts';
 import { Budget, MemoryQuota, MemoryTier } from '../../src/cache/index.ts';
 import type { BufferViews } from '../../src/core/index.ts';
-import { randomNumbers } from '../../bench/harness/access-traces.ts';
 import { PlainOwner } from './memory-owner.ts';
 
 const MIB = 2 ** 20;

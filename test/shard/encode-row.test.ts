@@ -12,7 +12,7 @@ import fc from 'fast-check';
 import type { ColumnSource } from 'hyparquet-writer';
 import { createNode } from '../../src/main.ts';
 import { encodeRow } from '../../src/shard/encode-row.ts';
-import { type SnapshotReadableFile, tableDefinition } from '../../src/table/index.ts';
+import { Pins, type SnapshotReadableFile, tableDefinition } from '../../src/table/index.ts';
 import { asyncProperty } from '../parquet/support/property.ts';
 import { noDeadline } from '../support/one-node.ts';
 import { writeParquet } from '../support/scratch.ts';
@@ -88,7 +88,7 @@ test('rows written at once equal rows written from their blocks, by random types
           const place = { file, rowGroup: Math.floor(row / rowsPerRowGroup), row: row % rowsPerRowGroup };
           const atOnce = encodeRow(place, projection, undefined);
           assert.notEqual(atOnce, undefined, 'the row is in memory');
-          assert.equal(atOnce, encodeRow(place, projection, new Map()));
+          assert.equal(atOnce, encodeRow(place, projection, new Pins()));
           simple += 1;
         }
       } finally {

@@ -8,6 +8,7 @@ import type { NodeOptions, PointlakeNode } from '../../src/main.ts';
 import { Receipt } from '../../src/shard/index.ts';
 import {
   type CostQuestion,
+  Pins,
   type SearchCost,
   type Snapshot,
   searchCost,
@@ -71,7 +72,7 @@ async function loadKeyPages({ loader }: PointlakeNode, file: TableFile, rowGroup
   const pages = Array.from({ length: chunk.layout?.locations.pages ?? 0 }, (_, page) => page);
   await loader.load(
     pages.map((page) => ({ kind: 'page', file, chunk, page })),
-    new Map(),
+    new Pins(),
     noDeadline,
   );
 }

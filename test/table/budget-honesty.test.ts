@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Budget, MemoryQuota, MemoryTier } from '../../src/cache/index.ts';
+import { Pins } from '../../src/table/index.ts';
 import { TableFile } from '../../src/table/table-file.ts';
 import { keyOf, noDeadline, nodeOf } from '../support/one-node.ts';
 import { scratchFolder, writeParquet } from '../support/scratch.ts';
@@ -105,7 +106,7 @@ test('random files, layouts, blocks, pressure and releases: the budget is the su
       pressure += change;
       tier.trim();
     } else if (kind < 6) {
-      if (chunk().layout !== undefined) chunk().holdLearned(new Map());
+      if (chunk().layout !== undefined) chunk().holdLearned(new Pins());
     } else if (kind < 8) chunk().learnBloomFilter('none');
     else if (kind < 10) chunk().at(0, undefined);
     else {
