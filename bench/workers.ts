@@ -2,7 +2,7 @@
  * Hot lookups answered by 1, 2 and 4 event loops: what each costs and gives, at 16 connections a loop; then a serving thread
  * that dies under load. Servers are separate, rounds of them interleaved.
  *
- *     npm run bench -- workers [--small]
+ *     npm run bench -- workers [--only apart,together,deaths] [--small]
  *
  * CPU time a lookup means something only where nobody else takes the cores: `apart` has the load on cores of its own. Where there
  * are fewer cores than loops, loops share what is left, and a second arrangement, `together`, gives them as many as there are, the load
@@ -18,6 +18,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { CheckedRows } from './harness/checked-rows.ts';
 import { residentBytes, type ThreadTime, threadTimes, timesBetween } from './harness/loop-threads.ts';
 import { metricsOf } from './harness/node-metrics.ts';
@@ -27,7 +28,12 @@ import { type Server, startPointlake } from './harness/servers.ts';
 import { runWrk } from './harness/wrk.ts';
 import { makeTable, parquetPath, rowsOf } from './peers/table.ts';
 
-const isSmall = process.argv.includes('--small');
+const { values: flags } = parseArgs({
+  options: { only: { type: 'string', default: 'apart,together,deaths' }, small: { type: 'boolean', default: false } },
+});
+
+const isSmall = flags.small;
+const only = flags.only.split(',');
 const ROWS = isSmall ? 5_000 : 50_000;
 const ROUNDS = isSmall ? 1 : 7;
 const SECONDS = isSmall ? 1 : 3;
@@ -97,7 +103,7 @@ async function run(): Promise<void> {
   console.log(
     `${cpus()[0]?.model.trim()}, ${cores} cores; Node ${process.versions.node}; ${ROWS} rows x 24 columns, uniform random keys, rows kept encoded`,
   );
-  for (const arrangement of arrangements()) {
+  for (const arrangement of arrangements().filter(({ name }) => only.includes(name))) {
     const served: Served[] = [];
     try {
       for (const loops of LOOPS) {
@@ -112,7 +118,7 @@ async function run(): Promise<void> {
     }
   }
   const [apart] = arrangements();
-  if (apart !== undefined) await deaths(file, apart);
+  if (apart !== undefined && only.includes('deaths')) await deaths(file, apart);
 }
 
 /** Apart from the load, and where there are too few cores for that, together with it as well. */

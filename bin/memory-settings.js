@@ -1,4 +1,4 @@
-// How the server's process is to take memory from the system; the allocator and V8 read this only when a process begins.
+// How the server's process is to take memory and cores from the system; the allocator and V8 read this only when a process begins.
 //
 // glibc raises the size from which it maps an allocation by itself whenever a mapped one is freed, up to 32 MiB; from
 // then on pages on their way and slabs that stay lie side by side in heaps that only shrink at their end, of which it
@@ -9,7 +9,14 @@
 // Large allocations ask for huge pages, where the system gives them to who asks: rows and blocks lie all over the memory,
 // and with small pages each costs the processor a walk through its page table.
 //
+// V8 has four threads that collect garbage and compile beside the loop that answers. Where they have no cores of their own they
+// take its one, each as much as it has itself: 90 ms at a time for a collection, and a loop that has just started gets a fifth.
+//
 // Other allocators pass over the variables. What an operator has set counts; docs/adr/0023 has the measurements.
+
+import os from 'node:os';
+
+var cores = typeof os.availableParallelism === 'function' ? os.availableParallelism() : os.cpus().length;
 
 export var environment = {
   MALLOC_ARENA_MAX: '2',
@@ -23,4 +30,5 @@ export var v8 = {
   'max-semi-space-size': '--max-semi-space-size=16',
   'initial-old-space-size': '--initial-old-space-size=64',
   'allocation-site-pretenuring': '--no-allocation-site-pretenuring',
+  'v8-pool-size': `--v8-pool-size=${Math.max(1, Math.min(4, cores - 1))}`,
 };

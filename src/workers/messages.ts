@@ -67,6 +67,8 @@ export interface ServingData {
   /** What its encoded rows may take. */
   readonly rowsBytes: number;
   readonly socketPath: string;
+  /** Where threads leave for each other what they compiled. */
+  readonly codeFolder: string;
   readonly listen: { readonly host: string; readonly port: number };
   readonly options: Readonly<Record<string, number>>;
 }

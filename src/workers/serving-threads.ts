@@ -116,6 +116,7 @@ export class ServingThreads {
       slabBytes,
       rowsBytes,
       socketPath: this.#socketPath,
+      codeFolder: join(this.#folder, 'code'),
       listen,
       options,
     };
