@@ -118,7 +118,12 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
   #isUsed = false;
   /** Whether its file keeps it; else it fades. */
   #isKept = true;
-  /** What a lookup may still hold, though it was forgotten. */
+  /** Whether a lookup may hold what is known. */
+  #isLent = false;
+  /**
+   * What a lookup may still hold, though it was forgotten. It is not looked at before: each look has V8 note that the object
+   * may not go before the turn of the event loop is over, in memory that it frees only when it collects all of its heap.
+   */
   #lent: WeakRef<Learned> | undefined = undefined;
   #codeBlocks = 0;
   #ownerId = UNREGISTERED;
@@ -168,7 +173,7 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
     const known = this.#known();
     if (known === undefined) return;
     pins.learned.set(this, known);
-    if (this.#lent?.deref() !== known) this.#lent = new WeakRef(known);
+    this.#isLent = true;
   }
 
   takeUsed(): boolean {
@@ -182,6 +187,7 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
     const { layout } = this.#learned ?? {};
     if (layout !== undefined) this.#file.stored?.keepLayout(this, layout);
     this.#file.addLayout(-this.#learnedBytes);
+    this.#rememberLent();
     this.#learned = undefined;
     this.#ascents = undefined;
     this.#file.told?.layout(this, undefined);
@@ -224,8 +230,15 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
     return lent;
   }
 
+  /** What is about to be known no more, while whoever holds it has it. */
+  #rememberLent(): void {
+    if (this.#isLent && this.#learned !== undefined) this.#lent = new WeakRef(this.#learned);
+    this.#isLent = false;
+  }
+
   #replace(learned: Learned): void {
     const before = this.#bytesOf(this.#learned);
+    this.#rememberLent();
     this.#learned = learned;
     if (this.#file.isReleased) return;
     if (!this.#isKept) this.#file.keepChunk(this);

@@ -278,10 +278,13 @@ function float16Writer(options: JsonOptions): JsonWriter {
   return (block, row) => (block.isNull(row) ? 'null' : jsonText(ofDouble(shortestFloat16(block.float16At(row)))));
 }
 
-/** For texts of ours, in which nothing needs an escape. */
+/**
+ * For texts of ours, in which nothing needs an escape. V8 keeps the texts that it made of numbers, but for those of JSON: 40
+ * bytes each that outlive the request, and are freed only when all of the heap is collected.
+ */
 export function jsonText(value: JsonValue): string {
   if (typeof value === 'string') return `"${value}"`;
-  return value === 0 && Object.is(value, -0) ? '-0' : `${value}`;
+  return value === 0 && Object.is(value, -0) ? '-0' : JSON.stringify(value);
 }
 
 function decimalText(leaf: LeafColumn, precision: number, scale: number): (block: ValueReader, row: number) => string {
