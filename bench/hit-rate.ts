@@ -6,10 +6,13 @@
  * Blocks are of mixed sizes, a few large. Each cache has the same bytes, of which the tier's own overhead is a part. Reads
  * of scans are not counted, nor is the first fifth of a trace. The tier must beat LRU by a point wherever there are scans
  * and nowhere lose more than one to it.
+ *
+ * Then blocks that rise to memory from disk, where a part of one can be read: hits, and what all reads cost, a part counted as 1 and a
+ * block that rises as 5. By turns whatever is touched a second time rises, and what memory says is worth it; that must not cost more.
  */
 
 import { createHash } from 'node:crypto';
-import { type AdmittedBlock, type BlockOwner, Budget, MemoryTier } from '../src/cache/index.ts';
+import { type AdmittedBlock, type BlockOwner, Budget, BYTES_A_TOUCH, Ghosts, MemoryTier } from '../src/cache/index.ts';
 import { BufferViews } from '../src/core/index.ts';
 import { accessTrace, randomNumbers, type TraceOptions } from './harness/access-traces.ts';
 import { type CacheModel, lru, s3Fifo, sieve, wTinyLfu } from './harness/eviction-models.ts';
@@ -20,6 +23,11 @@ const ACCESSES = small ? 60_000 : 400_000;
 const CAPACITIES = [0.01, 0.1, 0.3];
 const SEED = 20_261_123;
 const WARM_SHARE = 1 / 5;
+const RISING_BLOCKS = small ? 3000 : 12_000;
+const RISING_READS = small ? 100_000 : 2_000_000;
+/** Of what a decoder makes. */
+const RISING_BYTES = 27_000;
+const RISE_COST = 5;
 
 class Owner implements BlockOwner {
   readonly locations = new Int32Array(BLOCKS);
@@ -65,6 +73,17 @@ const SHAPES: readonly Shape[] = [
   { name: 'hot set moves fast', skew: 0.99, shifts: 9, hasScans: false },
 ];
 
+/** How popular blocks are, and how often all of that changes. */
+const RISING: readonly (readonly [name: string, skew: number, shifts: number])[] = [
+  ['uniform', 0, 0],
+  ['Zipf 0.5', 0.5, 0],
+  ['Zipf 0.8', 0.8, 0],
+  ['Zipf 0.99', 0.99, 0],
+  ['Zipf 1.1', 1.1, 0],
+  ['Zipf 0.8, moves', 0.8, 3],
+  ['Zipf 0.99, moves', 0.99, 3],
+];
+
 const sizes = blockSizes();
 const totalBytes = sizes.reduce((sum, bytes) => sum + bytes, 0);
 const models: Readonly<Record<string, (capacity: number) => CacheModel>> = {
@@ -81,6 +100,12 @@ console.log(
 );
 console.log(['trace'.padEnd(24), 'cache', ...Object.keys(models), 'tier'].map((cell) => cell.padStart(9)).join(' '));
 for (const shape of SHAPES) for (const share of CAPACITIES) await compare(shape, share);
+console.log(`\n${RISING_BLOCKS} blocks of ${RISING_BYTES} bytes on disk, ${RISING_READS} reads of parts`);
+console.log(
+  ['trace'.padEnd(24), 'memory', 'all: hits', 'cost', 'worth: hits', 'cost'].map((cell) => cell.padStart(11)).join(' '),
+);
+for (const [name, skew, shifts] of RISING)
+  for (const share of [0.1, 0.3]) await compareRising(name, skew, shifts, share);
 console.log(`digest ${digest.digest('hex').slice(0, 16)}`);
 if (missed.length > 0 && !small) {
   console.log(`MISSED: ${missed.join('; ')}`);
@@ -137,6 +162,55 @@ async function tierHitRate(trace: Int32Array, capacity: number): Promise<number>
   const used = tier.budget.usedBytes('blocks');
   if (used > capacity) throw new Error(`the tier took ${used} of ${capacity} bytes`);
   return hits / counted;
+}
+
+async function compareRising(name: string, skew: number, shifts: number, share: number): Promise<void> {
+  const trace = accessTrace({
+    blocks: RISING_BLOCKS,
+    accesses: RISING_READS,
+    scanCapacity: 0,
+    seed: SEED,
+    skew,
+    shifts,
+  });
+  const capacity = Math.floor(RISING_BLOCKS * RISING_BYTES * share);
+  const all = await rising(trace, capacity, () => true);
+  const worth = await rising(trace, capacity, (tier) => tier.isWorthMore());
+  const cells = [all, worth].flatMap(({ hits, cost }) => [(100 * hits).toFixed(1), cost.toFixed(3)]);
+  console.log([name.padEnd(24), `${100 * share}%`, ...cells].map((cell) => cell.padStart(11)).join(' '));
+  digest.update(cells.join());
+  if (worth.cost > all.cost) missed.push(`what rises by ${name} at ${100 * share}%`);
+}
+
+/** Hits of all reads, and what a read costs. */
+async function rising(
+  trace: Int32Array,
+  capacity: number,
+  isWorth: (tier: MemoryTier) => boolean,
+): Promise<{ readonly hits: number; readonly cost: number }> {
+  const tier = new MemoryTier(new Budget(capacity));
+  const owner = new Owner();
+  const id = tier.register(owner);
+  const touched = new Ghosts(capacity / BYTES_A_TOUCH);
+  const random = randomNumbers(SEED + 2);
+  const hashes = Array.from({ length: RISING_BLOCKS }, () => [random(), random()] as const);
+  const views = new BufferViews(new ArrayBuffer(64 * 1024));
+  const counted = { reads: 0, hits: 0, risen: 0 };
+  for (const [at, block] of trace.entries()) {
+    const weight = at < WARM_SHARE * trace.length ? 0 : 1;
+    counted.reads += weight;
+    const [high, low] = hashes[block]!;
+    if (owner.locations[block] !== 0) {
+      owner.reads[block] = 1;
+      counted.hits += weight;
+    } else if (touched.wasSeen(high, low) && isWorth(tier)) {
+      tier.admit(id, block, 0, { views, byteOffset: 0, byteLength: RISING_BYTES });
+      await tier.settled();
+      counted.risen += weight;
+    }
+  }
+  const { reads, hits, risen } = counted;
+  return { hits: hits / reads, cost: (reads - hits + RISE_COST * risen) / reads };
 }
 
 function blockOf(access: number): number {

@@ -27,7 +27,7 @@ const SLAB_FOLDER = 'blocks';
  * Reading a block whole costs as much as reading rows of it five times, so it must come back sooner than memory would
  * forget it.
  */
-const BYTES_A_TOUCH = 128 * 1024;
+export const BYTES_A_TOUCH = 128 * 1024;
 const MEMORY_BYTES_DEFAULT = 2 ** 28;
 
 export interface DiskTierOptions {

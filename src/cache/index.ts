@@ -2,6 +2,7 @@ export { Budget, type BudgetClass, type BudgetShares } from './budget.ts';
 export { ByteGate } from './byte-gate.ts';
 export { DiskCache, type DiskCacheOptions, INDEXES_SHARE } from './disk-cache.ts';
 export type { DiskFiles } from './disk-files.ts';
+export { Ghosts } from './disk-ghosts.ts';
 export {
   BLOOM_FILTER_RECORD,
   type BlockIdentity,
@@ -14,7 +15,7 @@ export {
 } from './disk-identity.ts';
 export type { DiskIo } from './disk-io.ts';
 export type { DiskParts } from './disk-parts.ts';
-export type { DiskTier, DiskTierState } from './disk-tier.ts';
+export { BYTES_A_TOUCH, type DiskTier, type DiskTierState } from './disk-tier.ts';
 export type { LearnedOwner } from './learned-clock.ts';
 export { NOTE_WORD } from './memory-entry.ts';
 export type { AdmittedBlock, BlockOwner } from './memory-owners.ts';
