@@ -1,10 +1,10 @@
 /** Serving threads as clients see them: what they pass on, what they count, what a refresh changes, and what one that dies takes with it. */
 
 import assert from 'node:assert/strict';
-import { mkdirSync, renameSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync } from 'node:fs';
 import { type IncomingMessage, request } from 'node:http';
 import { networkInterfaces } from 'node:os';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { CheckedRows } from '../../bench/harness/checked-rows.ts';
 import type { PointlakeNode } from '../../src/main.ts';
@@ -91,6 +91,24 @@ test('what threads pass on is answered as the main loop answers it', async (cont
       if (path !== '/v1/tables') assert.equal(withoutTimes(text), withoutTimes(expected), shown);
     }
   }
+});
+
+test('threads leave what they compiled for those after them, until the node ends', async (context) => {
+  const folder = scratchFolder(context);
+  const { TMPDIR } = process.env;
+  process.env.TMPDIR = folder;
+  context.after(() => {
+    if (TMPDIR === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = TMPDIR;
+  });
+  const { threads } = await serveRows(context, 1);
+  const compiled = () =>
+    readdirSync(folder, { recursive: true, withFileTypes: true }).filter(
+      (entry) => entry.isFile() && entry.parentPath.includes(`${sep}code${sep}`),
+    );
+  assert.ok(compiled().length > 100, `${compiled().length} modules`);
+  await threads.close();
+  assert.equal(compiled().length, 0);
 });
 
 test('what follows a body is passed on behind it', async (context) => {
