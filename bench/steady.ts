@@ -6,10 +6,10 @@
  *                             [--flags="--cpu-prof --cpu-prof-dir=DIR"] [--first]
  *
  * The disk tier is filled by a preload, the server started anew. What it can answer is found by a closed loop in the very
- * state that is then measured, the slowest ten seconds of a minute, since a machine that is slower for a while must still hold it, and 80% of that is asked in an open loop, latencies from the intended starts. Beside it, for
- * `--beside` minutes each: uniform keys at 80% of what it can answer of those; `dropped`, Zipf's keys at the first rate
- * again, the slabs taken out of the page cache once before; `cold`, the same taken out every second, at 80% of what it can
- * answer then.
+ * state that is then measured: the slowest ten seconds of a minute, since a machine that is slower for a while must still
+ * hold it. 80% of that is asked in an open loop, latencies from the intended starts. Beside it, for `--beside` minutes
+ * each: uniform keys at 80% of what it can answer of those; `dropped`, Zipf's keys at the first rate again, the slabs taken
+ * out of the page cache once before; `cold`, the same taken out every second, at 80% of what it can answer then.
  *
  * It fails where the p99 by Zipf's law is 20 ms or more, where the resident set's mean over the second half is more than 2%
  * above that over the first, where a request fails or the rate is not held, where a GET is sent to the source, and where an

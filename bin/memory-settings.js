@@ -15,9 +15,9 @@
 //
 // Other allocators pass over the variables. What an operator has set counts; docs/adr/0023 has the measurements.
 
-import os from 'node:os';
-
-var cores = typeof os.availableParallelism === 'function' ? os.availableParallelism() : os.cpus().length;
+// A Node that is too old to run the rest, and only says so, may lack either.
+var os = 'getBuiltinModule' in process ? process.getBuiltinModule('node:os') : {};
+var cores = 'availableParallelism' in os ? os.availableParallelism() : 1;
 
 export var environment = {
   MALLOC_ARENA_MAX: '2',

@@ -49,7 +49,7 @@ import { MemoryQuota } from './memory-quota.ts';
 import { MemoryQuotas } from './memory-quotas.ts';
 import { MemorySlabs, SLAB_MEMORY_BYTES_MAX, type SlabReaders } from './memory-slabs.ts';
 import type { MemoryTierStats } from './memory-stats.ts';
-import { SampledAdmission } from './sampled-admission.ts';
+import { RisingBlocks } from './rising-blocks.ts';
 
 /** The share of the probation. */
 const PROBATION_SHARE = 0.1;
@@ -61,11 +61,6 @@ const SLABS_MIN = 8;
 const READY_SLABS_MAX = 3;
 /** Bytes gone through for each that is admitted, while at least one slab is ready. */
 const WORK_A_BYTE = 4;
-/** Of blocks that leave, shares of those that it was worth to take in, or to take others in for, and the least samples. */
-const WORTH_SHARE_LOW = 1 / 4;
-const WORTH_SHARE_HIGH = 1 / 2;
-const PROBED_MIN = 1 / 64;
-const REPLACED_MIN = 1 / 16;
 /** Slabs' worth of read blocks that may be spared for one that is admitted; then they leave too, and nobody waits long. */
 const SPARED_SLABS_MAX = 2;
 /** No single block, and no dictionary, takes more than this share of the memory, or of its table's quota. */
@@ -101,9 +96,7 @@ export class MemoryTier {
   #evicted = 0;
   #spared = 0;
   #refused = 0;
-  /** By what was read of the probation, and by what was not of the main log. */
-  readonly #admission = new SampledAdmission(WORTH_SHARE_LOW, WORTH_SHARE_HIGH, PROBED_MIN);
-  readonly #replacing = new SampledAdmission(WORTH_SHARE_LOW, WORTH_SHARE_HIGH, REPLACED_MIN);
+  readonly #rising = new RisingBlocks();
 
   constructor(budget: Budget, readers?: SlabReaders) {
     this.budget = budget;
@@ -164,14 +157,9 @@ export class MemoryTier {
     this.trim();
   }
 
-  /**
-   * Whether a block that could be read in parts where it is should be taken in: while there is room, and where such ones are
-   * read and what leaves for them is not. Where all is read about as often as that, one for another gains nothing.
-   */
+  /** Whether a block that could be read in parts where it is should be taken in. */
   isWorthMore(): boolean {
-    if (this.#ready > READY_SLABS_MAX) return true;
-    const stricter = this.#replacing.sampled < this.#admission.sampled ? this.#replacing : this.#admission;
-    return stricter.isSampled();
+    return this.#ready > READY_SLABS_MAX || this.#rising.isSampled();
   }
 
   /**
@@ -437,9 +425,8 @@ export class MemoryTier {
     const isGone = (words[at + STATE]! & IS_GONE) !== 0;
     const isRead = !isGone && wasRead(owner, words[at + SLOT]!);
     const to = isRead ? this.#main : unread;
-    const leaves = !isGone && unread === undefined && owner?.isReleased === false;
-    if (leaves && log === this.#probation) this.#admission.judge(isRead);
-    if (leaves && log === this.#main) this.#replacing.judge(!isRead);
+    const isItsTurn = !isGone && unread === undefined && owner?.isReleased === false;
+    if (isItsTurn) this.#rising.judge(log === this.#main ? 'main' : 'probation', isRead);
     if (isGone) log.goneBytes -= bytes;
     else if (to !== undefined && this.#mayStay(owner) && this.#openFor(to, bytes, this.#mayOpenToSpare())) {
       this.#spare(owner, to, views, at, weight, isRead);

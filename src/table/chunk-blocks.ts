@@ -120,10 +120,7 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
   #isKept = true;
   /** Whether a lookup may hold what is known. */
   #isLent = false;
-  /**
-   * What a lookup may still hold, though it was forgotten. It is not looked at before: each look has V8 note that the object
-   * may not go before the turn of the event loop is over, in memory that it frees only when it collects all of its heap.
-   */
+  /** What a lookup may still hold, though it was forgotten. */
   #lent: WeakRef<Learned> | undefined = undefined;
   #codeBlocks = 0;
   #ownerId = UNREGISTERED;
