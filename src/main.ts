@@ -21,6 +21,7 @@ import {
   type CoalesceOptions,
   type HedgePolicy,
   HeldObjects,
+  parseSourceUri,
   type S3Settings,
   StorageAccount,
   type StoragePrices,
@@ -90,6 +91,8 @@ export interface PointlakeNode {
   readonly preloader: Preloader;
   /** Undefined where none is configured or the folder cannot be used. */
   readonly disk: DiskCache | undefined;
+  /** Has ready what the first lookups would wait for otherwise: a decode thread, and memory to read local files to. */
+  readonly start: () => void;
   /** Removes from disk what no table needs any more; to be called once all tables were opened. */
   readonly sweepDisk: () => Promise<void>;
   /** Makes a table that is not in the catalog yet. */
@@ -198,6 +201,10 @@ export function createNode(options: NodeOptions): PointlakeNode {
     forgetTable,
     indexings: (table) => indexings.get(table) ?? [],
     disk,
+    start() {
+      pool.start();
+      if (options.tables.some(({ source }) => parseSourceUri(source).scheme === 'file')) loader.prepare();
+    },
     async sweepDisk() {
       await settled();
       const named = tables.flatMap((table) => [

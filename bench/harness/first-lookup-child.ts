@@ -64,7 +64,7 @@ async function lookUp(code: Code, path: string, key: string, isStaged: boolean, 
   const definition: TableDefinition = code.tableDefinition('rows', path, ['id']);
   const node = code.createNode({ s3: {}, cacheMemoryBytes: MEMORY_BYTES, tables: [definition] });
   // As a server does.
-  node.pool.start();
+  node.start();
   if (upMs > 0) await sleep(upMs);
   try {
     return await timed(node, key, isStaged);

@@ -143,7 +143,8 @@ export class RowCache {
     const border = Math.floor((this.#capacityBytes * SMALL_SHARE) / 8) * 8;
     this.#small = { start: 0, end: border, head: 0, tail: 0, rounds: 0, entries: 0 };
     this.#main = { start: border, end: this.#capacityBytes, head: border, tail: border, rounds: 0, entries: 0 };
-    this.#table = new Uint32Array(this.#capacityBytes === 0 ? 1 : table);
+    // Written to now, since the system clears memory when it is first written to, huge pages of it at once: no row shall wait for that.
+    this.#table = new Uint32Array(this.#capacityBytes === 0 ? 1 : table).fill(0);
     this.#mask = this.#table.length - 1;
     this.#offsetMask = 2 ** Math.ceil(Math.log2(this.#capacityBytes / 8 + 2)) - 1;
     this.#ghosts = new RowGhosts(this.#table.length);

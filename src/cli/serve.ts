@@ -68,7 +68,7 @@ async function runServe(uris: readonly string[], options: ServeOptions): Promise
   const { gets: getsMax, bytes: bytesMax } = config.limits;
   const { workers } = config.server;
   const node = createNode({ ...config, loops: workers, log, lookupBounds: { getsMax, bytesMax } });
-  node.pool.start();
+  node.start();
   const limits = limitsOf(config);
   const server = await startServer(
     {

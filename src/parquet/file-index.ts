@@ -212,6 +212,24 @@ export class FileIndex {
     return this.#readText().keyValues.find((entry) => entry.name === name)?.value;
   }
 
+  /** Whether any chunk is said to have an offset index. */
+  get hasOffsetIndexes(): boolean {
+    const slot = slotOf(FIELD.OFFSET_INDEX_OFFSET);
+    return this.#directory[slot + FIELD_SLOT.WIDTH] !== 0 || this.#directory[slot + FIELD_SLOT.ZERO_IS_ABSENT] !== 1;
+  }
+
+  /** Whether `chunk` throws for any since its codec is not known, or the chunk is not what it should be. */
+  get hasUnreadableChunks(): boolean {
+    const columns = this.#directory[SLOT.COLUMNS]!;
+    const isSameOfAll = this.#directory[slotOf(FIELD.CODEC) + FIELD_SLOT.WIDTH] === 0;
+    const chunks = isSameOfAll ? Math.min(1, this.rowGroups * columns) : this.rowGroups * columns;
+    for (let at = 0; at < chunks; at += 1) {
+      const codec = this.#number(FIELD.CODEC, Math.trunc(at / columns), at % columns);
+      if (COMPRESSION_CODECS[codec] === undefined) return true;
+    }
+    return false;
+  }
+
   columnOrder(column: number): ColumnOrder {
     return COLUMN_ORDERS[this.#bytes[this.#directory[SLOT.ORDERS]! + column] ?? 0] ?? 'UNDEFINED';
   }

@@ -33,6 +33,7 @@ export class SnappyParts {
   readonly #starts: number[];
   readonly #isWhole: boolean;
   #whole: Uint8Array | undefined = undefined;
+  #latest: Uint8Array | undefined = undefined;
 
   /**
    * `length` is what the page header declares. Of a stream that is not there whole, `input` is what it begins with. Throws
@@ -48,9 +49,12 @@ export class SnappyParts {
 
   /**
    * The bytes [start, end) of the output and those of their fragments beside them; where the stream is not there whole, those
-   * up to `least` will do. Throws `corrupt`.
+   * up to `least` will do. They are good until the next call: memory that goes back at once is used again, where what waits
+   * for the collector makes each piece take pages that the system has to clear first. Throws `corrupt`.
    */
   piece(start: number, end: number, least: number = end): Piece {
+    if (this.#latest !== undefined) giveBack(this.#latest);
+    this.#latest = undefined;
     if (end > this.length) throw corrupt(`byte ${end} was asked for of a page of ${this.length}`);
     const first = Math.trunc(start / FRAGMENT_BYTES);
     const wanted = Math.max(first + 1, Math.ceil(end / FRAGMENT_BYTES));
@@ -61,7 +65,8 @@ export class SnappyParts {
     const length = Math.min(this.length, last * FRAGMENT_BYTES) - outputStart;
     const elements = this.#input.subarray(this.#starts[first], this.#starts[last]);
     try {
-      return { start: outputStart, bytes: decompress('SNAPPY', streamOf(elements, length), length) };
+      this.#latest = decompress('SNAPPY', streamOf(elements, length), length);
+      return { start: outputStart, bytes: this.#latest };
     } catch {
       return this.#all();
     }
@@ -128,6 +133,11 @@ const ELEMENTS = Uint16Array.from({ length: 256 }, (_, tag) => {
       return 256 * 5 + length;
   }
 });
+
+function giveBack({ buffer, byteLength }: Uint8Array): void {
+  // A small one may lie in memory that others have a part of.
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
+}
 
 /** Elements that stand alone, behind the length of what they stand for; good until the next call. */
 function streamOf(elements: Uint8Array, length: number): Uint8Array {

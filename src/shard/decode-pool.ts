@@ -3,6 +3,9 @@
  *
  * A hop to a thread and back costs about a tenth of a millisecond, so a small page is decoded inline; a large one would
  * hold up every other request of this event loop and goes to the pool. The choice is made by the decoder's own estimate.
+ *
+ * A loop that has little else to do lends a hand: of pages for which no thread is free it decodes those that take it no
+ * longer than a millisecond or two, one a turn, so that whatever comes meanwhile waits for one of them at most.
  */
 
 import { availableParallelism } from 'node:os';
@@ -20,10 +23,18 @@ import {
   type TaskOutcome,
   type TaskResult,
 } from './decode-task.ts';
+import { IdleTime } from './idle-time.ts';
 import { countOf, fingerprintsOf, type KeyTask, runOf } from './key-task.ts';
 
 /** Estimated microseconds up to which decoding here beats two thread hops and two copies. */
 const INLINE_COST_US_MAX = 300;
+
+/** The same for a page that no thread is free for, where this loop is mostly idle. */
+const HELPED_COST_US_MAX = 1500;
+/** Pages that wait for a turn of this loop; more are left to the threads. */
+const TURNS_MAX = 64;
+/** Pages a thread, the one that it decodes included, beyond which this loop lends a hand. */
+const TASKS_A_THREAD = 2;
 
 /** To hand a page over it is copied, which takes this loop as long as decoding so much of it would. */
 const COPY_US_PER_BYTE = 0.0004;
@@ -38,6 +49,8 @@ const THREAD_YOUNG_MIB = 8;
 /** Keys that are hashed or sorted here within about as long as a page may be decoded. */
 const INLINE_KEYS_MAX = 2000;
 
+const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
 export interface DecodePoolOptions {
   readonly threads?: number;
   /** Estimated microseconds up to which a page is decoded inline. */
@@ -51,6 +64,12 @@ export class DecodePool {
   readonly #inlineCostUsMax: number;
   readonly #worker: URL;
   #pool: Piscina<PoolTask, TaskResult> | undefined = undefined;
+  /** Given to the threads and not back yet. */
+  #given = 0;
+  readonly #idleTime = new IdleTime();
+  /** Pages that wait for a turn of this loop. */
+  #turns = 0;
+  #lastTurn: Promise<void> = Promise.resolve();
   /** Times of pages: decoded inline, and from being handed to the threads until they were back. */
   readonly times = { inline: new DurationHistogram(), threads: new DurationHistogram() };
 
@@ -89,14 +108,35 @@ export class DecodePool {
     task: Task,
     signal: AbortSignal | undefined,
   ): Promise<TaskOutcome> {
-    const startedMs = performance.now();
-    const isInline = costOf(task) <= this.#inlineCostUsMax + task.page.length * COPY_US_PER_BYTE;
+    const cost = costOf(task);
+    const isQuick = cost <= this.#inlineCostUsMax + task.page.length * COPY_US_PER_BYTE;
+    const isHelp = !isQuick && cost <= HELPED_COST_US_MAX && (await this.#isTurn(signal));
+    const isInline = isQuick || isHelp;
     const times = isInline ? this.times.inline : this.times.threads;
+    const startedMs = performance.now();
     try {
       return isInline ? here(task) : await this.#inThread(task, signal);
     } finally {
-      times.record(performance.now() - startedMs);
+      const ms = performance.now() - startedMs;
+      times.record(ms);
+      if (isHelp) this.#idleTime.helped(ms);
     }
+  }
+
+  /** Whether a page would wait for others before a thread takes it. */
+  get #isBusy(): boolean {
+    return this.#given >= TASKS_A_THREAD * this.#threads;
+  }
+
+  /** Waits for this loop's turn to decode a page that no thread is free for; false at once or by then where it need not. */
+  async #isTurn(signal: AbortSignal | undefined): Promise<boolean> {
+    if (!this.#isBusy || this.#turns >= TURNS_MAX || !this.#idleTime.isMost) return false;
+    this.#turns += 1;
+    this.#lastTurn = this.#lastTurn.then(nextTurn);
+    await this.#lastTurn;
+    this.#turns -= 1;
+    signal?.throwIfAborted();
+    return this.#isBusy;
   }
 
   /** Steps of building a key index. Of more than a few keys they take long. */
@@ -148,7 +188,12 @@ export class DecodePool {
     if (this.#pool.queueSize >= QUEUE_MAX) {
       throw new ServiceError('overloaded', 'overloaded', 'too many pages wait to be decoded; try again shortly');
     }
-    return await this.#pool.run(ownOf(task), signal === undefined ? {} : { signal });
+    this.#given += 1;
+    try {
+      return await this.#pool.run(ownOf(task), signal === undefined ? {} : { signal });
+    } finally {
+      this.#given -= 1;
+    }
   }
 
   #open(): Piscina<PoolTask, TaskResult> {

@@ -65,6 +65,11 @@ export class PageLoader {
     this.#inFlight = new ByteGate(this.#options.inFlightBytesMax);
   }
 
+  /** Has the memory ready that local files are read to. */
+  prepare(): void {
+    this.#reader.prepare();
+  }
+
   /** What is being fetched and decoded, and how much of it may be. */
   get inFlight(): { readonly usedBytes: number; readonly capacityBytes: number } {
     return this.#inFlight;

@@ -19,6 +19,9 @@ import { inContext, placeOf } from './file-place.ts';
 import type { LookupTrace } from './lookup-trace.ts';
 import { ReadMemory } from './read-memory.ts';
 
+/** Memory for less is not mapped anew each time. */
+const LEASED_BYTES_MIN = 128 * 1024;
+
 export interface PageReaderOptions {
   /** Target size of a decoded block. */
   readonly blockBytes: number;
@@ -51,6 +54,11 @@ export class PageReader {
   constructor(pool: DecodePool, options: PageReaderOptions) {
     this.#pool = pool;
     this.#options = options;
+  }
+
+  /** Has the memory ready that local files are read to. */
+  prepare(): void {
+    this.#memory.prepare();
   }
 
   /** Reads and decodes the page, or its block of the one row that is asked for, and offers it to memory. */
@@ -89,11 +97,16 @@ export class PageReader {
     const unread = unreadPage(chunk, locations, page);
     const bytes = prefixBytes(row, unread, this.#options.blockBytes);
     if (bytes === undefined) return undefined;
+    return this.#intoLease(bytes, (into) => this.#decodedPrefix({ ...rest, row }, unread, bytes, into, signal, trace));
+  }
+
+  /** Reads to memory that is used again, where there is room for so much; what is decoded of it is not in it. */
+  async #intoLease<T>(bytes: number, read: (into: Uint8Array | undefined) => Promise<T>): Promise<T> {
     const lease = this.#memory.lease(bytes);
     try {
-      const part = await this.#decodedPrefix({ ...rest, row }, unread, bytes, lease?.bytes, signal, trace);
+      const decoded = await read(lease?.bytes);
       lease?.giveBack();
-      return part;
+      return decoded;
     } catch (thrown) {
       // A read or a thread that is not waited for any longer goes on all the same.
       lease?.abandon();
@@ -127,14 +140,29 @@ export class PageReader {
   }
 
   async #ofWhole(
+    asked: AskedPage,
+    dictionaryOf: () => Promise<Block | undefined>,
+    signal: AbortSignal,
+    trace: LookupTrace | undefined,
+  ): Promise<ReadPage> {
+    const { file, locations, page, row } = asked;
+    const bytes = rangeLength(locations.range(page));
+    const read = (into: Uint8Array | undefined) => this.#decodedWhole(asked, dictionaryOf, into, signal, trace);
+    // What is smaller, or has a dictionary before it, is better read by the GET of its neighbours.
+    const isApart = row !== undefined && locations.dictionaryRange === undefined && bytes >= LEASED_BYTES_MIN;
+    return file.store.cheapReads && isApart ? this.#intoLease(bytes, read) : read(undefined);
+  }
+
+  async #decodedWhole(
     { file, chunk, locations, page, row }: AskedPage,
     dictionaryOf: () => Promise<Block | undefined>,
+    into: Uint8Array | undefined,
     signal: AbortSignal,
     trace: LookupTrace | undefined,
   ): Promise<ReadPage> {
     const [dictionary, bytes] = await Promise.all([
       dictionaryOf(),
-      file.store.getRange(file.object, locations.range(page), { signal, account: trace }),
+      file.store.getRange(file.object, locations.range(page), { signal, account: trace, into }),
     ]);
     trace?.pageCame();
     const pause = trace?.beforeDecode();

@@ -3,8 +3,8 @@
  *
  * While a search waits for key pages it often has one run of candidate rows left. Where the asked columns' pages of
  * those rows are few bytes, reading them in the same round costs less than a round of its own would: a round trip to S3
- * is worth about 2 MiB of transfer. What was read for nothing is bounded for each lookup, and nothing is read ahead
- * where reads are cheap.
+ * is worth about 2 MiB of transfer. Where reads are cheap only layouts are read ahead, once, while a thread decodes the key
+ * page. What was read for nothing is bounded for each lookup.
  */
 
 import { rangeLength } from '../core/index.ts';
@@ -21,13 +21,17 @@ export interface ReadAhead {
 
 const NOTHING: ReadAhead = { needs: [], bytes: 0 };
 
-/** All that the columns of these rows lack, or nothing where that is more than `bytesMax`: a part would save no round. */
+/**
+ * All that the columns of these rows lack, or nothing where that is more than `bytesMax`: a part would save no round. Of a file
+ * whose reads are cheap the layouts, which are charged as if there were nothing left.
+ */
 export function readAhead(
   { file, rowGroup, firstRow, endRow }: CandidateRows,
   columns: readonly TableColumn[],
   bytesMax: number,
 ): ReadAhead {
-  if (file.file.store.cheapReads) return NOTHING;
+  if (bytesMax === 0) return NOTHING;
+  if (file.file.store.cheapReads) return { needs: missingLayouts(file, rowGroup, columns), bytes: bytesMax };
   const needs: Need[] = [];
   let bytes = 0;
   for (const column of columns) {
@@ -40,6 +44,15 @@ export function readAhead(
     }
   }
   return { needs, bytes };
+}
+
+function missingLayouts(
+  { file, mapping }: CandidateRows['file'],
+  rowGroup: number,
+  columns: readonly TableColumn[],
+): readonly Need[] {
+  const chunks = columns.flatMap((column) => positionsOf(mapping, column)).map((at) => file.chunk(rowGroup, at));
+  return chunks.filter((chunk) => chunk.layout === undefined).map((chunk) => ({ kind: 'layout', file, chunk }));
 }
 
 /** Without an offset index the pages are found by reading the chunk. */

@@ -28,6 +28,13 @@ export class ReadMemory {
     this.#sizeBytes = sizeBytes;
   }
 
+  /** Has the system clear all of it now, which the first reads to it would wait for: as long as they take themselves. */
+  prepare(): void {
+    if (this.#memory !== undefined) return;
+    this.#memory = new SharedArrayBuffer(this.#sizeBytes);
+    new Uint8Array(this.#memory).fill(0);
+  }
+
   /** Undefined where there is no room. */
   lease(bytes: number): Lease | undefined {
     if (this.#usedBytes + bytes > this.#sizeBytes) return undefined;

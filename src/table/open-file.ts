@@ -120,6 +120,8 @@ async function readTail(
 /** Decodes the layouts whose page index lies in the tail already; a broken one is left for the walk over the pages. */
 function readEagerLayouts(file: TableFile, tail: Tail): void {
   const { index } = file;
+  // To look at each chunk takes longer than the rest of opening a file; one that cannot be read is named here, by its fault.
+  if (!index.hasOffsetIndexes && !index.hasUnreadableChunks) return;
   for (let rowGroup = 0; rowGroup < index.rowGroups; rowGroup++) {
     for (const leaf of index.schema.leaves) {
       const chunk = index.chunk(rowGroup, leaf.ordinal);

@@ -79,6 +79,8 @@ const ELSEWHERE: Readonly<Record<Exclude<OracleName, 'documented'>, readonly str
 const REFUSED_ELSEWHERE: Readonly<Partial<Record<OracleName, RegExp>>> = {
   DuckDB: /BYTE_STREAM_SPLIT encoding is only supported for FLOAT or DOUBLE/,
   'parquet-wasm': /first value too large|'min_delta' too large/,
+  // It takes an LZ4_RAW page for Hadoop's frames as long as the lengths in front allow it, and then does not go back.
+  hyparquet: /lz4 offset out of range/,
 };
 
 interface Column {

@@ -179,3 +179,13 @@ test('LZ4 blocks that lie are corrupt', () => {
 test('LZO is named as unsupported', () => {
   assert.throws(() => decompress('LZO', new Uint8Array(4), 4), { kind: 'unsupported', message: /LZO/ });
 });
+
+test('what is compressed may lie in memory that threads share', () => {
+  const plain = Buffer.from('a page of text, of text, of text and 0123456789 '.repeat(200));
+  for (const [codec, compress] of COMPRESSORS) {
+    const input = compress(plain);
+    const shared = new Uint8Array(new SharedArrayBuffer(input.length + 8), 8);
+    shared.set(input);
+    assert.deepEqual(Buffer.from(decompress(codec, shared, plain.length)), plain, codec);
+  }
+});

@@ -41,6 +41,24 @@ describe('the stored form', () => {
     assert.ok(compared >= 70);
   });
 
+  test('says whether any chunk has an offset index, parsed and loaded', () => {
+    const counts = { with: 0, without: 0 };
+    for (const name of corpusFiles('data').filter((file) => file.endsWith('.parquet'))) {
+      const index = openIndex(readCorpus(name));
+      const chunks = answers(index).filter((answer) => Array.isArray(answer) && answer.length === 2);
+      // A chunk of which the footer's word is unusable may have one all the same.
+      if (chunks.length < index.rowGroups * index.schema.leaves.length) continue;
+      const has = (chunks as { readonly offsetIndexRange?: unknown }[][]).some(
+        ([chunk]) => chunk?.offsetIndexRange !== undefined,
+      );
+      assert.equal(index.hasOffsetIndexes, has, name);
+      assert.equal(FileIndex.load(index.serialise()).hasOffsetIndexes, has, name);
+      assert.equal(index.hasUnreadableChunks, false, name);
+      counts[has ? 'with' : 'without'] += 1;
+    }
+    assert.ok(counts.with >= 5 && counts.without >= 20, JSON.stringify(counts));
+  });
+
   test('loads without a copy where aligned, with one where not', () => {
     const stored = openIndex(readCorpus('data/alltypes_plain.parquet')).serialise();
     const shifted = new Uint8Array(stored.length + 3);

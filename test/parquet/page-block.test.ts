@@ -34,6 +34,24 @@ test(`the block of any row is the block of the whole page, seed ${FUZZ_SEED}`, (
   }
 });
 
+test('a page in memory that threads share decodes to the same blocks, none of which are in it', () => {
+  let blocks = 0;
+  for (const codec of codecs) {
+    for (const chunk of chunksOf(written(codec, columns())).chunks) {
+      const context = contextOf(chunk, 32 * 1024);
+      for (const page of chunk.pages) {
+        const shared = new Uint8Array(new SharedArrayBuffer(page.length));
+        shared.set(page);
+        const decoded = decodeDataPage(shared, context);
+        shared.fill(0xee);
+        assert.deepEqual(decoded, decodeDataPage(page, context), `${codec} ${chunk.leaf.name}`);
+        blocks += decoded.blocks.length;
+      }
+    }
+  }
+  assert.ok(blocks > 1000, `${blocks} blocks`);
+});
+
 test('a page of the second version, and what a block costs', () => {
   const rows = 50_000;
   const doubles = new Uint8Array(Float64Array.from({ length: rows }, () => random()).buffer);

@@ -55,6 +55,27 @@ const contents: Readonly<Record<string, (bytes: number, random: () => number) =>
     ),
 };
 
+test('the memory of a piece goes back with the next call, that of the whole does not', () => {
+  const plain = contents.text?.(5 * FRAGMENT, randomFrom(FUZZ_SEED)) ?? new Uint8Array(0);
+  const parts = new SnappyParts(compressSync(Buffer.from(plain)), plain.length);
+  const first = parts.piece(0, FRAGMENT);
+  const second = parts.piece(FRAGMENT, 3 * FRAGMENT);
+  assert.deepEqual([first.bytes.length, second.bytes.length], [0, 2 * FRAGMENT]);
+  assert.deepEqual(Buffer.from(second.bytes), Buffer.from(plain.subarray(FRAGMENT, 3 * FRAGMENT)));
+  // One element that reaches out of its fragment, so that nothing comes apart.
+  const whole = new SnappyParts(
+    Buffer.concat([
+      varint(FRAGMENT + 10),
+      literal(plain.subarray(0, FRAGMENT - 5)),
+      literal(plain.subarray(FRAGMENT - 5, FRAGMENT + 10)),
+    ]),
+    FRAGMENT + 10,
+  );
+  const all = whole.piece(0, 10);
+  assert.equal(whole.piece(FRAGMENT, FRAGMENT + 10).bytes, all.bytes);
+  assert.equal(all.bytes.length, FRAGMENT + 10);
+});
+
 test(`every part is what it is in the whole, seed ${FUZZ_SEED}`, () => {
   const random = randomFrom(FUZZ_SEED);
   for (const [name, content] of Object.entries(contents)) {

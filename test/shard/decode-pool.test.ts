@@ -69,6 +69,49 @@ test('a small page is decoded inline, a large one is not', async (context) => {
   assert.deepEqual([pool.stats.inline, pool.stats.pooled], [1, 1]);
 });
 
+test('pages that no thread is free for are decoded here, one a turn of the loop, with the same blocks', async (context) => {
+  const large = { kind: 'data' as const, ...(await aPage(context, 4_000_000)) };
+  const middle = { kind: 'data' as const, ...(await aPage(context, 50_000)) };
+  // Now, since a loop that was busy lends no hand.
+  const pool = poolOf(context, { inlineCostUsMax: 0, threads: 1 });
+  const inLarge = [pool.decode(large), pool.decode(large)];
+  let turns = 0;
+  const count = () => {
+    turns += 1;
+    if (turns < 1000) setImmediate(count);
+  };
+  setImmediate(count);
+  const decodedAt: number[] = [];
+  const helped = await Promise.all(
+    Array.from({ length: 8 }, async () => {
+      const decoded = await pool.decode(middle);
+      decodedAt.push(turns);
+      return decoded;
+    }),
+  );
+  const alone = await poolOf(context, { inlineCostUsMax: Number.POSITIVE_INFINITY }).decode(middle);
+  for (const decoded of helped) assert.deepEqual(decoded, alone);
+  assert.equal(pool.stats.inline, 8);
+  assert.equal(new Set(decodedAt).size, 8, `other callbacks ran in between: ${decodedAt.join(' ')}`);
+  for (const { rows } of await Promise.all(inLarge)) assert.equal(rows, 4_000_000);
+});
+
+test('who leaves while its page waits for a turn of the loop is told so, and the others get theirs', async (context) => {
+  const large = { kind: 'data' as const, ...(await aPage(context, 4_000_000)) };
+  const middle = { kind: 'data' as const, ...(await aPage(context, 50_000)) };
+  // Now, since a loop that was busy lends no hand.
+  const pool = poolOf(context, { inlineCostUsMax: 0, threads: 1 });
+  const inLarge = [pool.decode(large), pool.decode(large)];
+  const leaver = new AbortController();
+  const first = pool.decode(middle, leaver.signal);
+  const second = pool.decode(middle);
+  leaver.abort(new Error('deadline'));
+  await assert.rejects(first, /deadline/);
+  assert.equal((await second).rows, 50_000);
+  assert.equal(pool.stats.inline, 1);
+  await Promise.all(inLarge);
+});
+
 test('a broken page is the same typed error from a thread as from here', async (context) => {
   const { page, context: pageContext } = await aPage(context, 1000);
   page.fill(0xff, 20);

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { ColumnSource } from 'hyparquet-writer';
+import type { ByteRange } from '../../src/core/index.ts';
 import type { Snapshot } from '../../src/table/index.ts';
 import { FaultyS3 } from '../support/faulty-s3.ts';
 import { IoTrace, pageBytes } from '../support/io-trace.ts';
@@ -70,6 +71,33 @@ test('a dictionary comes with the first page that needs it, and not again', asyn
     `{"kind":"kind ${20002 % 7}"}`,
   );
   assert.match(trace.describe(snapshot).join('\n'), /row group 1, column kind: dictionary page/);
+});
+
+test('where the pages of the columns lie is read beside the key page where the file has no page index, once a lookup', async (context) => {
+  const options = { pageIndex: false, rowsPerRowGroup: 10_000 };
+  const path = writeParquet(join(scratchFolder(context), 't.parquet'), columns(), options);
+  const trace = new IoTrace();
+  const node = nodeOf(context, [{ name: 't', source: path, key: ['id'] }], { wrapStores: trace.wrap });
+  const snapshot = await node.catalog.get('t').refresh();
+  const [file] = snapshot.files;
+  assert.ok(file?.kind === 'readable');
+  const projection = snapshot.projection(['id', 'score', 'text']);
+  trace.clear();
+  const answer = await node.engine.row(snapshot, keyOf(snapshot, '24690'), projection, noDeadline);
+  assert.match(answer.json ?? '', /^{"id":24690,/);
+  const columnOf = ({ range }: { readonly range: ByteRange }) =>
+    [0, 1, 3].find((column) => {
+      const chunk = file.file.index.chunk(1, column).range;
+      return chunk.start <= range.start && range.start < chunk.end;
+    });
+  const order = trace.gets.map(columnOf);
+  // The walk over the headers of the key column's pages, then its page beside the walks over the others.
+  assert.ok(
+    order.every((column) => column !== undefined),
+    order.join(' '),
+  );
+  const firstOfOthers = Math.min(order.indexOf(1), order.indexOf(3));
+  assert.ok(firstOfOthers < trace.gets.length - 3 && order.slice(firstOfOthers).includes(0), order.join(' '));
 });
 
 test('a key outside of every bound is absent without a read; one between two pages reads one page', async (context) => {

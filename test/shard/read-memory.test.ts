@@ -26,6 +26,15 @@ test('what does not fit is not there, until all is given back', () => {
   assert.throws(() => second.giveBack(), /a lease ends once/);
 });
 
+test('memory that is made ready is used by the leases, and not made ready under them', () => {
+  const memory = new ReadMemory(SIZE);
+  memory.prepare();
+  const lease = leased(memory, 10);
+  lease.bytes.fill(7);
+  memory.prepare();
+  assert.ok(lease.bytes.every((byte) => byte === 7));
+});
+
 test(`leases at once lie apart, also of what was abandoned, seed ${FUZZ_SEED}`, () => {
   const random = randomFrom(FUZZ_SEED);
   const memory = new ReadMemory(SIZE);
