@@ -11,24 +11,21 @@ import {
   type AdmittedBlock,
   type BlockMemory,
   type BlockOwner,
-  type LearnedOwner,
   type MemoryQuota,
   NOTE_WORD,
   WHOLE_PAGE_SHIFT,
 } from '../cache/index.ts';
 import { assert, BufferViews } from '../core/index.ts';
-import {
-  Block,
-  type BloomFilter,
-  type ColumnChunk,
-  type PageBounds,
-  type PageLocations,
-  traitsOf,
-} from '../parquet/index.ts';
+import { Block, type ColumnChunk, type PageLocations, traitsOf } from '../parquet/index.ts';
 import type { BlockAt } from './block-at.ts';
 import type { BlockPlace, BlockPlaces } from './block-places.ts';
-import { CHUNK_BYTES } from './file-chunks.ts';
-import { ASCENT_BYTES, PageAscent } from './page-ascent.ts';
+import {
+  type ChunkLayout,
+  type Learned,
+  LearnedChunk,
+  type LearnedChunkOwner,
+  type LearnedHolder,
+} from './learned-chunk.ts';
 
 /** The blocks of one page as the decoder returned them, or those of them that were found on disk. */
 export interface LoadedPage {
@@ -39,45 +36,21 @@ export interface LoadedPage {
   readonly blocks: readonly (Block | undefined)[];
 }
 
-/** What is known of a chunk's pages: where they lie and, where a column index says so, what they may hold. */
-export interface ChunkLayout {
-  readonly locations: PageLocations;
-  readonly bounds: PageBounds | undefined;
-}
-
-/** What was learned of a chunk: its layout, and its bloom filter, `none` where that cannot be used. */
-interface Learned {
-  readonly layout: ChunkLayout | undefined;
-  readonly bloomFilter: BloomFilter | 'none' | undefined;
-}
-
 /** Pages by chunk and number that a waiting lookup holds for itself, whatever the memory tier evicts. */
-export class Pins extends Map<ChunkBlocks, Map<number, LoadedPage>> {
-  /** What it holds of what was learned of chunks, for as long as it lives. */
-  readonly learned: Map<ChunkBlocks, Learned> = new Map();
+export class Pins extends Map<ChunkBlocks, Map<number, LoadedPage>> implements LearnedHolder {
+  readonly learned: Map<LearnedChunk, Learned> = new Map();
 }
 
-/** The file of a chunk, which answers for the bytes of what it learns. */
-export interface ChunkOwner {
-  addLayout(bytes: number): void;
-  /** Whether so much is a small part of what may be learned. */
-  fitsLayout(bytes: number): boolean;
+/** The file of a chunk. */
+export interface ChunkOwner extends LearnedChunkOwner {
   /** Of all chunks of the row group; undefined before `openPlaces`. */
   placesOf(rowGroup: number): BlockPlaces | undefined;
   openPlaces(rowGroup: number): BlockPlaces;
   /** The first block of the row group came to memory, or the last one left. */
   placesChanged(rowGroup: number): void;
-  /** The chunk knows something again, and is kept for it. */
-  keepChunk(chunk: ChunkBlocks): void;
-  /** The chunk knows nothing any more, and is kept for as long only as others have it. */
-  fadeChunk(chunk: ChunkBlocks): void;
   /** What blocks of the table may take in memory. */
   readonly quota: MemoryQuota;
-  /** Whether no snapshot has the file any more. */
-  readonly isReleased: boolean;
-  /** What is on disk of the file; undefined where there is no disk tier. */
   readonly stored: BlockKeeper | undefined;
-  /** Where other threads search it too. */
   readonly told: ToldOfChunk | undefined;
 }
 
@@ -105,143 +78,20 @@ const found: BlockPlace = { slot: 0, location: 0, shift: 0 };
 /** The number of an owner that the memory tier does not know yet. */
 const UNREGISTERED = -1;
 
-export class ChunkBlocks implements BlockOwner, LearnedOwner {
-  readonly chunk: ColumnChunk;
-  readonly rowGroup: number;
+export class ChunkBlocks extends LearnedChunk implements BlockOwner {
   /** The decoded dictionary, kept while any code block of this chunk is resident. */
   dictionary: Block | undefined = undefined;
   readonly #file: ChunkOwner;
   readonly #tier: BlockMemory;
-  #learned: Learned | undefined = undefined;
-  /** By page, of those that searches have walked into. */
-  #ascents: Map<number, PageAscent> | undefined = undefined;
-  #isUsed = false;
-  /** Whether its file keeps it; else it fades. */
-  #isKept = true;
-  /** Whether a lookup may hold what is known. */
-  #isLent = false;
-  /** What a lookup may still hold, though it was forgotten. */
-  #lent: WeakRef<Learned> | undefined = undefined;
   #codeBlocks = 0;
   #ownerId = UNREGISTERED;
   /** Resident blocks that are too large for a slab, by slot. */
   #outside: Map<number, Block> | undefined = undefined;
 
   constructor(chunk: ColumnChunk, rowGroup: number, file: ChunkOwner, tier: BlockMemory) {
-    this.chunk = chunk;
-    this.rowGroup = rowGroup;
+    super(chunk, rowGroup, file, tier.isShared);
     this.#file = file;
     this.#tier = tier;
-  }
-
-  /** Undefined until it was loaded, and after it was forgotten: then it is loaded again. */
-  get layout(): ChunkLayout | undefined {
-    return this.#known()?.layout;
-  }
-
-  /** Keeps where the pages lie, for as long as there is room for it and the file is served. */
-  learn(layout: ChunkLayout): void {
-    const known = this.#known();
-    if (known?.layout === undefined) this.#replace({ layout, bloomFilter: known?.bloomFilter });
-  }
-
-  /** Keeps what the pages may hold, where the layout came without it and there is room. */
-  learnBounds(bounds: PageBounds): void {
-    const known = this.#known();
-    if (known?.layout === undefined || known.layout.bounds !== undefined) return;
-    if (this.#file.fitsLayout(bounds.byteSize))
-      this.#replace({ ...known, layout: { locations: known.layout.locations, bounds } });
-  }
-
-  get bloomFilter(): BloomFilter | 'none' | undefined {
-    return this.#known()?.bloomFilter ?? (this.chunk.bloomFilterRange === undefined ? 'none' : undefined);
-  }
-
-  learnBloomFilter(filter: BloomFilter | 'none'): void {
-    const known = this.#known();
-    if (known?.bloomFilter !== undefined) return;
-    // A filter only ever saves reading, so where there is no room for it there is none.
-    const isKept = filter !== 'none' && this.#file.fitsLayout(filter.byteSize);
-    this.#replace({ layout: known?.layout, bloomFilter: isKept ? filter : 'none' });
-  }
-
-  /** What is known stays so for the lookup of these pins, whatever is forgotten meanwhile. */
-  holdLearned(pins: Pins): void {
-    const known = this.#known();
-    if (known === undefined) return;
-    pins.learned.set(this, known);
-    this.#isLent = true;
-  }
-
-  takeUsed(): boolean {
-    const isUsed = this.#isUsed;
-    this.#isUsed = false;
-    return isUsed;
-  }
-
-  /** The disk, where there is one, has it from then on, so that learning it again costs no request. */
-  forget(): void {
-    const { layout } = this.#learned ?? {};
-    if (layout !== undefined) this.#file.stored?.keepLayout(this, layout);
-    this.#file.addLayout(-this.#learnedBytes);
-    this.#rememberLent();
-    this.#learned = undefined;
-    this.#ascents = undefined;
-    this.#file.told?.layout(this, undefined);
-    if (this.#isKept) this.#file.fadeChunk(this);
-    this.#isKept = false;
-  }
-
-  /** What it has charged, and what its file has for it. */
-  get chargedBytes(): number {
-    return this.#isKept ? CHUNK_BYTES + this.#learnedBytes : 0;
-  }
-
-  get #learnedBytes(): number {
-    return this.#bytesOf(this.#learned) + ASCENT_BYTES * (this.#ascents?.size ?? 0);
-  }
-
-  /** What is known of the order of the page of a block, unless that block is its last. */
-  ascentOver({ block, firstRow }: BlockAt): PageAscent | undefined {
-    const locations = this.#known()?.layout?.locations;
-    if (locations === undefined) return undefined;
-    const page = locations.pageOf(firstRow);
-    const pageStart = locations.firstRow(page);
-    const pageEnd = locations.rowEnd(page);
-    if (firstRow + block.rows >= pageEnd) return undefined;
-    this.#ascents ??= new Map();
-    let ascent = this.#ascents.get(page);
-    if (ascent === undefined && this.#learned !== undefined && !this.#file.isReleased) {
-      ascent = new PageAscent(pageStart);
-      this.#ascents.set(page, ascent);
-      this.#file.addLayout(ASCENT_BYTES);
-    }
-    return ascent;
-  }
-
-  #known(): Learned | undefined {
-    this.#isUsed = true;
-    if (this.#learned !== undefined) return this.#learned;
-    const lent = this.#lent?.deref();
-    if (lent !== undefined) this.#replace(lent);
-    return lent;
-  }
-
-  /** What is about to be known no more, while whoever holds it has it. */
-  #rememberLent(): void {
-    if (this.#isLent && this.#learned !== undefined) this.#lent = new WeakRef(this.#learned);
-    this.#isLent = false;
-  }
-
-  #replace(learned: Learned): void {
-    const before = this.#bytesOf(this.#learned);
-    this.#rememberLent();
-    this.#learned = learned;
-    if (this.#file.isReleased) return;
-    if (!this.#isKept) this.#file.keepChunk(this);
-    this.#isKept = true;
-    this.#file.addLayout(this.#bytesOf(learned) - before);
-    this.#file.told?.layout(this, learned.layout);
   }
 
   /**
@@ -249,7 +99,7 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
    * has just loaded does not make a block wanted.
    */
   at(row: number, pins: Pins | undefined): BlockAt | undefined {
-    const locations = this.#known()?.layout?.locations;
+    const locations = this.known()?.layout?.locations;
     if (locations === undefined) return undefined;
     const page = locations.pageOf(row);
     const pinned = pins === undefined ? undefined : pinnedAt(pins.get(this)?.get(page), row);
@@ -284,15 +134,10 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
     return places.traitsOf(slot);
   }
 
-  /** The ascent of a page, as far as searches have walked into it. */
-  knownAscent(page: number): PageAscent | undefined {
-    return this.#ascents?.get(page);
-  }
-
   /** The same for a scan, which goes on to the next rows over waits: the block is pinned, and what lies before is let go. */
   hold(row: number, pins: Pins): BlockAt | undefined {
     const at = this.at(row, pins);
-    const locations = this.#known()?.layout?.locations;
+    const locations = this.known()?.layout?.locations;
     if (at === undefined || locations === undefined) return undefined;
     const page = locations.pageOf(row);
     if (pinnedAt(pins.get(this)?.get(page), row) !== undefined) return at;
@@ -314,7 +159,7 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
 
   /** How many blocks of the page are resident. */
   residentBlocks(page: number): number {
-    const locations = this.#known()?.layout?.locations;
+    const locations = this.known()?.layout?.locations;
     const places = this.#places;
     if (locations === undefined || places === undefined || this.#slotOf(page, 0) === 0) return 0;
     const rows = locations.rowEnd(page) - locations.firstRow(page);
@@ -326,7 +171,7 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
 
   /** Whether every block of the page is resident. */
   isResident(page: number): boolean {
-    const locations = this.#known()?.layout?.locations;
+    const locations = this.known()?.layout?.locations;
     if (locations === undefined || this.#places === undefined) return false;
     const rows = locations.rowEnd(page) - locations.firstRow(page);
     const step = 2 ** this.#places.shiftOf(this.#column, page);
@@ -409,14 +254,6 @@ export class ChunkBlocks implements BlockOwner, LearnedOwner {
 
   takeRead(slot: number): boolean {
     return this.#places?.takeRead(slot) ?? false;
-  }
-
-  #bytesOf(learned: Learned | undefined): number {
-    const { layout, bloomFilter } = learned ?? {};
-    const ofFilter = bloomFilter === undefined || bloomFilter === 'none' ? 0 : bloomFilter.byteSize;
-    const ofLayout = (layout?.locations.byteSize ?? 0) + (layout?.bounds?.byteSize ?? 0);
-    // Other threads have a copy, one for all of them.
-    return (this.#tier.isShared ? 2 : 1) * ofLayout + ofFilter;
   }
 
   #put(slot: number, location: number, traits?: number): void {

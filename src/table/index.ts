@@ -4,7 +4,7 @@ export type { BlockAt } from './block-at.ts';
 export { BlockPlaces } from './block-places.ts';
 export { CastValues } from './cast-values.ts';
 export { Catalog } from './catalog.ts';
-export { ChunkBlocks, type ChunkLayout, type LoadedPage, Pins } from './chunk-blocks.ts';
+export { ChunkBlocks, type LoadedPage, Pins } from './chunk-blocks.ts';
 export { COLUMN_TYPE_NAMES, type ColumnType, parseColumnType } from './column-type.ts';
 export {
   type ColumnDeclaration,
@@ -56,6 +56,7 @@ export {
 } from './key-search.ts';
 export type { LatestValues } from './latest-order.ts';
 export { encodeLayout, layoutOver } from './layout-record.ts';
+export type { ChunkLayout } from './learned-chunk.ts';
 export { type ProjectionState, projectionNamed, projectionStates } from './named-projections.ts';
 export type { NestedAssembly } from './nested-json.ts';
 export { NestedWriter } from './nested-writer.ts';

@@ -7,7 +7,7 @@
 
 import { copyBytes, corrupt } from '../core/index.ts';
 import { type LeafColumn, PageBounds, PageLocations } from '../parquet/index.ts';
-import type { ChunkLayout } from './chunk-blocks.ts';
+import type { ChunkLayout } from './learned-chunk.ts';
 
 const HEADER_BYTES = 8;
 

@@ -21,7 +21,7 @@ import {
   PageWalker,
 } from '../parquet/index.ts';
 import { type ObjectMeta, type ObjectStore, type RequestOptions, SMALL_OBJECT_BYTES } from '../storage/index.ts';
-import type { ChunkLayout } from './chunk-blocks.ts';
+import type { ChunkLayout } from './learned-chunk.ts';
 import type { TableDisk } from './table-disk.ts';
 import { TableFile } from './table-file.ts';
 

@@ -5,7 +5,8 @@
 
 import { rangeLength } from '../core/index.ts';
 import type { KeyValue } from '../parquet/index.ts';
-import type { ChunkBlocks, ChunkLayout } from './chunk-blocks.ts';
+import type { ChunkBlocks } from './chunk-blocks.ts';
+import type { ChunkLayout } from './learned-chunk.ts';
 
 /** The rows of the pages that may hold the value, neighbouring pages joined. */
 export function candidateRanges(layout: ChunkLayout, value: KeyValue): readonly number[] {

@@ -21,8 +21,9 @@ import {
 } from '../cache/index.ts';
 import { ServiceError } from '../core/index.ts';
 import { Block, BloomFilter, formOf, type RowOfBlock, rowOfBlock, rowOfDictionary } from '../parquet/index.ts';
-import type { ChunkBlocks, ChunkLayout, LoadedPage } from './chunk-blocks.ts';
+import type { ChunkBlocks, LoadedPage } from './chunk-blocks.ts';
 import { decodeLayout, encodeLayout } from './layout-record.ts';
+import type { ChunkLayout } from './learned-chunk.ts';
 
 type Stored<T> = T | undefined | Promise<T | undefined>;
 

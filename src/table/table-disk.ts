@@ -16,8 +16,8 @@ import { type DiskCache, type FileIdentity, fileIdentity, identityText } from '.
 import { copyBytes, corrupt, ServiceError } from '../core/index.ts';
 import { FileIndex } from '../parquet/index.ts';
 import type { ObjectMeta } from '../storage/index.ts';
-import type { ChunkLayout } from './chunk-blocks.ts';
 import { decodeLayout, encodeLayout } from './layout-record.ts';
+import type { ChunkLayout } from './learned-chunk.ts';
 import { MetadataPacks } from './metadata-packs.ts';
 import type { Unsettled } from './settling.ts';
 import { StoredFile } from './stored-file.ts';

@@ -5,8 +5,9 @@ import { formatBytes, ServiceError } from '../core/index.ts';
 import type { Block, FileIndex, LeafColumn } from '../parquet/index.ts';
 import type { ObjectMeta, ObjectStore } from '../storage/index.ts';
 import type { BlockPlaces } from './block-places.ts';
-import { ChunkBlocks, type ChunkLayout, type ChunkOwner } from './chunk-blocks.ts';
+import { ChunkBlocks, type ChunkOwner } from './chunk-blocks.ts';
 import { CHUNK_BYTES, FileChunks } from './file-chunks.ts';
+import type { ChunkLayout } from './learned-chunk.ts';
 import { RowGroupPlaces } from './row-group-places.ts';
 import type { StoredFile } from './stored-file.ts';
 
