@@ -3,15 +3,16 @@
 import { read, readSync, write } from 'node:fs';
 
 export interface DiskIo {
-  /** Fills the buffer or reads to the end of the file; returns how many bytes came. */
-  readSync(fd: number, buffer: Buffer, position: number): number;
+  /** Fills the first `length` bytes of the buffer or reads to the end of the file; returns how many came. */
+  readSync(fd: number, buffer: Buffer, position: number, length: number): number;
+  /** The same for all of the buffer. */
   read(fd: number, buffer: Buffer, position: number): Promise<number>;
   /** Writes all of it or rejects. */
   write(fd: number, bytes: Buffer, position: number): Promise<void>;
 }
 
 export const systemDiskIo: DiskIo = {
-  readSync: (fd, buffer, position) => readSync(fd, buffer, 0, buffer.length, position),
+  readSync: (fd, buffer, position, length) => readSync(fd, buffer, 0, length, position),
   read: (fd, buffer, position) =>
     new Promise((resolve, reject) => {
       read(fd, buffer, 0, buffer.length, position, (error, bytes) => (error ? reject(error) : resolve(bytes)));

@@ -13,39 +13,36 @@ import { type FoundFrame, SECTOR_PAYLOAD_BYTES, sectorsOf } from './disk-frame.t
 interface SectorSource {
   /** Brings sectors [first, first + count) to their places in `payload`; false where they are not to be had. */
   readRun(frame: FoundFrame, first: number, count: number, payload: Uint8Array): boolean | Promise<boolean>;
-  /** Takes memory back. */
-  reuse(memory: Scratch): void;
-}
-
-/** Memory that parts are read to. */
-export class Scratch {
-  readonly bytes: Uint8Array;
-  readonly words: Uint32Array;
-
-  constructor(byteLength: number) {
-    const { buffer } = Buffer.allocUnsafeSlow(Math.ceil(byteLength / 8) * 8);
-    this.bytes = new Uint8Array(buffer);
-    this.words = new Uint32Array(buffer);
-  }
+  /** Has it for another block. */
+  reuse(parts: DiskParts): void;
 }
 
 export class DiskParts {
   readonly bytes: Uint8Array;
   readonly words: Uint32Array;
   readonly #source: SectorSource;
-  readonly #frame: FoundFrame;
-  readonly #memory: Scratch;
+  #frame: FoundFrame;
+  /** By sector. */
   readonly #isThere: Uint8Array;
-  /** First sector and end of each run that is to be read. */
-  #wanted: number[] = [];
+  /** First sector and end of each run that is to be read, up to `#wantedEnd`. */
+  readonly #wanted: number[] = [];
+  #wantedEnd = 0;
 
-  constructor(source: SectorSource, frame: FoundFrame, memory: Scratch) {
+  /** Has room for a block of `byteLength`, of which nothing is there. */
+  constructor(source: SectorSource, byteLength: number, frame: FoundFrame) {
+    const { buffer } = Buffer.allocUnsafeSlow(Math.ceil(byteLength / 8) * 8);
+    this.bytes = new Uint8Array(buffer);
+    this.words = new Uint32Array(buffer);
     this.#source = source;
+    this.#isThere = new Uint8Array(sectorsOf(byteLength));
     this.#frame = frame;
-    this.#memory = memory;
-    this.bytes = memory.bytes;
-    this.words = memory.words;
-    this.#isThere = new Uint8Array(sectorsOf(frame.byteLength));
+  }
+
+  /** Of another block from now on, of which nothing is there. */
+  begin(frame: FoundFrame): void {
+    this.#frame = frame;
+    this.#isThere.fill(0, 0, sectorsOf(frame.byteLength));
+    this.#wantedEnd = 0;
   }
 
   /** What was offered with the block. */
@@ -72,43 +69,50 @@ export class DiskParts {
 
   /** Reads what was wanted, neighbours together; false where it is not to be had, and then the block is not. */
   read(): boolean | Promise<boolean> {
-    const runs = this.#wanted;
-    this.#wanted = [];
+    const end = this.#wantedEnd;
+    this.#wantedEnd = 0;
     let waiting: Promise<boolean> | undefined;
-    let isRead = runs.length > 0;
-    for (let run = 0; run < runs.length && isRead; run += 2) {
-      const first = runs[run] ?? 0;
-      const end = runs[run + 1] ?? 0;
-      const reading = this.#source.readRun(this.#frame, first, end - first, this.bytes);
+    let isRead = end > 0;
+    for (let run = 0; run < end && isRead; run += 2) {
+      const first = this.#wanted[run] ?? 0;
+      const runEnd = this.#wanted[run + 1] ?? 0;
+      const reading = this.#source.readRun(this.#frame, first, runEnd - first, this.bytes);
       if (reading === false) isRead = false;
-      else this.#isThere.fill(1, first, end);
+      else this.#isThere.fill(1, first, runEnd);
       if (reading instanceof Promise) waiting = both(waiting, reading);
     }
-    // Whoever is told releases the memory, which a thread must not write to any more then.
-    return waiting === undefined ? isRead : waiting.then((all) => all && isRead);
+    return waiting === undefined ? isRead : allOf(waiting, isRead);
   }
 
   /** Gives the memory back, once nothing is read for it any more. */
   release(): void {
-    this.#source.reuse(this.#memory);
+    this.#source.reuse(this);
   }
 
   #wantSector(sector: number): void {
-    for (let run = 0; run < this.#wanted.length; run += 2) {
-      const first = this.#wanted[run] ?? 0;
-      const end = this.#wanted[run + 1] ?? 0;
+    const wanted = this.#wanted;
+    for (let run = 0; run < this.#wantedEnd; run += 2) {
+      const first = wanted[run] ?? 0;
+      const end = wanted[run + 1] ?? 0;
       if (sector >= first && sector < end) return;
       if (sector === end) {
-        this.#wanted[run + 1] = end + 1;
+        wanted[run + 1] = end + 1;
         return;
       }
       if (sector === first - 1) {
-        this.#wanted[run] = sector;
+        wanted[run] = sector;
         return;
       }
     }
-    this.#wanted.push(sector, sector + 1);
+    wanted[this.#wantedEnd] = sector;
+    wanted[this.#wantedEnd + 1] = sector + 1;
+    this.#wantedEnd += 2;
   }
+}
+
+/** Whoever is told releases the memory, which a thread must not write to any more then. */
+async function allOf(waiting: Promise<boolean>, isRead: boolean): Promise<boolean> {
+  return (await waiting) && isRead;
 }
 
 async function both(one: Promise<boolean> | undefined, other: Promise<boolean>): Promise<boolean> {

@@ -10,14 +10,14 @@ import { type FoundFrame, SECTOR_BYTES, SECTOR_PAYLOAD_BYTES, sectorStamp, secto
 import { type BlockIdentity, highHash, lowHash, marksOf } from './disk-identity.ts';
 import type { DiskIo } from './disk-io.ts';
 import { ReadPace } from './disk-pace.ts';
-import { DiskParts, Scratch } from './disk-parts.ts';
+import { DiskParts } from './disk-parts.ts';
 import type { DiskSlabs } from './disk-slabs.ts';
 
 /** A longer read goes to a thread, however fast the disk is: even copying it takes long. */
 const AT_ONCE_BYTES_MAX = 256 * 1024;
-/** Memory of parts that are used again, and how much of it lies waiting. */
-const SCRATCH_BYTES = 64 * 1024;
-const SCRATCHES_MAX = 8;
+/** Blocks of up to so many bytes are read to memory that is used again, of so many at a time. */
+const PARTS_BYTES = 64 * 1024;
+const PARTS_KEPT_MAX = 8;
 
 export interface ReadCounts {
   /** Blocks of which all or a part was read. */
@@ -39,7 +39,7 @@ export class DiskReader {
   readonly #running = new Set<Promise<unknown>>();
   /** Where synchronous reads go; nothing of it is kept. */
   readonly #sectors: Buffer = Buffer.allocUnsafeSlow(AT_ONCE_BYTES_MAX);
-  readonly #scratches: Scratch[] = [];
+  readonly #partsKept: DiskParts[] = [];
   #isClosed = false;
   #hits = 0;
   #reads = 0;
@@ -98,14 +98,16 @@ export class DiskReader {
 
   /** For reading as much of the payload as is asked for; to be released when it was used. */
   parts(frame: FoundFrame): DiskParts {
-    const kept = frame.byteLength > SCRATCH_BYTES ? undefined : this.#scratches.pop();
-    return new DiskParts(this, frame, kept ?? new Scratch(Math.max(SCRATCH_BYTES, frame.byteLength)));
+    const kept = frame.byteLength > PARTS_BYTES ? undefined : this.#partsKept.pop();
+    if (kept === undefined) return new DiskParts(this, Math.max(PARTS_BYTES, frame.byteLength), frame);
+    kept.begin(frame);
+    return kept;
   }
 
-  /** Takes the memory of parts back. */
-  reuse(memory: Scratch): void {
-    const isUsual = memory.bytes.length === SCRATCH_BYTES;
-    if (isUsual && this.#scratches.length < SCRATCHES_MAX) this.#scratches.push(memory);
+  /** Takes parts back. */
+  reuse(parts: DiskParts): void {
+    const isUsual = parts.bytes.length === PARTS_BYTES;
+    if (isUsual && this.#partsKept.length < PARTS_KEPT_MAX) this.#partsKept.push(parts);
   }
 
   /** Brings sectors [first, first + count) to their places in `payload`; false where they are not to be had. */
@@ -117,16 +119,15 @@ export class DiskReader {
     this.#sectorsRead += count;
     if (bytes > AT_ONCE_BYTES_MAX || !this.pace.mayHoldUp())
       return this.#readAside(frame, first, payload, bytes, position);
-    const sectors = this.#sectors.subarray(0, bytes);
     const started = performance.now();
     try {
-      if (this.#io.readSync(frame.fd, sectors, position) !== bytes) return this.#refuse(frame);
+      if (this.#io.readSync(frame.fd, this.#sectors, position, bytes) !== bytes) return this.#refuse(frame);
     } catch (thrown) {
       return this.#fail(frame, thrown);
     } finally {
       this.pace.tookAtOnce(performance.now() - started);
     }
-    return this.#take(frame, first, sectors, payload);
+    return this.#take(frame, first, this.#sectors, bytes, payload);
   }
 
   /** Resolves when no thread reads for it any more; later reads find nothing. */
@@ -145,16 +146,16 @@ export class DiskReader {
     const sectors = Buffer.allocUnsafeSlow(bytes);
     this.#aside += 1;
     const reading = this.#io.read(frame.fd, sectors, position).then(
-      (read) => (read === bytes ? this.#take(frame, first, sectors, payload) : this.#refuse(frame)),
+      (read) => (read === bytes ? this.#take(frame, first, sectors, bytes, payload) : this.#refuse(frame)),
       (thrown) => this.#fail(frame, thrown),
     );
     this.#running.add(reading);
     return reading.finally(() => this.#running.delete(reading));
   }
 
-  #take(frame: FoundFrame, first: number, sectors: Buffer, payload: Uint8Array): boolean {
+  #take(frame: FoundFrame, first: number, sectors: Buffer, length: number, payload: Uint8Array): boolean {
     const isFirstRead = frame.stamp === undefined;
-    for (let at = 0, sector = first; at < sectors.length; at += SECTOR_BYTES, sector++) {
+    for (let at = 0, sector = first; at < length; at += SECTOR_BYTES, sector++) {
       const stamp = sectorStamp(sectors, at, sector, frame.marks);
       frame.stamp ??= stamp;
       if (stamp === undefined || stamp !== frame.stamp) return this.#refuse(frame);

@@ -100,7 +100,7 @@ export class PagedFile {
   readSync(at: number, bytes: Uint8Array): boolean {
     if (this.#isClosed) return false;
     try {
-      return this.#io.readSync(this.#fd, asBuffer(bytes), FILE_HEADER_BYTES + at) === bytes.length;
+      return this.#io.readSync(this.#fd, asBuffer(bytes), FILE_HEADER_BYTES + at, bytes.length) === bytes.length;
     } catch {
       return false;
     }
@@ -158,13 +158,13 @@ export class SequentialFile {
   }
 
   readSync(at: number, bytes: Uint8Array): boolean {
-    return systemDiskIo.readSync(this.#fd, asBuffer(bytes), FILE_HEADER_BYTES + at) === bytes.length;
+    return systemDiskIo.readSync(this.#fd, asBuffer(bytes), FILE_HEADER_BYTES + at, bytes.length) === bytes.length;
   }
 
   readNow(at: number, bytes: Uint8Array): boolean {
     if (at < this.#first || at + bytes.length > this.#end) {
       this.#first = at;
-      this.#end = at + systemDiskIo.readSync(this.#fd, this.#stride, FILE_HEADER_BYTES + at);
+      this.#end = at + systemDiskIo.readSync(this.#fd, this.#stride, FILE_HEADER_BYTES + at, this.#stride.length);
     }
     if (at + bytes.length > this.#end) return false;
     bytes.set(this.#stride.subarray(at - this.#first, at - this.#first + bytes.length));

@@ -5,7 +5,7 @@
  * of it happens at once, without a promise; when this turn of the event loop has read enough, the rest waits for the next.
  */
 
-import type { LoadedPage, Need, Pins } from '../table/index.ts';
+import type { LoadedPage, Need, Pins, StoredFile, StoredPage } from '../table/index.ts';
 
 /** Meets the needs that it can, and holds the pages in `pins`; gives those that are left for storage. */
 export function meetStored(needs: readonly Need[], pins: Pins): readonly Need[] | Promise<readonly Need[]> {
@@ -27,17 +27,28 @@ function meetFrom(
     const need = needs[at];
     if (need === undefined) break;
     const turn = need.file.stored?.turn();
-    if (turn !== undefined) return turn.then(() => meetFrom(at, needs, pins, left, waiting));
+    if (turn !== undefined) return meetLater(turn, at, needs, pins, left, waiting);
     const isMet = meetOne(need, pins);
-    if (isMet instanceof Promise) {
-      waiting.push(
-        isMet.then((met) => {
-          if (!met) left.push(need);
-        }),
-      );
-    } else if (!isMet) left.push(need);
+    if (isMet instanceof Promise) waiting.push(leftUnless(isMet, need, left));
+    else if (!isMet) left.push(need);
   }
   return undefined;
+}
+
+async function meetLater(
+  turn: Promise<void>,
+  at: number,
+  needs: readonly Need[],
+  pins: Pins,
+  left: Need[],
+  waiting: Promise<void>[],
+): Promise<void> {
+  await turn;
+  await meetFrom(at, needs, pins, left, waiting);
+}
+
+async function leftUnless(isMet: Promise<boolean>, need: Need, left: Need[]): Promise<void> {
+  if (!(await isMet)) left.push(need);
 }
 
 function meetOne(need: Need, pins: Pins): boolean | Promise<boolean> {
@@ -48,22 +59,37 @@ function meetOne(need: Need, pins: Pins): boolean | Promise<boolean> {
     if (chunk.layout === undefined) return false;
     const row = need.row ?? chunk.layout.locations.firstRow(need.page);
     const found = need.only === 'row' ? stored.row(chunk, need.page, row) : stored.block(chunk, need.page, row);
-    return taken(found, ({ kind, page }) => {
+    return found instanceof Promise ? takenLater(found, need, pins) : takePage(found, need, pins);
+  }
+  return need.kind === 'layout' ? meetLayout(need, stored, pins) : meetBloomFilter(need, stored, pins);
+}
+
+type PageNeed = Need & { readonly kind: 'page' };
+
+async function takenLater(found: Promise<StoredPage | undefined>, need: PageNeed, pins: Pins): Promise<boolean> {
+  return takePage(await found, need, pins);
+}
+
+function takePage(found: StoredPage | undefined, need: PageNeed, pins: Pins): boolean {
+  if (found === undefined) return false;
+  need.chunk.holdLearned(pins);
+  if (found.kind === 'block') need.chunk.admit(need.page, found.page);
+  pin(pins, need, found.page);
+  return true;
+}
+
+function meetLayout({ file, chunk }: Need, stored: StoredFile, pins: Pins): boolean | Promise<boolean> {
+  const rows = file.index.rowGroupRows(chunk.rowGroup);
+  return (
+    chunk.layout !== undefined ||
+    taken(stored.layout(chunk, rows), (layout) => {
+      chunk.learn(layout);
       chunk.holdLearned(pins);
-      if (kind === 'block') chunk.admit(need.page, page);
-      pin(pins, need, page);
-    });
-  }
-  if (need.kind === 'layout') {
-    const rows = file.index.rowGroupRows(chunk.rowGroup);
-    return (
-      chunk.layout !== undefined ||
-      taken(stored.layout(chunk, rows), (layout) => {
-        chunk.learn(layout);
-        chunk.holdLearned(pins);
-      })
-    );
-  }
+    })
+  );
+}
+
+function meetBloomFilter({ chunk }: Need, stored: StoredFile, pins: Pins): boolean | Promise<boolean> {
   return (
     chunk.bloomFilter !== undefined ||
     taken(stored.bloomFilter(chunk), (filter) => {
@@ -77,7 +103,7 @@ export function pagesIn(needs: readonly Need[]): number {
   return needs.reduce((pages, { kind }) => pages + (kind === 'page' ? 1 : 0), 0);
 }
 
-export function pin(pins: Pins, { chunk, page }: Need & { readonly kind: 'page' }, loaded: LoadedPage): void {
+export function pin(pins: Pins, { chunk, page }: PageNeed, loaded: LoadedPage): void {
   let pages = pins.get(chunk);
   if (pages === undefined) {
     pages = new Map();

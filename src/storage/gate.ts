@@ -20,6 +20,9 @@ export interface GateOptions {
   readonly code?: string;
 }
 
+/** Groups that do nothing are forgotten when there are more than so many. */
+const GROUPS_KEPT_MAX = 64;
+
 /** Where there are no groups all work is one, and may have everything. */
 interface Group {
   readonly isBounded: boolean;
@@ -29,7 +32,11 @@ interface Group {
 
 export class Gate {
   readonly #options: GateOptions;
-  /** Those that run or wait, the one that has had its turn longest ago first. */
+  /**
+   * The one that has waited for a turn longest ago first. One that does nothing stays: a Map that loses its last entry begins a new
+   * table, which the one before refers to, so that the first that grew old in V8's heap keeps all that follow from being collected
+   * but with all of the heap.
+   */
   readonly #groups = new Map<unknown, Group>();
   #running = 0;
   #queued = 0;
@@ -46,16 +53,21 @@ export class Gate {
     return this.#queued;
   }
 
+  /** That are known, for tests. */
+  get groups(): number {
+    return this.#groups.size;
+  }
+
   /** Runs `work` when its turn comes; throws `overloaded` when the queue is full. */
   async run<T>(work: () => Promise<T>, signal?: AbortSignal, groupId?: unknown): Promise<T> {
     signal?.throwIfAborted();
     const group = this.#groupOf(groupId);
     if (this.#mayRun(group)) this.#enter(group);
-    else await this.#wait(groupId, group, signal);
+    else await this.#wait(group, signal);
     try {
       return await work();
     } finally {
-      this.#leave(groupId, group);
+      this.#leave(group);
     }
   }
 
@@ -69,6 +81,7 @@ export class Gate {
   #groupOf(id: unknown): Group {
     let group = this.#groups.get(id);
     if (group === undefined) {
+      if (this.#groups.size >= GROUPS_KEPT_MAX) this.#forgetIdle();
       group = { isBounded: id !== undefined, running: 0, waiters: new Set() };
       this.#groups.set(id, group);
     }
@@ -86,8 +99,8 @@ export class Gate {
   }
 
   /** The turn is taken by `#handOver`, which counts it at once, so that nobody slips in between. */
-  #wait(id: unknown, group: Group, signal: AbortSignal | undefined): Promise<void> {
-    this.#checkQueue(id, group);
+  #wait(group: Group, signal: AbortSignal | undefined): Promise<void> {
+    this.#checkQueue(group);
     return new Promise<void>((resolve, reject) => {
       const onTurn = () => {
         signal?.removeEventListener('abort', onAbort);
@@ -96,7 +109,6 @@ export class Gate {
       const onAbort = () => {
         group.waiters.delete(onTurn);
         this.#queued -= 1;
-        this.#forget(id, group);
         reject(signal?.reason);
       };
       group.waiters.add(onTurn);
@@ -105,21 +117,19 @@ export class Gate {
     });
   }
 
-  #checkQueue(id: unknown, group: Group): void {
+  #checkQueue(group: Group): void {
     const { maxConcurrent, maxQueued, name, code = 'storage_overloaded' } = this.#options;
     const free = maxQueued - this.#queued;
     if (free > (group.isBounded ? group.waiters.size : 0)) return;
-    this.#forget(id, group);
     const [running, queued] = [this.#running, this.#queued];
     const message = `${running} ${name} run and ${queued} wait already; come back later or raise the limit`;
     throw new ServiceError('overloaded', code, message, { maxConcurrent, maxQueued });
   }
 
-  #leave(id: unknown, group: Group): void {
+  #leave(group: Group): void {
     group.running -= 1;
     this.#running -= 1;
-    this.#forget(id, group);
-    while (this.#handOver());
+    while (this.#queued > 0 && this.#handOver());
   }
 
   /** Whoever waits in a group that may run takes a turn, and its group is then the last to be asked; false where nobody may. */
@@ -139,7 +149,8 @@ export class Gate {
     return false;
   }
 
-  #forget(id: unknown, group: Group): void {
-    if (group.running === 0 && group.waiters.size === 0) this.#groups.delete(id);
+  #forgetIdle(): void {
+    for (const [id, group] of this.#groups)
+      if (group.running === 0 && group.waiters.size === 0) this.#groups.delete(id);
   }
 }

@@ -96,6 +96,7 @@ export { type HeldTable, type SettlingPartition, snapshotChanging } from './sett
 export { Snapshot } from './snapshot.ts';
 export type { SnapshotChange } from './snapshot-change.ts';
 export type { SnapshotBrokenFile, SnapshotFile, SnapshotReadableFile } from './snapshot-file.ts';
+export type { StoredFile, StoredPage } from './stored-file.ts';
 export { type RunPlace, StoredRuns } from './stored-runs.ts';
 export { type DiskPlace, type RefreshOptions, type RefreshOutcome, Table, type TableHooks } from './table.ts';
 export { type BrokenFile, type FileAudience, TableFile } from './table-file.ts';

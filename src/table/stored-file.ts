@@ -3,7 +3,8 @@
  *
  * A block is asked for by its row. How many rows the blocks of a page hold is not known beforehand; there are few powers
  * of two, and asking whether a block is there costs no read. What comes back was checked against its checksums; whatever
- * does not fit is treated as missing.
+ * does not fit is treated as missing. What waits is written apart from what goes on at once: a function that makes a closure
+ * takes memory for it whether it comes to that or not, and rows are read a column at a time.
  *
  * Where one row is all that is wanted, only its bytes are read, and made a block of their own that memory does not keep.
  * A block that is wanted in that way again within a while is read whole, to be kept.
@@ -62,15 +63,8 @@ export class StoredFile {
     const found = this.#find(chunk, page, row);
     if (found === undefined) return undefined;
     if (this.#tier.touch(found.identity)) return this.#blockAt(chunk, found);
-    const rowInBlock = row - found.firstRow - found.rowsBefore;
-    return then(this.#rowOf(found.identity, found.blockRows, rowInBlock), (got) => {
-      if (got.kind === 'row') return onlyRow(got.block, row);
-      // The rows of a nested leaf may have many codes.
-      if (got.kind !== 'code') return this.#blockAt(chunk, found);
-      return then(this.#valueOf(chunk, got.code), (value) =>
-        value.kind === 'row' ? onlyRow(value.block, row) : undefined,
-      );
-    });
+    const got = this.#rowOf(found.identity, found.blockRows, row - found.firstRow - found.rowsBefore);
+    return got instanceof Promise ? this.#rowLater(got, chunk, found, row) : this.#pageOf(got, chunk, found, row);
   }
 
   /** Whether every block of the page is on disk, as far as is known without reading. */
@@ -153,13 +147,12 @@ export class StoredFile {
     if (locations === undefined) return undefined;
     const firstRow = locations.firstRow(page);
     const rows = locations.rowEnd(page) - firstRow;
-    const at = (shift: number) => this.#foundAt(chunk, page, row, firstRow, rows, shift);
     const known = this.#shifts.get(chunk);
-    const found = known === undefined ? undefined : at(known);
+    const found = known === undefined ? undefined : this.#foundAt(chunk, page, row, firstRow, rows, known);
     if (found !== undefined) return found;
     for (let shift = 0; shift <= WHOLE_PAGE_SHIFT; shift++) {
       const isPossible = 2 ** shift < rows || shift === WHOLE_PAGE_SHIFT;
-      const other = isPossible ? at(shift) : undefined;
+      const other = isPossible ? this.#foundAt(chunk, page, row, firstRow, rows, shift) : undefined;
       if (other === undefined) continue;
       this.#shifts.set(chunk, shift);
       return other;
@@ -214,12 +207,30 @@ export class StoredFile {
     });
   }
 
+  async #rowLater(
+    reading: Promise<RowOfBlock | undefined>,
+    chunk: ChunkBlocks,
+    found: FoundBlock,
+    row: number,
+  ): Promise<StoredPage | undefined> {
+    return this.#pageOf(await reading, chunk, found, row);
+  }
+
+  #pageOf(got: RowOfBlock | undefined, chunk: ChunkBlocks, found: FoundBlock, row: number): Stored<StoredPage> {
+    if (got === undefined) return undefined;
+    if (got.kind === 'row') return onlyRow(got.block, row);
+    // The rows of a nested leaf may have many codes.
+    if (got.kind !== 'code') return this.#blockAt(chunk, found);
+    const value = this.#valueOf(chunk, got.code);
+    return value instanceof Promise ? value.then((settled) => rowPage(settled, row)) : rowPage(value, row);
+  }
+
   /** One row of a block, of which no more than that is read; `rows` is what the block holds, where that is known. */
   #rowOf(identity: BlockIdentity, rows: number | undefined, row: number): Stored<RowOfBlock> {
     const parts = this.#tier.parts(identity);
     if (parts === undefined) return undefined;
     const got = readRow(parts, rows, row);
-    if (got instanceof Promise) return got.finally(() => parts.release());
+    if (got instanceof Promise) return releasing(parts, got);
     parts.release();
     return got;
   }
@@ -251,12 +262,41 @@ interface FoundBlock {
 /** Reads what the row takes, step by step: each step is at most one more read of sectors that are not there yet. */
 function readRow(parts: DiskParts, rows: number | undefined, row: number): Stored<RowOfBlock> {
   for (;;) {
-    const got = unlessCorrupt(() => rowOfBlock(parts, parts.form, rows, row));
+    const got = rowIn(parts, rows, row);
     if (got?.kind !== 'wants') return got;
     const isRead = parts.read();
-    if (isRead instanceof Promise) return isRead.then((settled) => (settled ? readRow(parts, rows, row) : undefined));
+    if (isRead instanceof Promise) return readOn(isRead, parts, rows, row);
     if (!isRead) return undefined;
   }
+}
+
+async function readOn(
+  reading: Promise<boolean>,
+  parts: DiskParts,
+  rows: number | undefined,
+  row: number,
+): Promise<RowOfBlock | undefined> {
+  return (await reading) ? readRow(parts, rows, row) : undefined;
+}
+
+function rowIn(parts: DiskParts, rows: number | undefined, row: number): RowOfBlock | undefined {
+  try {
+    return rowOfBlock(parts, parts.form, rows, row);
+  } catch (thrown) {
+    return missingIfCorrupt(thrown);
+  }
+}
+
+async function releasing<T>(parts: DiskParts, reading: Promise<T>): Promise<T> {
+  try {
+    return await reading;
+  } finally {
+    parts.release();
+  }
+}
+
+function rowPage(value: RowOfBlock | undefined, row: number): StoredPage | undefined {
+  return value?.kind === 'row' ? onlyRow(value.block, row) : undefined;
 }
 
 /** A page that seems to hold nothing but the row. */
@@ -278,7 +318,11 @@ function unlessCorrupt<T>(open: () => T): T | undefined {
   try {
     return open();
   } catch (thrown) {
-    if (thrown instanceof ServiceError && thrown.kind === 'corrupt') return undefined;
-    throw thrown;
+    return missingIfCorrupt(thrown);
   }
+}
+
+function missingIfCorrupt(thrown: unknown): undefined {
+  if (thrown instanceof ServiceError && thrown.kind === 'corrupt') return undefined;
+  throw thrown;
 }

@@ -85,9 +85,9 @@ for (const kind of ['at once', 'in threads'] as const) {
     let readMs = 0;
     const io: DiskIo = {
       ...systemDiskIo,
-      readSync: (fd, buffer, position) => {
+      readSync: (fd, buffer, position, length) => {
         for (const until = performance.now() + readMs; performance.now() < until; );
-        return systemDiskIo.readSync(fd, buffer, position);
+        return systemDiskIo.readSync(fd, buffer, position, length);
       },
     };
     const cache = open(scratchFolder(context), io);

@@ -257,11 +257,11 @@ test('slow reads go to threads and come back right; failing ones are misses', as
   let mode: 'slow' | 'fail' | 'fast' = 'fast';
   const io: DiskIo = {
     ...systemDiskIo,
-    readSync: (fd, buffer, position) => {
+    readSync: (fd, buffer, position, length) => {
       seen.sync += 1;
       if (mode === 'fail') throw new Error('EIO: i/o error');
       for (const until = performance.now() + (mode === 'slow' ? 1 : 0); performance.now() < until; );
-      return systemDiskIo.readSync(fd, buffer, position);
+      return systemDiskIo.readSync(fd, buffer, position, length);
     },
     read: (fd, buffer, position) => {
       seen.aside += 1;

@@ -5,10 +5,55 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { ServiceError } from '../../src/core/index.ts';
 import { Gate, LimitedStore, type ObjectMeta, type ObjectStore } from '../../src/storage/index.ts';
+import { oldBytes } from '../support/old-generation.ts';
 
 const tick = () => new Promise((next) => setImmediate(next));
 
+const TURNS = 20_000;
+
+/** Bytes a turn that stay until V8 collects all of its heap. */
+async function bytesATurn(turn: () => unknown): Promise<number> {
+  for (let i = 0; i < TURNS; i++) await turn();
+  const before = oldBytes();
+  for (let i = 0; i < TURNS; i++) await turn();
+  return (oldBytes() - before) / TURNS;
+}
+
 describe('a gate', () => {
+  it('leaves nothing behind a turn that only a collection of all of the heap frees, as a map that empties does', async () => {
+    const gate = new Gate({ maxConcurrent: 2, maxQueued: 10, name: 'tests' });
+    const bytes = await bytesATurn(() => gate.run(async () => undefined, undefined, 'a'));
+    assert.ok(bytes < 8, `${bytes.toFixed(1)} bytes of each stay`);
+    const map = new Map<string, number>();
+    const ofMap = await bytesATurn(() => {
+      map.set('a', 1);
+      map.delete('a');
+    });
+    assert.ok(ofMap > 50, `${ofMap.toFixed(1)} bytes of each stay`);
+  });
+
+  it('forgets groups that do nothing, when there are many, and none that runs or waits', async () => {
+    const gate = new Gate({ maxConcurrent: 3, maxQueued: 10, name: 'tests' });
+    const held = Promise.withResolvers<void>();
+    const running = gate.run(() => held.promise, undefined, 'held');
+    for (let i = 0; i < 1000; i++) await gate.run(async () => undefined, undefined, `group ${i}`);
+    assert.ok(gate.groups <= 65, `${gate.groups} groups`);
+    const second = gate.run(() => held.promise, undefined, 'held');
+    let isThird = false;
+    const third = gate.run(
+      async () => {
+        isThird = true;
+      },
+      undefined,
+      'held',
+    );
+    await tick();
+    assert.equal(isThird, false, 'its group is known to run two already');
+    held.resolve();
+    await Promise.all([running, second, third]);
+    assert.equal(isThird, true);
+  });
+
   it('runs so many at once, the others in the order they came', async () => {
     const gate = new Gate({ maxConcurrent: 2, maxQueued: 10, name: 'tests' });
     const started: number[] = [];

@@ -2,26 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { jsonText } from '../../src/table/json-format.ts';
+import { oldBytes } from '../support/old-generation.ts';
 
 const NUMBERS = 10_000;
-
-setFlagsFromString('--expose-gc');
-// Else V8 collects all of its heap meanwhile.
-setFlagsFromString('--heap-growing-percent=400');
-const collect = runInNewContext('gc') as (options: { readonly type: 'minor' }) => void;
-
-/** Bytes of the old generation, when nothing is young any more. */
-function oldBytes(): number {
-  // What is alive is old after the second.
-  collect({ type: 'minor' });
-  collect({ type: 'minor' });
-  const old = getHeapSpaceStatistics().find(({ space_name }) => space_name === 'old_space');
-  assert.ok(old !== undefined);
-  return old.space_used_size;
-}
 
 function bytesANumber(textOf: (number: number) => string): number {
   let length = 0;
