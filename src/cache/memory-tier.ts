@@ -57,6 +57,8 @@ const PROBATION_SHARE = 0.1;
 const SLAB_BLOCK_BYTES_MAX = 64 * 1024;
 /** Below this many slabs there is no cache. */
 const SLABS_MIN = 8;
+/** Where there are so many, one more of them is left alone. */
+const MANY_SLABS = 64;
 /** Empty slabs kept ready, so that a full slab is not gone through all at once: one of 32, up to so many. */
 const READY_SLABS_MAX = 3;
 /** Bytes gone through for each that is admitted, while at least one slab is ready. */
@@ -247,11 +249,13 @@ export class MemoryTier {
   }
 
   /**
-   * Slabs that may be taken for what is admitted; negative while there are too many. One is left for sparing, which would
-   * else have one made and dropped each time: a large piece of garbage that V8 is long in collecting.
+   * Slabs that may be taken for what is admitted; negative while there are too many. One is left for sparing, and one of many
+   * for what others take and give back from one moment to the next: else one would be made and dropped each time, a large
+   * piece of garbage that V8 collects only with all of its heap.
    */
   get #ready(): number {
-    return this.#slabsMax - 1 - this.#slabsInUse;
+    const slabs = this.#slabsMax;
+    return slabs - (slabs < MANY_SLABS ? 1 : 2) - this.#slabsInUse;
   }
 
   get #slabsInUse(): number {

@@ -194,6 +194,29 @@ test('no slabs are made and dropped for what is spared', async () => {
   assert.ok(slabs.size - made < 10, `${slabs.size - made} more slabs were made`);
 });
 
+test('no slabs are made and dropped for what others take and give back from one moment to the next', async () => {
+  const tier = tierOf(16 * MIB);
+  const owner = new AlwaysRead(tier);
+  const slabs = new Set<unknown>();
+  const admit = async (first: number, end: number) => {
+    for (let slot = first; slot < end; slot++) {
+      owner.offer(slot, 10_000);
+      await tier.settled();
+      slabs.add(tier.viewsOf(owner.locationOf(slot)).buffer);
+      tier.replying(100_000);
+      await tier.settled();
+      assertWithin(tier);
+      tier.replying(-100_000);
+      await tier.settled();
+    }
+  };
+  await admit(0, 4000);
+  const made = slabs.size;
+  assert.ok(made > 100, `${made} slabs were seen`);
+  await admit(4000, 8000);
+  assert.ok(slabs.size - made < 10, `${slabs.size - made} more slabs were made`);
+});
+
 test('a released owner admits nothing, and its blocks leave in their turn though they are read', async () => {
   const tier = tierOf(2 * MIB);
   const [gone, other] = [new PlainOwner(tier), new PlainOwner(tier)];
