@@ -83,6 +83,8 @@ export class ChunkBlocks extends LearnedChunk implements BlockOwner {
   dictionary: Block | undefined = undefined;
   readonly #file: ChunkOwner;
   readonly #tier: BlockMemory;
+  /** The dictionary that was let go with the last code block. */
+  #letGo: WeakRef<Block> | undefined = undefined;
   #codeBlocks = 0;
   #ownerId = UNREGISTERED;
   /** Resident blocks that are too large for a slab, by slot. */
@@ -211,6 +213,14 @@ export class ChunkBlocks extends LearnedChunk implements BlockOwner {
     return this.#tier.admitting();
   }
 
+  /**
+   * The dictionary, also one that was let go and not collected yet. Where code blocks of a chunk come and go, reading it anew for each
+   * would leave as many of them to a collection of all of the heap.
+   */
+  get dictionaryAtHand(): Block | undefined {
+    return this.dictionary ?? this.#letGo?.deref();
+  }
+
   /** The file is served no more: its blocks leave memory when their turn comes. */
   release(): void {
     this.#tier.learned.remove(this);
@@ -248,6 +258,7 @@ export class ChunkBlocks extends LearnedChunk implements BlockOwner {
     this.#codeBlocks -= 1;
     if (this.#codeBlocks > 0 || this.dictionary === undefined) return;
     this.#tier.letGo(this.dictionary.byteLength, this.#file.quota);
+    this.#letGo = new WeakRef(this.dictionary);
     this.dictionary = undefined;
     this.#file.told?.dictionary(this, undefined);
   }
@@ -316,7 +327,10 @@ export class ChunkBlocks extends LearnedChunk implements BlockOwner {
   }
 }
 
-function inSharedMemory({ buffer, byteOffset, byteLength }: Block): Block {
+/** The block itself where it is already alone in such memory. */
+function inSharedMemory(block: Block): Block {
+  const { buffer, byteOffset, byteLength } = block;
+  if (buffer instanceof SharedArrayBuffer && buffer.byteLength === byteLength) return block;
   const bytes = new Uint8Array(new SharedArrayBuffer(byteLength));
   bytes.set(new Uint8Array(buffer, byteOffset, byteLength));
   return new Block(new BufferViews(bytes.buffer), 0);

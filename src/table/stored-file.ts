@@ -200,7 +200,7 @@ export class StoredFile {
       const { firstRow, rows, identity } = found;
       const whole: StoredPage = { kind: 'block', page: { firstRow, rows, shift: identity.shift, blocks } };
       if (block.kind !== 'CODES') return whole;
-      return then(chunk.dictionary ?? this.#dictionary(chunk), (dictionary) => {
+      return then(chunk.dictionaryAtHand ?? this.#dictionary(chunk), (dictionary) => {
         block.dictionary = dictionary;
         return whole;
       });

@@ -55,7 +55,20 @@ function codeArgument(node: ts.Node): ts.Expression | undefined {
   const isNew = ts.isNewExpression(node) && node.expression.getText() === 'ServiceError';
   const isSuper = ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.SuperKeyword;
   if (isNew) return node.arguments?.[1];
-  return isSuper && node.arguments.length >= 3 ? node.arguments[1] : undefined;
+  return isSuper && isInError(node) && node.arguments.length >= 3 ? node.arguments[1] : undefined;
+}
+
+/** Within a class that extends one whose name ends with `Error`. */
+function isInError(node: ts.Node): boolean {
+  for (let outer = node.parent; outer !== undefined; outer = outer.parent) {
+    if (ts.isClassLike(outer))
+      return (
+        outer.heritageClauses?.some((clause) =>
+          clause.types.some((type) => /Error$/.test(type.expression.getText())),
+        ) === true
+      );
+  }
+  return false;
 }
 
 function literalOf(expression: ts.Expression): readonly string[] {
