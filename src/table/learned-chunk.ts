@@ -31,7 +31,7 @@ export interface LearnedHolder {
   readonly learned: Map<LearnedChunk, Learned>;
 }
 
-/** The file of a chunk, which answers for the bytes of what it learns. */
+/** The file of a chunk, which answers for the bytes of what it learns; the chunks that it is given are its own. */
 export interface LearnedChunkOwner {
   addLayout(bytes: number): void;
   /** Whether so much is a small part of what may be learned. */

@@ -222,7 +222,7 @@ export class StoredFile {
     // The rows of a nested leaf may have many codes.
     if (got.kind !== 'code') return this.#blockAt(chunk, found);
     const value = this.#valueOf(chunk, got.code);
-    return value instanceof Promise ? value.then((settled) => rowPage(settled, row)) : rowPage(value, row);
+    return value instanceof Promise ? rowPageLater(value, row) : rowPage(value, row);
   }
 
   /** One row of a block, of which no more than that is read; `rows` is what the block holds, where that is known. */
@@ -293,6 +293,10 @@ async function releasing<T>(parts: DiskParts, reading: Promise<T>): Promise<T> {
   } finally {
     parts.release();
   }
+}
+
+async function rowPageLater(reading: Promise<RowOfBlock | undefined>, row: number): Promise<StoredPage | undefined> {
+  return rowPage(await reading, row);
 }
 
 function rowPage(value: RowOfBlock | undefined, row: number): StoredPage | undefined {
