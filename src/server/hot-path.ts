@@ -12,6 +12,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { LookupEngine } from '../shard/index.ts';
 import type { Key, Snapshot, Table } from '../table/index.ts';
+import type { AlikeHandler, AlikeRequest } from './alike-requests.ts';
 import { checkRequestHeaders, timeoutOf } from './conditions.ts';
 import type { ServerContext } from './context.ts';
 import type { RowEncoder } from './encoders.ts';
@@ -22,9 +23,10 @@ import { keyFromPath } from './key-parts.ts';
 import { withValueUrl } from './large-value.ts';
 import { countAnswer, type RouteMetrics } from './metrics-requests.ts';
 import { snapshotNow } from './pinned.ts';
-import type { Reply } from './reply.ts';
+import type { RawReply, Reply } from './reply.ts';
 import {
   type Answering,
+  type Asked,
   byNamedKey,
   byOwnKey,
   isEmpty,
@@ -59,23 +61,55 @@ type AnswerThrown = (reply: Reply, thrown: unknown) => boolean;
  * False, and nothing written, where the answer is not all in memory; else the answer is written, or held by the reply.
  * Throws what is wrong with the request.
  */
-type HotAnswer = (table: HotTable, request: IncomingMessage, reply: HotReply) => boolean;
+type HotAnswer<Raw extends RawReply> = (table: HotTable, request: Asked, reply: HotReply<Raw>) => boolean;
 
-/** One that waits for the end of the turn. */
-interface HotRequest {
-  readonly request: IncomingMessage;
-  readonly reply: HotReply;
-  readonly route: HotRoute;
-  readonly table: string;
-  readonly startedMs: number;
-  readonly otherwise: Handler;
-}
-
-interface HotRoute {
+interface HotRoute<Raw extends RawReply = RawReply> {
   /** The path after the table's name. */
   readonly path: string;
   readonly metrics: RouteMetrics;
-  readonly answer: HotAnswer;
+  readonly answer: HotAnswer<Raw>;
+}
+
+/** Where a path leads, and the table that it names. */
+interface Led<Raw extends RawReply> {
+  readonly route: HotRoute<Raw>;
+  readonly table: string;
+}
+
+/** One that waits for the end of the turn. */
+interface Waiting {
+  readonly table: string;
+  readonly reply: HotReply;
+  answer(table: HotTable): boolean;
+  count(): void;
+  passOn(): void;
+}
+
+class HotRequest<Raw extends RawReply> implements Waiting {
+  readonly #request: Asked;
+  readonly #answer: HotAnswer<Raw>;
+  readonly #metrics: RouteMetrics;
+  readonly #startedMs = performance.now();
+  readonly table: string;
+  readonly reply: HotReply<Raw>;
+  readonly passOn: () => void;
+
+  constructor({ route, table }: Led<Raw>, request: Asked, raw: Raw, passOn: () => void) {
+    this.#request = request;
+    this.#answer = route.answer;
+    this.#metrics = route.metrics;
+    this.table = table;
+    this.reply = new HotReply(raw);
+    this.passOn = passOn;
+  }
+
+  answer(table: HotTable): boolean {
+    return this.#answer(table, this.#request, this.reply);
+  }
+
+  count(): void {
+    countAnswer(this.#metrics, this.table, this.reply, this.#startedMs);
+  }
 }
 
 export interface HotRoutes {
@@ -84,56 +118,68 @@ export interface HotRoutes {
   readonly value: RouteMetrics;
 }
 
-export class HotPath {
+export class HotPath implements AlikeHandler {
   readonly #context: HotContext;
   readonly #answerThrown: AnswerThrown;
-  readonly #routes: readonly HotRoute[];
-  #turn: HotRequest[] = [];
-  readonly #endTurn = () => this.#answerTurn();
+  readonly #routes: readonly HotRoute<ServerResponse>[];
+  /** Whose answers are of one piece. */
+  readonly #textRoutes: readonly HotRoute[];
+  #turn: Waiting[] = [];
+  readonly #endTurn = () => this.answerTurn();
 
   constructor(context: HotContext, { row, by, value }: HotRoutes, answerThrown: AnswerThrown) {
     this.#context = context;
     this.#answerThrown = answerThrown;
-    this.#routes = [
-      { path: '/rows/', metrics: row, answer: hotRow(context, byOwnKey) },
-      { path: '/values/', metrics: value, answer: hotValue(context) },
-      { path: '/by/', metrics: by, answer: hotRow(context, byNamedKey) },
-    ];
+    const rows: HotRoute = { path: '/rows/', metrics: row, answer: hotRow(context, byOwnKey) };
+    const named: HotRoute = { path: '/by/', metrics: by, answer: hotRow(context, byNamedKey) };
+    this.#textRoutes = [rows, named];
+    this.#routes = [rows, { path: '/values/', metrics: value, answer: hotValue(context) }, named];
   }
 
-  /** Answers in this turn of the event loop, or has `otherwise` do so. */
-  serve(request: IncomingMessage, response: ServerResponse, otherwise: Handler): void {
+  /** Whether it answers this, or has `otherwise` do so, at the end of this turn of the event loop. If not, `otherwise` has done so. */
+  serve(request: IncomingMessage, response: ServerResponse, otherwise: Handler): boolean {
     const { url = '', method } = request;
-    const isRead = (method === 'GET' || method === 'HEAD') && url.startsWith(PREFIX);
-    const nameEnd = isRead ? url.indexOf('/', PREFIX.length) : -1;
-    const route = nameEnd < 0 ? undefined : this.#routes.find(({ path }) => url.startsWith(path, nameEnd));
-    if (route === undefined) {
+    const led = method === 'GET' || method === 'HEAD' ? ledTo(this.#routes, url) : undefined;
+    if (led === undefined) {
       otherwise(request, response);
-      return;
+      return false;
     }
-    const table = url.slice(PREFIX.length, nameEnd);
-    const turn = this.#turn;
-    turn.push({ request, reply: new HotReply(response), route, table, startedMs: performance.now(), otherwise });
-    if (turn.length === 1) setImmediate(this.#endTurn);
-    else if (turn.length === TURN_MAX) this.#answerTurn();
+    this.#join(new HotRequest(led, request, response, () => otherwise(request, response)));
+    return true;
   }
 
-  #answerTurn(): void {
+  serveAlike(request: AlikeRequest): boolean {
+    const led = this.#context.isDraining() ? undefined : ledTo(this.#textRoutes, request.url);
+    if (led === undefined) return false;
+    this.#join(new HotRequest(led, request, request.reply, request.passOn));
+    return true;
+  }
+
+  #join(request: Waiting): void {
+    const turn = this.#turn;
+    turn.push(request);
+    if (turn.length === 1) setImmediate(this.#endTurn);
+    else if (turn.length === TURN_MAX) this.answerTurn();
+  }
+
+  answerTurn(): void {
     const turn = this.#turn;
     if (turn.length === 0) return;
     this.#turn = [];
     const left = this.#findAll(turn);
     for (const hot of turn) {
-      if (hot.reply.isHeld) this.#write(hot);
+      if (!hot.reply.isHeld) continue;
+      hot.reply.writeHeld();
+      hot.count();
     }
-    for (const { otherwise, request, reply } of left) otherwise(request, reply.raw);
+    for (const hot of left) hot.passOn();
   }
 
   /** Gives those that are not all in memory, or not for this event loop to answer. */
-  #findAll(turn: readonly HotRequest[]): readonly HotRequest[] {
+  #findAll(turn: readonly Waiting[]): readonly Waiting[] {
     const { inStretch, isDraining } = this.#context;
     if (isDraining()) return turn;
-    const left: HotRequest[] = [];
+    const left: Waiting[] = [];
     const find = (): true => {
       for (const hot of turn) if (!this.#find(hot)) left.push(hot);
       return true;
@@ -141,16 +187,15 @@ export class HotPath {
     return (inStretch?.(find) ?? find()) ? left : turn;
   }
 
-  #find(hot: HotRequest): boolean {
-    const { request, reply, route } = hot;
+  #find(hot: Waiting): boolean {
     const table = this.#context.catalog.find(hot.table);
     if (table === undefined) return false;
     try {
-      if (!route.answer(table, request, reply)) return false;
+      if (!hot.answer(table)) return false;
     } catch (thrown) {
-      if (!this.#answeredThrown(reply, thrown)) return false;
+      if (!this.#answeredThrown(hot.reply, thrown)) return false;
     }
-    if (!reply.isHeld) countAnswer(route.metrics, hot.table, reply, hot.startedMs);
+    if (!hot.reply.isHeld) hot.count();
     return true;
   }
 
@@ -159,14 +204,15 @@ export class HotPath {
     if (hasBegun) reply.raw.destroy();
     return this.#answerThrown(reply, thrown) || hasBegun;
   }
-
-  #write({ reply, route, table, startedMs }: HotRequest): void {
-    reply.writeHeld();
-    countAnswer(route.metrics, table, reply, startedMs);
-  }
 }
 
-function hotRow(context: HotContext, path: KeyPath): HotAnswer {
+function ledTo<Raw extends RawReply>(routes: readonly HotRoute<Raw>[], url: string): Led<Raw> | undefined {
+  const nameEnd = url.startsWith(PREFIX) ? url.indexOf('/', PREFIX.length) : -1;
+  const route = nameEnd < 0 ? undefined : routes.find(({ path }) => url.startsWith(path, nameEnd));
+  return route && { route, table: url.slice(PREFIX.length, nameEnd) };
+}
+
+function hotRow(context: HotContext, path: KeyPath): HotAnswer<RawReply> {
   const { engine, encoders, clock, options } = context;
   return (table, request, reply) => {
     const { headers, url = '' } = request;
@@ -209,7 +255,7 @@ function rowNow(
   }
 }
 
-function hotValue(context: HotContext): HotAnswer {
+function hotValue(context: HotContext): HotAnswer<ServerResponse> {
   const { engine, encoders, clock, options } = context;
   return (table, request, reply) => {
     const { headers, url = '' } = request;

@@ -1,18 +1,17 @@
 /** A reply that is found first and written with the others of its turn. */
 
-import type { ServerResponse } from 'node:http';
-import type { AnswerTier, Reply } from './reply.ts';
+import type { AnswerTier, RawReply, Reply } from './reply.ts';
 import type { ReplyHeaders } from './reply-headers.ts';
 import { respondText } from './respond.ts';
 
-export class HotReply implements Reply {
-  readonly raw: ServerResponse;
+export class HotReply<Raw extends RawReply = RawReply> implements Reply<Raw> {
+  readonly raw: Raw;
   tier: AnswerTier | undefined = undefined;
   #headers: ReplyHeaders | undefined = undefined;
   #ageSeconds = 0;
   #body = '';
 
-  constructor(raw: ServerResponse) {
+  constructor(raw: Raw) {
     this.raw = raw;
   }
 

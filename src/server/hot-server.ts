@@ -56,7 +56,7 @@ export async function startHotServer(
   const metrics = new RequestMetrics(() => true);
   let isDraining = false;
   const lettingGo = new LettingGo();
-  const fastify = addServer(parts, options, metrics, passOn, lettingGo, () => isDraining);
+  const { fastify, hotPath } = addServer(parts, options, metrics, passOn, lettingGo, () => isDraining);
   keepTick();
   const address: FastifyListenOptions & { readonly reusePort: boolean } = { host, port, reusePort: true };
   await fastify.listen(address);
@@ -65,7 +65,7 @@ export async function startHotServer(
     letGo: () => lettingGo.begin(),
     async close() {
       isDraining = true;
-      await drain(fastify, parts.clock, options.graceMs);
+      await drain(fastify, hotPath, parts.clock, options.graceMs);
       await passOn.close();
     },
   };
@@ -78,7 +78,7 @@ function addServer(
   passOn: PassOn,
   lettingGo: LettingGo,
   isDraining: () => boolean,
-): FastifyInstance {
+): { readonly fastify: FastifyInstance; readonly hotPath: HotPath } {
   const largeReplies = new LargeReplies({ heldBytesMax: options.largeReplyBytesMax, stallMs: options.stallMs }, clock);
   const encoders = new Encoders(options);
   const inStretch = (reads: () => boolean): boolean => {
@@ -97,9 +97,7 @@ function addServer(
   };
   // What it throws the main loop will say too, and better.
   const hotPath = new HotPath(context, routes, () => false);
-  const fastify = makeFastify(options, passOn, lettingGo, (request, response, otherwise) =>
-    hotPath.serve(request, response, otherwise),
-  );
+  const fastify = makeFastify(options, passOn, serverFactory(options, hotPath, lettingGo, clock));
   const lookup = hotLookup(context);
   const route = metrics.route('lookup', 'table');
   const handler = (request: FastifyRequest, reply: FastifyReply) => {
@@ -124,14 +122,13 @@ function addServer(
     });
     lookups.route({ method: 'POST', url: '/v1/tables/:table/lookup', handler });
   });
-  return fastify;
+  return { fastify, hotPath };
 }
 
 function makeFastify(
   options: ServerOptions,
   passOn: PassOn,
-  lettingGo: LettingGo,
-  serve: Parameters<typeof serverFactory>[1],
+  factory: ReturnType<typeof serverFactory>,
 ): FastifyInstance {
   const fastify = Fastify({
     logger: false,
@@ -140,7 +137,7 @@ function makeFastify(
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: HEADER_BYTES_MAX },
-    serverFactory: serverFactory(options, serve, lettingGo),
+    serverFactory: factory,
     clientErrorHandler: refuseUnparsable,
     frameworkErrors: (_error, request, reply) => passOn.send(request as FastifyRequest, reply as FastifyReply),
   });

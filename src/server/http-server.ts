@@ -4,9 +4,12 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Clock } from '../core/index.ts';
+import { AlikeRequests } from './alike-requests.ts';
 import type { ServerOptions } from './context.ts';
+import type { HotPath } from './hot-path.ts';
 import { keepFirst } from './kept-classes.ts';
 import { HEADER_BYTES_MAX } from './refusals.ts';
+import { NodeHeaders } from './socket-reply.ts';
 
 /** What Fastify would set: longer than the idle time-outs of usual load balancers, so that they close first. */
 const KEEP_ALIVE_MS = 72_000;
@@ -35,24 +38,29 @@ export class LettingGo {
     });
   }
 
-  isDue({ socket }: IncomingMessage): boolean {
+  isDue(socket: Socket): boolean {
     return this.#due.size > 0 && this.#due.has(socket);
   }
 }
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** All requests come to `serve`, with Fastify as the other way to answer them. */
+/** Rows that are in memory are answered by `hotPath`, all else by Fastify's handler. */
 export function serverFactory(
   { requestTimeoutMs }: Pick<ServerOptions, 'requestTimeoutMs'>,
-  serve: (request: IncomingMessage, response: ServerResponse, otherwise: Handler) => void,
+  hotPath: HotPath,
   lettingGo: LettingGo,
+  clock: Clock,
 ): (handler: Handler) => Server {
   return (handler) => {
+    const ofNode = new NodeHeaders(clock, KEEP_ALIVE_MS);
+    const alike = new AlikeRequests(hotPath, ofNode, (socket) => lettingGo.isDue(socket));
     const server = createServer({ maxHeaderSize: HEADER_BYTES_MAX }, (request, response) => {
+      const { socket } = request;
       keepFirst(request, response);
-      if (lettingGo.isDue(request)) response.shouldKeepAlive = false;
-      serve(request, response, handler);
+      if (lettingGo.isDue(socket)) response.shouldKeepAlive = false;
+      if (alike.parsed(request, response)) handler(request, response);
+      else if (hotPath.serve(request, response, handler)) alike.watch(socket);
     });
     lettingGo.watch(server);
     server.keepAliveTimeout = KEEP_ALIVE_MS;
@@ -65,8 +73,15 @@ export function serverFactory(
  * Accepts nothing more, and resolves when all connections have ended: those that are idle now or have their answer, soon; the
  * others when `graceMs` are over.
  */
-export async function drain(fastify: FastifyInstance, clock: Clock, graceMs: number): Promise<void> {
+export async function drain(
+  fastify: FastifyInstance,
+  hotPath: HotPath,
+  clock: Clock,
+  graceMs: number,
+): Promise<void> {
   const { server } = fastify;
+  // What waits for the end of its turn is no request yet to Node, which would end its connection for idle.
+  hotPath.answerTurn();
   const closing = fastify.close();
   const done = new AbortController();
   const over = () => undefined;

@@ -50,7 +50,7 @@ export class LargeReplies {
   }
 
   /** Sends a 200 with these bytes, a view of a block. Throws `overloaded` when too much is on its way already. */
-  send(reply: Reply, headers: readonly string[], bytes: Uint8Array): void {
+  send(reply: Reply<ServerResponse>, headers: readonly string[], bytes: Uint8Array): void {
     if (bytes.length <= COPIED_BYTES_MAX) {
       respond(reply, 200, headers, Buffer.from(bytes));
       return;
@@ -65,7 +65,7 @@ export class LargeReplies {
   }
 
   /** Sends a 200 with a body that was made for it alone: a small one at once, another as a large value is sent. */
-  sendMade(reply: Reply, headers: readonly string[], body: string | Buffer): void {
+  sendMade(reply: Reply<ServerResponse>, headers: readonly string[], body: string | Buffer): void {
     if (body.length <= MADE_BYTES_MAX) respond(reply, 200, headers, body);
     else this.send(reply, headers, typeof body === 'string' ? Buffer.from(body) : body);
   }

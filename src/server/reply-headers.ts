@@ -1,8 +1,9 @@
 /**
- * The headers of a reply that hot rows have in common, as Node takes them: names and values in turn.
+ * The headers of a reply that hot rows have in common.
  *
- * Only the age of the snapshot and the length of the body differ from row to row, so that one array is made once and its
- * two values are put in before each reply. Whoever writes the reply is done with the array before it returns.
+ * Only the age of the snapshot and the length of the body differ from row to row, so that one array is made once, as Node takes
+ * it, and one text, as it goes over the wire, and the two are put in before each reply. Whoever writes the reply is done with
+ * the array before it returns.
  */
 
 const AGE = 'pointlake-snapshot-age';
@@ -12,6 +13,8 @@ export class ReplyHeaders {
   readonly #withLength: string[];
   readonly #ageAt: number;
   #ageSeconds = 0;
+  #text = '';
+  #textAgeSeconds = -1;
 
   constructor(common: readonly string[]) {
     this.#common = common;
@@ -19,7 +22,7 @@ export class ReplyHeaders {
     this.#withLength = [...common, AGE, '0', 'content-length', '0'];
   }
 
-  /** Valid until the next call; with `content-length`, which is also given to a HEAD. */
+  /** Names and values in turn, with `content-length`, which is also given to a HEAD. Valid until the next call. */
   withLength(ageSeconds: number, bodyBytes: number): string[] {
     const headers = this.#withLength;
     if (ageSeconds !== this.#ageSeconds) {
@@ -30,8 +33,24 @@ export class ReplyHeaders {
     return headers;
   }
 
+  /** Lines of `name: value`, the last of them up to where the body's length follows. */
+  textToLength(ageSeconds: number): string {
+    if (ageSeconds !== this.#textAgeSeconds) {
+      this.#textAgeSeconds = ageSeconds;
+      this.#text = `${headerLines(this.list(ageSeconds))}content-length: `;
+    }
+    return this.#text;
+  }
+
   /** A list of its own, for replies without a body or of which more is to be said. */
   list(ageSeconds: number): readonly string[] {
     return [...this.#common, AGE, `${ageSeconds}`];
   }
+}
+
+/** Names and values in turn as HTTP/1.1 has them. */
+export function headerLines(headers: readonly string[]): string {
+  let lines = '';
+  for (let i = 0; i < headers.length; i += 2) lines += `${headers[i]}: ${headers[i + 1]}\r\n`;
+  return lines;
 }

@@ -1,15 +1,28 @@
 /**
- * What an answer is written to: Fastify's reply, or Node's response alone where a request is answered before Fastify
- * makes its objects of it.
+ * What an answer is written to: Fastify's reply, Node's response alone where a request is answered before Fastify
+ * makes its objects of it, or the socket where Node makes none of its own either.
  */
-
-import type { ServerResponse } from 'node:http';
 
 /** The slowest tier that an answer touched. */
 export type AnswerTier = 'memory' | 'disk' | 'origin';
 
-export interface Reply {
-  readonly raw: ServerResponse;
+/** As much of Node's response as an answer takes that is written in one piece. */
+export interface RawReply {
+  readonly headersSent: boolean;
+  readonly destroyed: boolean;
+  readonly writableEnded: boolean;
+  readonly writableFinished: boolean;
+  readonly statusCode: number;
+  /** `headers` are names and values in turn. */
+  writeHead(status: number, headers: string[]): unknown;
+  end(body?: string | Uint8Array): unknown;
+  end(body: string, encoding: BufferEncoding): unknown;
+  destroy(): unknown;
+  once(event: 'close', listener: () => void): unknown;
+}
+
+export interface Reply<Raw extends RawReply = RawReply> {
+  readonly raw: Raw;
   /** Set by who answers with a row, a value, or that there is none. */
   tier: AnswerTier | undefined;
   /** Says that the answer goes to `raw`. */

@@ -10,6 +10,7 @@ import { asServiceError } from '../core/index.ts';
 import { PROBLEM_TYPE, type Problem, problemJson, problemOf } from './problem.ts';
 import type { Reply } from './reply.ts';
 import type { ReplyHeaders } from './reply-headers.ts';
+import { SocketReply } from './socket-reply.ts';
 
 export const JSON_TYPE = 'application/json; charset=utf-8';
 
@@ -25,6 +26,10 @@ export function respond(reply: Reply, status: number, headers: readonly string[]
 /** `respond` with 200 for what is asked for most. */
 export function respondText(reply: Reply, headers: ReplyHeaders, ageSeconds: number, body: string): void {
   reply.hijack();
+  if (reply.raw instanceof SocketReply) {
+    reply.raw.endText(headers, ageSeconds, body);
+    return;
+  }
   const length = Buffer.byteLength(body);
   reply.raw.writeHead(200, headers.withLength(ageSeconds, length));
   endText(reply, body, length);

@@ -1,6 +1,6 @@
 /** What rows, values and absent keys are answered with, whether they were in memory or had to be fetched. */
 
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ValueAnswer } from '../shard/index.ts';
 import type { Snapshot, TableKey } from '../table/index.ts';
 import { checkAccepts, isNotModified } from './conditions.ts';
@@ -21,6 +21,9 @@ export const VALUE_TYPES: readonly string[] = ['text/plain', 'application/json',
 
 /** What answering needs, whatever is answered. */
 export type Answering = Pick<ServerContext, 'clock' | 'largeReplies'>;
+
+/** What the answer depends on. */
+export type Asked = Pick<IncomingMessage, 'url' | 'headers'>;
 
 /** By which key a path asks, and the parts of it that are the key. */
 export interface KeyPath {
@@ -43,8 +46,8 @@ export const byNamedKey: KeyPath = {
 
 export function sendValue(
   context: Answering,
-  request: IncomingMessage,
-  reply: Reply,
+  request: Asked,
+  reply: Reply<ServerResponse>,
   encoder: Encoder,
   parts: readonly string[],
   answer: ValueAnswer,
@@ -77,7 +80,7 @@ export interface FoundRow {
 /** 304 where the client has the row; else its text, by `send`. */
 export function sendFound<R extends Reply>(
   context: Answering,
-  request: IncomingMessage,
+  request: Asked,
   reply: R,
   { snapshot, encoder, tier, json }: FoundRow,
   send: (reply: R, headers: ReplyHeaders, ageSeconds: number, body: string) => void,

@@ -184,7 +184,7 @@ export class PointlakeServer {
   async #drain(): Promise<void> {
     this.#draining = true;
     const { clock, options } = this.#context;
-    await drain(this.fastify, clock, options.graceMs);
+    await drain(this.fastify, this.#hotPath, clock, options.graceMs);
   }
 }
 
@@ -201,11 +201,7 @@ function makeFastify(context: ServerContext, hotPath: HotPath, lettingGo: Lettin
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: HEADER_BYTES_MAX },
-    serverFactory: serverFactory(
-      options,
-      (request, response, otherwise) => hotPath.serve(request, response, otherwise),
-      lettingGo,
-    ),
+    serverFactory: serverFactory(options, hotPath, lettingGo, context.clock),
     clientErrorHandler: refuseUnparsable,
     frameworkErrors: (error, _request, reply) => respondError(reply, ourError(error), context.onInternalError),
   });

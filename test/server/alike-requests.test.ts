@@ -1,0 +1,390 @@
+/** Requests that pass by Node's parser are answered, ordered, counted and ended as those that it reads. */
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import fc from 'fast-check';
+import type { PointlakeServer } from '../../src/server/index.ts';
+import { parseMetrics, sampleValue } from '../support/prometheus.ts';
+import { serve } from '../support/served.ts';
+import { type Fixture, startFixture } from './fixture.ts';
+
+const SEED = Number(process.env.FUZZ_SEED ?? Date.now() & 0x7fffffff);
+const HOST = 'Host: localhost\r\n';
+const OF_BROWSERS = `${HOST}Connection: keep-alive\r\nAccept: */*\r\nUser-Agent: test/1.0 (x; y)\r\nAccept-Encoding: gzip, br\r\n`;
+
+function get(target: string, headers = HOST): string {
+  return `GET /v1/tables/${target} HTTP/1.1\r\n${headers}\r\n`;
+}
+
+/** A client that sends bytes as it is told, each chunk read by the server before the next. */
+class Client {
+  readonly #socket: Socket;
+  /** The server's end. */
+  readonly there: Socket;
+  readonly closed: Promise<unknown>;
+  #sent = 0;
+  #received = Buffer.alloc(0);
+  isClosed = false;
+
+  private constructor(socket: Socket, there: Socket) {
+    this.#socket = socket;
+    this.there = there;
+    this.closed = once(socket, 'close');
+    socket.on('data', (chunk: Buffer) => {
+      this.#received = Buffer.concat([this.#received, chunk]);
+    });
+    socket.on('close', () => {
+      this.isClosed = true;
+    });
+    socket.on('error', () => undefined);
+  }
+
+  static async to(server: PointlakeServer): Promise<Client> {
+    const accepted = Promise.withResolvers<Socket>();
+    server.fastify.server.once('connection', accepted.resolve);
+    const socket = connect(server.port, '127.0.0.1');
+    return new Client(socket.setNoDelay(true), await accepted.promise);
+  }
+
+  async send(bytes: string): Promise<void> {
+    const chunk = Buffer.from(bytes, 'latin1');
+    this.#sent += chunk.length;
+    this.#socket.write(chunk);
+    for (let turn = 0; turn < 500 && this.there.bytesRead < this.#sent && !this.isClosed; turn++) await nextTurn();
+  }
+
+  get socket(): Socket {
+    return this.#socket;
+  }
+
+  /** All that came, once nothing more has come for a while. */
+  async takeAll(): Promise<string> {
+    for (let length = -1; length !== this.#received.length; await sleep(15)) length = this.#received.length;
+    const text = undated(this.#received.toString('latin1'));
+    this.#received = Buffer.alloc(0);
+    return text;
+  }
+
+  /** Waits until that many answers are there, or the server has closed, and takes all that came. */
+  async take(answers: number): Promise<string[]> {
+    for (;;) {
+      const found = answersIn(this.#received);
+      if (found.length >= answers || this.isClosed) {
+        this.#received = Buffer.alloc(0);
+        return found;
+      }
+      await sleep(1);
+    }
+  }
+
+  async ask(bytes: string): Promise<string> {
+    await this.send(bytes);
+    const [answer = ''] = await this.take(1);
+    return answer;
+  }
+}
+
+/** Dates are of the second in which they were written. */
+function undated(text: string): string {
+  return text.replace(/^Date: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT\r\n/gm, 'Date: then\r\n');
+}
+
+/** Whole answers by their lengths, without their dates. */
+function answersIn(bytes: Buffer): string[] {
+  const answers: string[] = [];
+  for (let at = 0; ; ) {
+    const headEnd = bytes.indexOf('\r\n\r\n', at);
+    if (headEnd < 0) return answers;
+    const head = bytes.toString('latin1', at, headEnd);
+    const end = headEnd + 4 + Number(/^content-length: (\d+)$/im.exec(head)?.[1] ?? 0);
+    if (end > bytes.length) return answers;
+    answers.push(undated(bytes.toString('latin1', at, end)));
+    at = end;
+  }
+}
+
+/** How many requests Node's parser has read. */
+function parsedBy(server: PointlakeServer): () => number {
+  let parsed = 0;
+  server.fastify.server.prependListener('request', () => {
+    parsed += 1;
+  });
+  return () => parsed;
+}
+
+/** Connections to it are left to Node's parser: a listener of ours is there before. */
+async function leftAlone(context: TestContext, { node }: Fixture): Promise<PointlakeServer> {
+  const server = await serve(node);
+  context.after(() => server.close());
+  server.fastify.server.on('connection', (socket: Socket) => socket.on('data', () => undefined));
+  return server;
+}
+
+/** Has answered a request by Node's parser, and another that shows what requests look like. */
+async function alikeClient(server: PointlakeServer, headers = HOST): Promise<Client> {
+  const client = await Client.to(server);
+  await client.ask(get('users/rows/1', headers));
+  await client.ask(get('users/rows/1', headers));
+  return client;
+}
+
+const TARGETS = [
+  'users/rows/1',
+  'users/rows/2',
+  'users/rows/77',
+  'users/rows/one',
+  'users/rows/1/2',
+  'users/rows/%31',
+  'users/rows/1?columns=name,score',
+  'users/rows/1?columns=nope',
+  'users/rows/1?nope',
+  'users/rows/9007199254740993',
+  'users/by/id/1',
+  'users/by/nope/1',
+  'us%65rs/rows/1',
+  'none/rows/1',
+  'docs/rows/eu%2Fwest/%C3%BCn%C3%AFcode',
+  'docs/rows/eu%2Fwest/nothing%20of%20%C3%BC',
+  'users/rows/',
+  'users/rows/%',
+];
+
+test('the answers of both ways are the same bytes', async (context) => {
+  const { server } = await startFixture(context);
+  const parsed = parsedBy(server);
+  const first = await (await Client.to(server)).ask(get('users/rows/1'));
+  const etag = /^etag: (.*)$/im.exec(first)?.[1] ?? '';
+  assert.ok(etag.length > 2, first);
+  const kinds = [
+    HOST,
+    OF_BROWSERS,
+    `${HOST}if-none-match: ${etag}\r\n`,
+    `${HOST}Accept: text/csv\r\n`,
+    `${HOST}pointlake-timeout-ms: soon\r\n`,
+    `${HOST}pointlake-timeout-ms: 1000\r\n`,
+  ];
+  for (const headers of kinds) {
+    const client = await alikeClient(server, headers);
+    for (const target of TARGETS) {
+      // In memory, where it can be.
+      const plain = await Client.to(server);
+      await plain.ask(get(target, headers));
+      const ofNode = await plain.ask(get(target, headers));
+      plain.socket.destroy();
+      const before = parsed();
+      const alike = await client.ask(get(target, headers));
+      assert.equal(alike, ofNode, target);
+      const isOurs = !/^(us%65rs|none)/.test(target);
+      assert.equal(parsed() - before, isOurs ? 0 : 1, `${target} with ${headers}`);
+    }
+    client.socket.destroy();
+  }
+});
+
+test('what is no request like the last is read by the parser, and rows after it pass by again', async (context) => {
+  const { server } = await startFixture(context);
+  const parsed = parsedBy(server);
+  const body = '{"keys": [1, 2]}';
+  const length = `content-type: application/json\r\ncontent-length: ${body.length}\r\n`;
+  const others: readonly (readonly [string, number])[] = [
+    [`POST /v1/tables/users/lookup HTTP/1.1\r\n${HOST}${length}\r\n${body}`, 200],
+    [`HEAD /v1/tables/users/rows/1 HTTP/1.1\r\n${HOST}\r\n`, 200],
+    ['GET /healthz HTTP/1.1\r\n' + `${HOST}\r\n`, 200],
+    [get('users/values/name/1'), 200],
+    [get('users/rows/1', `${HOST}pointlake-explain: 1\r\n`), 200],
+    [get('users/rows/1', 'host:localhost\r\n'), 200],
+    [`GET http://localhost/v1/tables/users/rows/1 HTTP/1.1\r\n${HOST}\r\n`, 200],
+    [`GET /v1/tables/users/rows/1 HTTP/1.1\r\n${HOST}content-length: 0\r\n\r\n`, 200],
+  ];
+  const client = await alikeClient(server);
+  const row = await client.ask(get('users/rows/1'));
+  for (const [bytes, status] of others) {
+    const before = parsed();
+    await client.send(bytes);
+    const [answer = ''] = bytes.startsWith('HEAD') ? [await client.takeAll()] : await client.take(1);
+    assert.ok(answer.startsWith(`HTTP/1.1 ${status} `), `${bytes}${answer}`);
+    assert.equal(parsed() - before, 1, bytes);
+    for (let again = 0; again < 3; again++) assert.equal(await client.ask(get('users/rows/1')), row);
+    assert.ok(parsed() - before <= 2, `${bytes}: rows after it were read by the parser`);
+  }
+  assert.equal(client.isClosed, false);
+});
+
+test('whatever is sent, and however it is cut, is answered as by a server whose parser reads it all', async (context) => {
+  const fixture = await startFixture(context);
+  const control = await leftAlone(context, fixture);
+  const parsed = [parsedBy(fixture.server), parsedBy(control)];
+  const lookup = '{"keys": [1, 2]}';
+  const row = get('users/rows/1');
+  const post = `POST /v1/tables/users/lookup HTTP/1.1\r\n${HOST}content-type: application/json\r\n`;
+  const messages = [
+    row,
+    get('users/rows/2'),
+    get('users/rows/77'),
+    get('users/rows/one'),
+    get('users/rows/1', OF_BROWSERS),
+    get('users/values/name/1'),
+    // What is no message by itself, for what comes after it to be part of.
+    'GET /v1/tables/users/rows/1 HTTP/1.1\r\nx: ',
+    'GET /v1/tables/users/rows/1 HTTP/1.1\r\n',
+    'GET /v1/tables/users/rows/',
+    '\r\n',
+    'GE',
+    'x',
+    '\u0000',
+    // Bodies that look like requests.
+    `${post}content-length: ${row.length}\r\n\r\n${row}`,
+    `${post}content-length: ${row.length}\r\n\r\n`,
+    `${post}content-length: ${lookup.length}\r\n\r\n${lookup}`,
+    `${post}transfer-encoding: chunked\r\n\r\n${row.length.toString(16)}\r\n${row}\r\n0\r\n\r\n`,
+    `${post}transfer-encoding: chunked\r\n\r\n`,
+    `GET /v1/tables/users/rows/1 HTTP/1.1\r\n${HOST}content-length: ${row.length}\r\n\r\n`,
+    `GET /v1/tables/users/rows/1 HTTP/1.1\r\n${HOST}content-length: 0\r\n\r\n`,
+    `GET /v1/tables/users/rows/1 HTTP/1.1\r\n${HOST}expect: 100-continue\r\n\r\n`,
+    `GET /v1/tables/users/rows/1 HTTP/1.1\r\n${HOST}connection: upgrade\r\nupgrade: websocket\r\n\r\n`,
+    `GET /v1/tables/users/rows/1 HTTP/1.1\r\n${HOST}connection: close\r\n\r\n`,
+    `GET /v1/tables/users/rows/1 HTTP/1.0\r\n${HOST}\r\n`,
+    `GET /v1/tables/users/rows/1 HTTP/1.0\r\n${HOST}connection: keep-alive\r\n\r\n`,
+    `GET /v1/tables/users/rows/1 HTTP/1.1\n${HOST}\n`,
+    `GET /v1/tables/users/rows/1 HTTP/1.1\r\nhost:localhost\r\n\r\n`,
+    `GET /v1/tables/users/rows/1 HTTP/1.1\r\n\r\n`,
+    `GET  /v1/tables/users/rows/1 HTTP/1.1\r\n${HOST}\r\n`,
+    `GET /v1/tables/users/rows/1 2 HTTP/1.1\r\n${HOST}\r\n`,
+    `GET /v1/tables/users/rows/\u00fc HTTP/1.1\r\n${HOST}\r\n`,
+    `GET /v1/tables/users/rows/1#2 HTTP/1.1\r\n${HOST}\r\n`,
+    `GET /v1/tables/users/rows/1\r HTTP/1.1\r\n${HOST}\r\n`,
+    `HEAD /v1/tables/users/rows/1 HTTP/1.1\r\n${HOST}\r\n`,
+    `DELETE /v1/tables/users/rows/1 HTTP/1.1\r\n${HOST}\r\n`,
+    `CONNECT localhost:80 HTTP/1.1\r\n${HOST}\r\n`,
+  ];
+  const several = fc.array(fc.oneof(fc.constant(row), fc.constantFrom(...messages)), { minLength: 1, maxLength: 3 });
+  const chunk = fc.oneof({ weight: 3, arbitrary: fc.constantFrom([row], [get('users/rows/2')], [get('users/rows/77')]) }, several);
+  const cut = fc.oneof({ weight: 3, arbitrary: fc.constant(1) }, fc.double({ min: 0, max: 1, noNaN: true }));
+  const streams = fc.array(fc.tuple(chunk, cut), { minLength: 1, maxLength: 12 });
+  await fc.assert(
+    fc.asyncProperty(streams, async (stream) => {
+      const chunks = stream.flatMap(([texts, share]) => {
+        const text = texts.join('');
+        const at = Math.round(text.length * share);
+        return [text.slice(0, at), text.slice(at)].filter((part) => part !== '');
+      });
+      const answers = await Promise.all(
+        [fixture.server, control].map(async (server) => {
+          const client = await Client.to(server);
+          for (const bytes of [row, row, row, ...chunks]) await client.send(bytes);
+          const answered = await client.takeAll();
+          const { isClosed } = client;
+          client.socket.destroy();
+          return { answered, isClosed };
+        }),
+      );
+      assert.deepEqual(answers[0], answers[1]);
+    }),
+    { seed: SEED, numRuns: 200 },
+  );
+  const [byBoth = 0, byParser = 0] = parsed.map((count) => count());
+  context.diagnostic(`seed ${SEED}; the parser read ${byBoth} of ${byParser} requests`);
+  assert.ok(byBoth < byParser - 300, `the parser read ${byBoth} of ${byParser}`);
+});
+
+test('a client that sends and does not read gets all answers in their order, and few of them wait in memory', async (context) => {
+  const { server } = await startFixture(context);
+  const client = await alikeClient(server);
+  const rows = await Promise.all(['1', '2'].map(async (key) => (await Client.to(server)).ask(get(`users/rows/${key}`))));
+  client.socket.pause();
+  const count = 20_000;
+  for (let i = 0; i < count; i++) client.socket.write(get(`users/rows/${1 + (i % 2)}`));
+  await sleep(300);
+  assert.ok(client.there.writableLength < 1e6, `${client.there.writableLength} bytes wait to be sent`);
+  client.socket.resume();
+  const answers = await client.take(count);
+  assert.equal(answers.length, count);
+  assert.ok(answers.every((answer, i) => answer === rows[i % 2]));
+});
+
+test('chunks that come in one turn are answered in their order', async (context) => {
+  const { server } = await startFixture(context);
+  const client = await alikeClient(server);
+  const rows = await Promise.all(['1', '2'].map(async (key) => (await Client.to(server)).ask(get(`users/rows/${key}`))));
+  for (let round = 0; round < 10; round++) {
+    for (let i = 0; i < 10; i++) client.there.emit('data', Buffer.from(get(`users/rows/${1 + (i % 2)}`)));
+    const answers = await client.take(10);
+    assert.deepEqual(answers, Array.from({ length: 10 }, (_, i) => rows[i % 2]));
+  }
+});
+
+test('a client that leaves or resets while its request waits harms no other', async (context) => {
+  const { server } = await startFixture(context);
+  const row = await (await alikeClient(server)).ask(get('users/rows/1'));
+  for (let round = 0; round < 30; round++) {
+    const [leaving, staying] = [await alikeClient(server), await alikeClient(server)];
+    leaving.socket.write(get(round % 3 === 0 ? 'none/rows/1' : 'users/rows/1'));
+    if (round % 2 === 0) leaving.socket.resetAndDestroy();
+    else leaving.socket.end();
+    assert.equal(await staying.ask(get('users/rows/1')), row);
+    staying.socket.destroy();
+  }
+});
+
+test('rows that have to be fetched are passed on, and those after them pass by the parser', async (context) => {
+  const { server } = await startFixture(context);
+  const parsed = parsedBy(server);
+  const client = await alikeClient(server);
+  for (const target of ['docs/rows/us/plain', 'halfBroken/rows/1']) {
+    const before = parsed();
+    assert.match(await client.ask(get(target)), /^pointlake-cache: origin\r\n/m);
+    assert.equal(parsed() - before, 1);
+    for (let again = 0; again < 3; again++) {
+      assert.match(await client.ask(get(target)), /^pointlake-cache: memory\r\n/m);
+      await client.ask(get('users/rows/1'));
+    }
+    assert.equal(parsed() - before, 1);
+  }
+});
+
+test('they are counted as others are', async (context) => {
+  const { server, url } = await startFixture(context);
+  const client = await alikeClient(server);
+  const counted = async (status: string) => {
+    const metrics = parseMetrics(await (await fetch(`${url}/metrics`)).text());
+    return sampleValue(metrics, 'pointlake_requests_total', { route: 'row', table: 'users', status }) ?? 0;
+  };
+  const before = [await counted('2xx'), await counted('4xx')];
+  for (let i = 0; i < 10; i++) await client.ask(get('users/rows/1'));
+  for (let i = 0; i < 5; i++) await client.ask(get('users/rows/77'));
+  assert.deepEqual([await counted('2xx'), await counted('4xx')], [(before[0] ?? 0) + 10, (before[1] ?? 0) + 5]);
+});
+
+test('a connection that is to end, or whose server closes, hears of it with its next answer', async (context) => {
+  for (const end of ['letGo', 'close'] as const) {
+    const { server } = await startFixture(context);
+    const client = await alikeClient(server);
+    assert.match(await client.ask(get('users/rows/1')), /^Connection: keep-alive$/m);
+    // Held in its turn, so that the connection is not idle when the server closes.
+    client.socket.write(get('users/rows/1'));
+    await once(client.there, 'data');
+    const ended = server[end]();
+    const [last = ''] = await client.take(1);
+    if (end === 'letGo') assert.match(await client.ask(get('users/rows/1')), /^Connection: close$/m);
+    else assert.match(last, /^HTTP\/1.1 200 OK\r\n/);
+    await client.closed;
+    await ended;
+  }
+});
+
+test('an idle connection ends after its time, and one that is used does not', async (context) => {
+  const { server } = await startFixture(context);
+  const { server: http } = server.fastify;
+  http.keepAliveTimeout = 100;
+  (http as { keepAliveTimeoutBuffer?: number }).keepAliveTimeoutBuffer = 100;
+  const [used, idle] = [await alikeClient(server), await alikeClient(server)];
+  await idle.ask(get('users/rows/1'));
+  for (let i = 0; i < 12; i++) {
+    await used.ask(get('users/rows/1'));
+    await sleep(50);
+  }
+  assert.deepEqual([used.isClosed, idle.isClosed], [false, true]);
+});
