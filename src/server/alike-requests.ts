@@ -17,9 +17,9 @@
  *   answer is under way or unwritten on that connection. The parser does not see it and stays between two messages;
  * - whatever else comes, in part or in whole, goes to Node's parser as it came, and unless that proves it anew nothing is known then.
  *
- * The socket stays Node's, with its time-outs, its errors and its place among the server's connections. Its only listener of `data` is
- * replaced by one that calls it; documented behaviour of sockets under Node's server, which hands them over to streams as soon as one
- * listens. Where that listener is not alone a connection is left as it is.
+ * The socket stays Node's, with its time-outs, its errors and its place among the server's connections. Its only listener of `data`, which is
+ * the parser's, is called by ours: to whoever listens to a socket under its server Node gives the data that its parser took from the
+ * system itself before. Where the parser's listener is not there, or not alone, a connection is left as it is.
  */
 
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
@@ -34,7 +34,15 @@ const VERSION = ' HTTP/1.1\r\n';
 /** What a target may consist of here: of the characters of URLs those that no parser has doubts about. */
 const PLAIN_TARGET = /^\/[\w\-.~!$&'()*+,;=:@%/?]*$/;
 /** Headers by which a request is more than its target and what the handlers read of its headers. */
-const LASTING = ['content-length', 'transfer-encoding', 'expect', 'upgrade', 'te', 'trailer', 'http2-settings'] as const;
+const LASTING = [
+  'content-length',
+  'transfer-encoding',
+  'expect',
+  'upgrade',
+  'te',
+  'trailer',
+  'http2-settings',
+] as const;
 
 /** A request on such a connection; the same object for each. */
 export interface AlikeRequest {

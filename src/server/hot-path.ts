@@ -23,13 +23,14 @@ import { keyFromPath } from './key-parts.ts';
 import { withValueUrl } from './large-value.ts';
 import { countAnswer, type RouteMetrics } from './metrics-requests.ts';
 import { snapshotNow } from './pinned.ts';
-import type { RawReply, Reply } from './reply.ts';
+import { canStream, type RawReply, type Reply } from './reply.ts';
 import {
   type Answering,
   type Asked,
   byNamedKey,
   byOwnKey,
   isEmpty,
+  isLarge,
   type KeyPath,
   PREFIX_PARTS,
   sendAbsent,
@@ -61,55 +62,24 @@ type AnswerThrown = (reply: Reply, thrown: unknown) => boolean;
  * False, and nothing written, where the answer is not all in memory; else the answer is written, or held by the reply.
  * Throws what is wrong with the request.
  */
-type HotAnswer<Raw extends RawReply> = (table: HotTable, request: Asked, reply: HotReply<Raw>) => boolean;
+type HotAnswer = (table: HotTable, request: Asked, reply: HotReply) => boolean;
 
-interface HotRoute<Raw extends RawReply = RawReply> {
+/** One that waits for the end of the turn. */
+interface HotRequest {
+  readonly request: Asked;
+  readonly reply: HotReply;
+  readonly route: HotRoute;
+  readonly table: string;
+  readonly startedMs: number;
+  /** Has the server's other way answer it. */
+  readonly passOn: () => void;
+}
+
+interface HotRoute {
   /** The path after the table's name. */
   readonly path: string;
   readonly metrics: RouteMetrics;
-  readonly answer: HotAnswer<Raw>;
-}
-
-/** Where a path leads, and the table that it names. */
-interface Led<Raw extends RawReply> {
-  readonly route: HotRoute<Raw>;
-  readonly table: string;
-}
-
-/** One that waits for the end of the turn. */
-interface Waiting {
-  readonly table: string;
-  readonly reply: HotReply;
-  answer(table: HotTable): boolean;
-  count(): void;
-  passOn(): void;
-}
-
-class HotRequest<Raw extends RawReply> implements Waiting {
-  readonly #request: Asked;
-  readonly #answer: HotAnswer<Raw>;
-  readonly #metrics: RouteMetrics;
-  readonly #startedMs = performance.now();
-  readonly table: string;
-  readonly reply: HotReply<Raw>;
-  readonly passOn: () => void;
-
-  constructor({ route, table }: Led<Raw>, request: Asked, raw: Raw, passOn: () => void) {
-    this.#request = request;
-    this.#answer = route.answer;
-    this.#metrics = route.metrics;
-    this.table = table;
-    this.reply = new HotReply(raw);
-    this.passOn = passOn;
-  }
-
-  answer(table: HotTable): boolean {
-    return this.#answer(table, this.#request, this.reply);
-  }
-
-  count(): void {
-    countAnswer(this.#metrics, this.table, this.reply, this.#startedMs);
-  }
+  readonly answer: HotAnswer;
 }
 
 export interface HotRoutes {
@@ -121,65 +91,66 @@ export interface HotRoutes {
 export class HotPath implements AlikeHandler {
   readonly #context: HotContext;
   readonly #answerThrown: AnswerThrown;
-  readonly #routes: readonly HotRoute<ServerResponse>[];
-  /** Whose answers are of one piece. */
-  readonly #textRoutes: readonly HotRoute[];
-  #turn: Waiting[] = [];
+  readonly #routes: readonly HotRoute[];
+  #turn: HotRequest[] = [];
   readonly #endTurn = () => this.answerTurn();
 
   constructor(context: HotContext, { row, by, value }: HotRoutes, answerThrown: AnswerThrown) {
     this.#context = context;
     this.#answerThrown = answerThrown;
-    const rows: HotRoute = { path: '/rows/', metrics: row, answer: hotRow(context, byOwnKey) };
-    const named: HotRoute = { path: '/by/', metrics: by, answer: hotRow(context, byNamedKey) };
-    this.#textRoutes = [rows, named];
-    this.#routes = [rows, { path: '/values/', metrics: value, answer: hotValue(context) }, named];
+    this.#routes = [
+      { path: '/rows/', metrics: row, answer: hotRow(context, byOwnKey) },
+      { path: '/values/', metrics: value, answer: hotValue(context) },
+      { path: '/by/', metrics: by, answer: hotRow(context, byNamedKey) },
+    ];
   }
 
-  /** Whether it answers this, or has `otherwise` do so, at the end of this turn of the event loop. If not, `otherwise` has done so. */
+  /**
+   * Answers at the end of this turn of the event loop, or has `otherwise` do so then. False where that cannot be, and
+   * `otherwise` has it already.
+   */
   serve(request: IncomingMessage, response: ServerResponse, otherwise: Handler): boolean {
     const { url = '', method } = request;
-    const led = method === 'GET' || method === 'HEAD' ? ledTo(this.#routes, url) : undefined;
-    if (led === undefined) {
-      otherwise(request, response);
-      return false;
-    }
-    this.#join(new HotRequest(led, request, response, () => otherwise(request, response)));
-    return true;
+    const isRead = method === 'GET' || method === 'HEAD';
+    if (isRead && this.#joins(url, request, response, () => otherwise(request, response))) return true;
+    otherwise(request, response);
+    return false;
   }
 
   serveAlike(request: AlikeRequest): boolean {
-    const led = this.#context.isDraining() ? undefined : ledTo(this.#textRoutes, request.url);
-    if (led === undefined) return false;
-    this.#join(new HotRequest(led, request, request.reply, request.passOn));
+    return !this.#context.isDraining() && this.#joins(request.url, request, request.reply, request.passOn);
+  }
+
+  /** Whether the path is of this kind. If so, it waits for the end of the turn. */
+  #joins(url: string, request: Asked, raw: RawReply, passOn: () => void): boolean {
+    const nameEnd = url.startsWith(PREFIX) ? url.indexOf('/', PREFIX.length) : -1;
+    const route = nameEnd < 0 ? undefined : this.#routes.find(({ path }) => url.startsWith(path, nameEnd));
+    if (route === undefined) return false;
+    const table = url.slice(PREFIX.length, nameEnd);
+    const turn = this.#turn;
+    turn.push({ request, reply: new HotReply(raw), route, table, startedMs: performance.now(), passOn });
+    if (turn.length === 1) setImmediate(this.#endTurn);
+    else if (turn.length === TURN_MAX) this.answerTurn();
     return true;
   }
 
-  #join(request: Waiting): void {
-    const turn = this.#turn;
-    turn.push(request);
-    if (turn.length === 1) setImmediate(this.#endTurn);
-    else if (turn.length === TURN_MAX) this.answerTurn();
-  }
-
+  /** Ends the turn, at once for what came in it so far. */
   answerTurn(): void {
     const turn = this.#turn;
     if (turn.length === 0) return;
     this.#turn = [];
     const left = this.#findAll(turn);
     for (const hot of turn) {
-      if (!hot.reply.isHeld) continue;
-      hot.reply.writeHeld();
-      hot.count();
+      if (hot.reply.isHeld) this.#write(hot);
     }
-    for (const hot of left) hot.passOn();
+    for (const { passOn } of left) passOn();
   }
 
   /** Gives those that are not all in memory, or not for this event loop to answer. */
-  #findAll(turn: readonly Waiting[]): readonly Waiting[] {
+  #findAll(turn: readonly HotRequest[]): readonly HotRequest[] {
     const { inStretch, isDraining } = this.#context;
     if (isDraining()) return turn;
-    const left: Waiting[] = [];
+    const left: HotRequest[] = [];
     const find = (): true => {
       for (const hot of turn) if (!this.#find(hot)) left.push(hot);
       return true;
@@ -187,15 +158,16 @@ export class HotPath implements AlikeHandler {
     return (inStretch?.(find) ?? find()) ? left : turn;
   }
 
-  #find(hot: Waiting): boolean {
+  #find(hot: HotRequest): boolean {
+    const { request, reply, route } = hot;
     const table = this.#context.catalog.find(hot.table);
     if (table === undefined) return false;
     try {
-      if (!hot.answer(table)) return false;
+      if (!route.answer(table, request, reply)) return false;
     } catch (thrown) {
-      if (!this.#answeredThrown(hot.reply, thrown)) return false;
+      if (!this.#answeredThrown(reply, thrown)) return false;
     }
-    if (!hot.reply.isHeld) hot.count();
+    if (!reply.isHeld) countAnswer(route.metrics, hot.table, reply, hot.startedMs);
     return true;
   }
 
@@ -204,15 +176,14 @@ export class HotPath implements AlikeHandler {
     if (hasBegun) reply.raw.destroy();
     return this.#answerThrown(reply, thrown) || hasBegun;
   }
+
+  #write({ reply, route, table, startedMs }: HotRequest): void {
+    reply.writeHeld();
+    countAnswer(route.metrics, table, reply, startedMs);
+  }
 }
 
-function ledTo<Raw extends RawReply>(routes: readonly HotRoute<Raw>[], url: string): Led<Raw> | undefined {
-  const nameEnd = url.startsWith(PREFIX) ? url.indexOf('/', PREFIX.length) : -1;
-  const route = nameEnd < 0 ? undefined : routes.find(({ path }) => url.startsWith(path, nameEnd));
-  return route && { route, table: url.slice(PREFIX.length, nameEnd) };
-}
-
-function hotRow(context: HotContext, path: KeyPath): HotAnswer<RawReply> {
+function hotRow(context: HotContext, path: KeyPath): HotAnswer {
   const { engine, encoders, clock, options } = context;
   return (table, request, reply) => {
     const { headers, url = '' } = request;
@@ -255,7 +226,7 @@ function rowNow(
   }
 }
 
-function hotValue(context: HotContext): HotAnswer<ServerResponse> {
+function hotValue(context: HotContext): HotAnswer {
   const { engine, encoders, clock, options } = context;
   return (table, request, reply) => {
     const { headers, url = '' } = request;
@@ -272,7 +243,7 @@ function hotValue(context: HotContext): HotAnswer<ServerResponse> {
     const encoder = encoders.value(snapshot, decodePart(column), target.query);
     const key = keyFromPath(snapshot, snapshot.primaryKey, parts);
     const answer = engine.tryValue(snapshot, key, encoder.column, encoder.writer);
-    if (answer === undefined) return false;
+    if (answer === undefined || (isLarge(answer) && !canStream(reply))) return false;
     sendValue(context, request, reply, encoder, parts, answer);
     return true;
   };

@@ -4,14 +4,14 @@ import type { AnswerTier, RawReply, Reply } from './reply.ts';
 import type { ReplyHeaders } from './reply-headers.ts';
 import { respondText } from './respond.ts';
 
-export class HotReply<Raw extends RawReply = RawReply> implements Reply<Raw> {
-  readonly raw: Raw;
+export class HotReply implements Reply {
+  readonly raw: RawReply;
   tier: AnswerTier | undefined = undefined;
   #headers: ReplyHeaders | undefined = undefined;
   #ageSeconds = 0;
   #body = '';
 
-  constructor(raw: Raw) {
+  constructor(raw: RawReply) {
     this.raw = raw;
   }
 

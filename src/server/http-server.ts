@@ -73,12 +73,7 @@ export function serverFactory(
  * Accepts nothing more, and resolves when all connections have ended: those that are idle now or have their answer, soon; the
  * others when `graceMs` are over.
  */
-export async function drain(
-  fastify: FastifyInstance,
-  hotPath: HotPath,
-  clock: Clock,
-  graceMs: number,
-): Promise<void> {
+export async function drain(fastify: FastifyInstance, hotPath: HotPath, clock: Clock, graceMs: number): Promise<void> {
   const { server } = fastify;
   // What waits for the end of its turn is no request yet to Node, which would end its connection for idle.
   hotPath.answerTurn();

@@ -3,6 +3,8 @@
  * makes its objects of it, or the socket where Node makes none of its own either.
  */
 
+import { ServerResponse } from 'node:http';
+
 /** The slowest tier that an answer touched. */
 export type AnswerTier = 'memory' | 'disk' | 'origin';
 
@@ -27,4 +29,9 @@ export interface Reply<Raw extends RawReply = RawReply> {
   tier: AnswerTier | undefined;
   /** Says that the answer goes to `raw`. */
   hijack(): unknown;
+}
+
+/** Whether it takes an answer in more than one piece, at the pace of the client. */
+export function canStream(reply: Reply): reply is Reply<ServerResponse> {
+  return reply.raw instanceof ServerResponse;
 }

@@ -1,6 +1,6 @@
 /** What rows, values and absent keys are answered with, whether they were in memory or had to be fetched. */
 
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { ValueAnswer } from '../shard/index.ts';
 import type { Snapshot, TableKey } from '../table/index.ts';
 import { checkAccepts, isNotModified } from './conditions.ts';
@@ -8,7 +8,7 @@ import type { ServerContext } from './context.ts';
 import type { CacheTier, Encoder } from './encoders.ts';
 import { COPIED_BYTES_MAX } from './large-replies.ts';
 import { problemOf } from './problem.ts';
-import type { Reply } from './reply.ts';
+import { canStream, type Reply } from './reply.ts';
 import type { ReplyHeaders } from './reply-headers.ts';
 import { respond, respondEmpty, respondProblem } from './respond.ts';
 import { decodePart } from './target.ts';
@@ -47,7 +47,7 @@ export const byNamedKey: KeyPath = {
 export function sendValue(
   context: Answering,
   request: Asked,
-  reply: Reply<ServerResponse>,
+  reply: Reply,
   encoder: Encoder,
   parts: readonly string[],
   answer: ValueAnswer,
@@ -65,8 +65,15 @@ export function sendValue(
     const { body, contentType } = answer.value;
     const all = [...headers, 'content-type', contentType];
     if (typeof body === 'string' && body.length <= COPIED_BYTES_MAX) respond(reply, 200, all, body);
-    else context.largeReplies.send(reply, all, typeof body === 'string' ? Buffer.from(body) : body);
+    else if (canStream(reply))
+      context.largeReplies.send(reply, all, typeof body === 'string' ? Buffer.from(body) : body);
+    else respond(reply, 200, all, Buffer.from(body));
   } else respondEmpty(reply, 204, headers);
+}
+
+/** Whether it is sent as its client reads. */
+export function isLarge(answer: ValueAnswer): boolean {
+  return answer.kind === 'value' && answer.value.body.length > COPIED_BYTES_MAX;
 }
 
 /** A row that was found, and what it is answered with. */

@@ -1,6 +1,7 @@
 /** Requests that pass by Node's parser are answered, ordered, counted and ended as those that it reads. */
 
 import assert from 'node:assert/strict';
+import { createHook } from 'node:async_hooks';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
@@ -87,9 +88,11 @@ class Client {
   }
 }
 
-/** Dates are of the second in which they were written. */
+/** Without what depends on when it was written. */
 function undated(text: string): string {
-  return text.replace(/^Date: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT\r\n/gm, 'Date: then\r\n');
+  return text
+    .replace(/^Date: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT\r\n/gm, 'Date: then\r\n')
+    .replace(/^pointlake-snapshot-age: \d+\r\n/gm, 'pointlake-snapshot-age: some\r\n');
 }
 
 /** Whole answers by their lengths, without their dates. */
@@ -143,6 +146,12 @@ const TARGETS = [
   'users/rows/1?nope',
   'users/rows/9007199254740993',
   'users/by/id/1',
+  'users/values/name/1',
+  'users/values/name/2',
+  'users/values/photo/1',
+  'users/values/profile/1',
+  'users/values/nope/1',
+  'users/values/name/77',
   'users/by/nope/1',
   'us%65rs/rows/1',
   'none/rows/1',
@@ -192,8 +201,7 @@ test('what is no request like the last is read by the parser, and rows after it 
   const others: readonly (readonly [string, number])[] = [
     [`POST /v1/tables/users/lookup HTTP/1.1\r\n${HOST}${length}\r\n${body}`, 200],
     [`HEAD /v1/tables/users/rows/1 HTTP/1.1\r\n${HOST}\r\n`, 200],
-    ['GET /healthz HTTP/1.1\r\n' + `${HOST}\r\n`, 200],
-    [get('users/values/name/1'), 200],
+    [`GET /healthz HTTP/1.1\r\n${HOST}\r\n`, 200],
     [get('users/rows/1', `${HOST}pointlake-explain: 1\r\n`), 200],
     [get('users/rows/1', 'host:localhost\r\n'), 200],
     [`GET http://localhost/v1/tables/users/rows/1 HTTP/1.1\r\n${HOST}\r\n`, 200],
@@ -213,55 +221,84 @@ test('what is no request like the last is read by the parser, and rows after it 
   assert.equal(client.isClosed, false);
 });
 
+/** What is sent in one chunk each, odd or not. */
+const LOOKUP = '{"keys": [1, 2]}';
+const ROW = get('users/rows/1');
+const POST = `POST /v1/tables/users/lookup HTTP/1.1\r\n${HOST}content-type: application/json\r\n`;
+const CHUNKS: readonly string[] = [
+  ROW,
+  get('users/rows/2'),
+  get('users/rows/77'),
+  get('users/rows/one'),
+  get('users/rows/1', OF_BROWSERS),
+  get('users/values/name/1'),
+  // What is no message by itself, for what comes after it to be part of.
+  'GET /v1/tables/users/rows/1 HTTP/1.1\r\nx: ',
+  'GET /v1/tables/users/rows/1 HTTP/1.1\r\n',
+  'GET /v1/tables/users/rows/',
+  '\r\n',
+  'GE',
+  'x',
+  '\u0000',
+  // Bodies that look like requests.
+  `${POST}content-length: ${ROW.length}\r\n\r\n${ROW}`,
+  `${POST}content-length: ${ROW.length}\r\n\r\n`,
+  `${POST}content-length: ${LOOKUP.length}\r\n\r\n${LOOKUP}`,
+  `${POST}transfer-encoding: chunked\r\n\r\n${ROW.length.toString(16)}\r\n${ROW}\r\n0\r\n\r\n`,
+  `${POST}transfer-encoding: chunked\r\n\r\n`,
+  `GET /v1/tables/users/rows/1 HTTP/1.1\r\n${HOST}content-length: ${ROW.length}\r\n\r\n`,
+  `GET /v1/tables/users/rows/1 HTTP/1.1\r\n${HOST}content-length: 0\r\n\r\n`,
+  `GET /v1/tables/users/rows/1 HTTP/1.1\r\n${HOST}expect: 100-continue\r\n\r\n`,
+  `GET /v1/tables/users/rows/1 HTTP/1.1\r\n${HOST}connection: upgrade\r\nupgrade: websocket\r\n\r\n`,
+  `GET /v1/tables/users/rows/1 HTTP/1.1\r\n${HOST}connection: close\r\n\r\n`,
+  `GET /v1/tables/users/rows/1 HTTP/1.0\r\n${HOST}\r\n`,
+  `GET /v1/tables/users/rows/1 HTTP/1.0\r\n${HOST}connection: keep-alive\r\n\r\n`,
+  `GET /v1/tables/users/rows/1 HTTP/1.1\n${HOST}\n`,
+  `GET /v1/tables/users/rows/1 HTTP/1.1\r\nhost:localhost\r\n\r\n`,
+  `GET /v1/tables/users/rows/1 HTTP/1.1\r\n\r\n`,
+  `GET  /v1/tables/users/rows/1 HTTP/1.1\r\n${HOST}\r\n`,
+  `GET /v1/tables/users/rows/1 2 HTTP/1.1\r\n${HOST}\r\n`,
+  `GET /v1/tables/users/rows/\u00fc HTTP/1.1\r\n${HOST}\r\n`,
+  `GET /v1/tables/users/rows/1#2 HTTP/1.1\r\n${HOST}\r\n`,
+  `GET /v1/tables/users/rows/1\r HTTP/1.1\r\n${HOST}\r\n`,
+  `HEAD /v1/tables/users/rows/1 HTTP/1.1\r\n${HOST}\r\n`,
+  `DELETE /v1/tables/users/rows/1 HTTP/1.1\r\n${HOST}\r\n`,
+  `CONNECT localhost:80 HTTP/1.1\r\n${HOST}\r\n`,
+];
+
+/** What a client gets that sends these one after the other, behind requests by which the server knows it. */
+async function answersTo(server: PointlakeServer, chunks: readonly string[]) {
+  const client = await Client.to(server);
+  for (const bytes of [ROW, ROW, ROW, ...chunks]) await client.send(bytes);
+  const answered = await client.takeAll();
+  const { isClosed } = client;
+  client.socket.destroy();
+  return { answered, isClosed };
+}
+
+test('what is sent three times, and rows after it, is answered as by a server whose parser reads it all', async (context) => {
+  const fixture = await startFixture(context);
+  const control = await leftAlone(context, fixture);
+  for (const chunk of CHUNKS) {
+    for (const chunks of [
+      [chunk, chunk, chunk, ROW, ROW],
+      [ROW + chunk, ROW, ROW + chunk, ROW],
+    ]) {
+      const [ours, theirs] = await Promise.all([answersTo(fixture.server, chunks), answersTo(control, chunks)]);
+      assert.deepEqual(ours, theirs, JSON.stringify(chunks));
+    }
+  }
+});
+
 test('whatever is sent, and however it is cut, is answered as by a server whose parser reads it all', async (context) => {
   const fixture = await startFixture(context);
   const control = await leftAlone(context, fixture);
   const parsed = [parsedBy(fixture.server), parsedBy(control)];
-  const lookup = '{"keys": [1, 2]}';
-  const row = get('users/rows/1');
-  const post = `POST /v1/tables/users/lookup HTTP/1.1\r\n${HOST}content-type: application/json\r\n`;
-  const messages = [
-    row,
-    get('users/rows/2'),
-    get('users/rows/77'),
-    get('users/rows/one'),
-    get('users/rows/1', OF_BROWSERS),
-    get('users/values/name/1'),
-    // What is no message by itself, for what comes after it to be part of.
-    'GET /v1/tables/users/rows/1 HTTP/1.1\r\nx: ',
-    'GET /v1/tables/users/rows/1 HTTP/1.1\r\n',
-    'GET /v1/tables/users/rows/',
-    '\r\n',
-    'GE',
-    'x',
-    '\u0000',
-    // Bodies that look like requests.
-    `${post}content-length: ${row.length}\r\n\r\n${row}`,
-    `${post}content-length: ${row.length}\r\n\r\n`,
-    `${post}content-length: ${lookup.length}\r\n\r\n${lookup}`,
-    `${post}transfer-encoding: chunked\r\n\r\n${row.length.toString(16)}\r\n${row}\r\n0\r\n\r\n`,
-    `${post}transfer-encoding: chunked\r\n\r\n`,
-    `GET /v1/tables/users/rows/1 HTTP/1.1\r\n${HOST}content-length: ${row.length}\r\n\r\n`,
-    `GET /v1/tables/users/rows/1 HTTP/1.1\r\n${HOST}content-length: 0\r\n\r\n`,
-    `GET /v1/tables/users/rows/1 HTTP/1.1\r\n${HOST}expect: 100-continue\r\n\r\n`,
-    `GET /v1/tables/users/rows/1 HTTP/1.1\r\n${HOST}connection: upgrade\r\nupgrade: websocket\r\n\r\n`,
-    `GET /v1/tables/users/rows/1 HTTP/1.1\r\n${HOST}connection: close\r\n\r\n`,
-    `GET /v1/tables/users/rows/1 HTTP/1.0\r\n${HOST}\r\n`,
-    `GET /v1/tables/users/rows/1 HTTP/1.0\r\n${HOST}connection: keep-alive\r\n\r\n`,
-    `GET /v1/tables/users/rows/1 HTTP/1.1\n${HOST}\n`,
-    `GET /v1/tables/users/rows/1 HTTP/1.1\r\nhost:localhost\r\n\r\n`,
-    `GET /v1/tables/users/rows/1 HTTP/1.1\r\n\r\n`,
-    `GET  /v1/tables/users/rows/1 HTTP/1.1\r\n${HOST}\r\n`,
-    `GET /v1/tables/users/rows/1 2 HTTP/1.1\r\n${HOST}\r\n`,
-    `GET /v1/tables/users/rows/\u00fc HTTP/1.1\r\n${HOST}\r\n`,
-    `GET /v1/tables/users/rows/1#2 HTTP/1.1\r\n${HOST}\r\n`,
-    `GET /v1/tables/users/rows/1\r HTTP/1.1\r\n${HOST}\r\n`,
-    `HEAD /v1/tables/users/rows/1 HTTP/1.1\r\n${HOST}\r\n`,
-    `DELETE /v1/tables/users/rows/1 HTTP/1.1\r\n${HOST}\r\n`,
-    `CONNECT localhost:80 HTTP/1.1\r\n${HOST}\r\n`,
-  ];
-  const several = fc.array(fc.oneof(fc.constant(row), fc.constantFrom(...messages)), { minLength: 1, maxLength: 3 });
-  const chunk = fc.oneof({ weight: 3, arbitrary: fc.constantFrom([row], [get('users/rows/2')], [get('users/rows/77')]) }, several);
+  const several = fc.array(fc.oneof(fc.constant(ROW), fc.constantFrom(...CHUNKS)), { minLength: 1, maxLength: 3 });
+  const chunk = fc.oneof(
+    { weight: 3, arbitrary: fc.constantFrom([ROW], [get('users/rows/2')], [get('users/rows/77')]) },
+    several,
+  );
   const cut = fc.oneof({ weight: 3, arbitrary: fc.constant(1) }, fc.double({ min: 0, max: 1, noNaN: true }));
   const streams = fc.array(fc.tuple(chunk, cut), { minLength: 1, maxLength: 12 });
   await fc.assert(
@@ -271,17 +308,8 @@ test('whatever is sent, and however it is cut, is answered as by a server whose 
         const at = Math.round(text.length * share);
         return [text.slice(0, at), text.slice(at)].filter((part) => part !== '');
       });
-      const answers = await Promise.all(
-        [fixture.server, control].map(async (server) => {
-          const client = await Client.to(server);
-          for (const bytes of [row, row, row, ...chunks]) await client.send(bytes);
-          const answered = await client.takeAll();
-          const { isClosed } = client;
-          client.socket.destroy();
-          return { answered, isClosed };
-        }),
-      );
-      assert.deepEqual(answers[0], answers[1]);
+      const [ours, theirs] = await Promise.all([answersTo(fixture.server, chunks), answersTo(control, chunks)]);
+      assert.deepEqual(ours, theirs);
     }),
     { seed: SEED, numRuns: 200 },
   );
@@ -293,26 +321,38 @@ test('whatever is sent, and however it is cut, is answered as by a server whose 
 test('a client that sends and does not read gets all answers in their order, and few of them wait in memory', async (context) => {
   const { server } = await startFixture(context);
   const client = await alikeClient(server);
-  const rows = await Promise.all(['1', '2'].map(async (key) => (await Client.to(server)).ask(get(`users/rows/${key}`))));
+  const rows = await Promise.all(
+    ['1', '2'].map(async (key) => (await Client.to(server)).ask(get(`users/rows/${key}`))),
+  );
   client.socket.pause();
-  const count = 20_000;
-  for (let i = 0; i < count; i++) client.socket.write(get(`users/rows/${1 + (i % 2)}`));
-  await sleep(300);
+  let count = 0;
+  // As chunks that came one by one, until the server reads no more.
+  for (; count < 100_000 && !client.there.isPaused(); count++) {
+    client.there.emit('data', Buffer.from(get(`users/rows/${1 + (count % 2)}`)));
+    if (count % 100 === 99) await nextTurn();
+  }
+  assert.ok(client.there.isPaused(), `${count} requests were read`);
   assert.ok(client.there.writableLength < 1e6, `${client.there.writableLength} bytes wait to be sent`);
   client.socket.resume();
   const answers = await client.take(count);
   assert.equal(answers.length, count);
   assert.ok(answers.every((answer, i) => answer === rows[i % 2]));
+  assert.equal(await client.ask(get('users/rows/1')), rows[0]);
 });
 
 test('chunks that come in one turn are answered in their order', async (context) => {
   const { server } = await startFixture(context);
   const client = await alikeClient(server);
-  const rows = await Promise.all(['1', '2'].map(async (key) => (await Client.to(server)).ask(get(`users/rows/${key}`))));
+  const rows = await Promise.all(
+    ['1', '2'].map(async (key) => (await Client.to(server)).ask(get(`users/rows/${key}`))),
+  );
   for (let round = 0; round < 10; round++) {
     for (let i = 0; i < 10; i++) client.there.emit('data', Buffer.from(get(`users/rows/${1 + (i % 2)}`)));
     const answers = await client.take(10);
-    assert.deepEqual(answers, Array.from({ length: 10 }, (_, i) => rows[i % 2]));
+    assert.deepEqual(
+      answers,
+      Array.from({ length: 10 }, (_, i) => rows[i % 2]),
+    );
   }
 });
 
@@ -342,6 +382,67 @@ test('rows that have to be fetched are passed on, and those after them pass by t
       await client.ask(get('users/rows/1'));
     }
     assert.equal(parsed() - before, 1);
+  }
+});
+
+test('what is asked for while a row is fetched is answered after it', async (context) => {
+  const { server } = await startFixture(context);
+  const client = await alikeClient(server);
+  const asked = [
+    'docs/rows/us/plain',
+    'users/rows/1',
+    'halfBroken/rows/1',
+    'users/rows/2',
+    'events/rows/1',
+    'users/rows/77',
+  ];
+  for (const target of asked) await client.send(get(target));
+  const bodies = (await client.take(asked.length)).map((answer) => answer.split('\r\n\r\n')[1]?.slice(0, 20));
+  const alone: (string | undefined)[] = [];
+  for (const target of asked) alone.push((await client.ask(get(target))).split('\r\n\r\n')[1]?.slice(0, 20));
+  assert.deepEqual(bodies, alone);
+});
+
+test('nothing is parsed of a request whose client is gone', async (context) => {
+  const { server } = await startFixture(context);
+  const parsed = parsedBy(server);
+  const client = await alikeClient(server);
+  const before = parsed();
+  client.there.emit('data', Buffer.from(get('none/rows/1')));
+  client.there.destroy();
+  await client.closed;
+  await sleep(10);
+  assert.equal(parsed() - before, 0);
+});
+
+test('each is answered at the end of its turn, without a promise or a timer', async (context) => {
+  const { server } = await startFixture(context);
+  const client = await alikeClient(server);
+  const made: string[] = [];
+  const hook = createHook({
+    init: (_id, type) => {
+      if (['PROMISE', 'Timeout', 'Immediate'].includes(type)) made.push(type);
+    },
+  });
+  for (const target of ['users/rows/1', 'users/values/name/1', 'users/rows/77']) {
+    await client.ask(get(target));
+    await client.ask(get(target));
+    const before = client.there.bytesWritten;
+    const { promise: isTurnOver, resolve } = Promise.withResolvers<void>();
+    made.length = 0;
+    // Watched are the reading of the request and, between these two, the end of the turn.
+    setImmediate(() => hook.enable());
+    hook.enable();
+    client.there.emit('data', Buffer.from(get(target)));
+    hook.disable();
+    setImmediate(() => {
+      hook.disable();
+      resolve();
+    });
+    await isTurnOver;
+    assert.ok(client.there.bytesWritten > before, `${target} was answered in a later turn`);
+    assert.deepEqual(made, ['Immediate'], target);
+    await client.take(1);
   }
 });
 
