@@ -5,16 +5,17 @@
  * second parser: what Node made of the first, with another target, is what it would make of this one. Node's parser, its request and
  * its response are most of what a hot row costs (`docs/adr/0038-alike-requests-pass-by-the-parser.md`).
  *
- *     "GET " target " HTTP/1.1\r\nhost: ...\r\n...\r\n\r\n"
- *                   \_______________ known ______________/
+ *     "GET " target " HTTP/1.1\r\nhost: ...\r\ntraceparent: " value "\r\naccept: ...\r\n\r\n"
+ *                   \_________________ known _________________/       \______ known ______/
  *
- * Nothing is concluded that is not proved:
+ * Values of headers by which requests are only followed from one program to another may differ, too. Nothing is concluded that is not
+ * proved:
  *
- * - the known part is kept only where Node's parser made exactly one request of exactly one chunk, and that request, written out again
+ * - the known parts are kept only where Node's parser made exactly one request of exactly one chunk, and that request, written out again
  *   from its method, target, version and headers, is the chunk byte for byte. So the parser was between two messages before and
  *   is after, since a GET without a length has no body;
- * - it is used only for a whole chunk that is `GET `, a target of plain characters without a space, and the known part, while no
- *   answer is under way or unwritten on that connection. The parser does not see it and stays between two messages;
+ * - they are used only for a whole chunk that is `GET `, a target of plain characters without a space, and the known parts with such
+ *   values between them, while no answer is under way or unwritten on that connection. The parser does not see it and stays between two messages;
  * - whatever else comes, in part or in whole, goes to Node's parser as it came, and unless that proves it anew nothing is known then.
  *
  * The socket stays Node's, with its time-outs, its errors and its place among the server's connections. Its only listener of `data`, which is
@@ -29,6 +30,7 @@ import { type NodeHeaders, SocketReply } from './socket-reply.ts';
 
 /** Longer requests go the usual way. */
 const BYTES_MAX = 4096;
+const NOTHING: readonly string[] = [];
 const METHOD = 'GET ';
 const VERSION = ' HTTP/1.1\r\n';
 /** What a target may consist of here: of the characters of URLs those that no parser has doubts about. */
@@ -43,6 +45,22 @@ const LASTING = [
   'trailer',
   'http2-settings',
 ] as const;
+
+/** Headers that differ from request to request, and that no handler reads. */
+const FOLLOWING: ReadonlySet<string> = new Set([
+  'traceparent',
+  'tracestate',
+  'b3',
+  'x-b3-traceid',
+  'x-b3-spanid',
+  'x-b3-parentspanid',
+  'x-amzn-trace-id',
+  'x-cloud-trace-context',
+  'x-correlation-id',
+  'x-request-id',
+]);
+/** What their values may be here. */
+const PLAIN_VALUE = /^[\w\-.:;,=+/]{1,256}$/;
 
 /** A request on such a connection; the same object for each. */
 export interface AlikeRequest {
@@ -110,8 +128,8 @@ class Connection implements AlikeRequest {
   readonly socket: Socket;
   readonly reply: SocketReply;
   readonly #parse: (connection: Connection, chunk: Buffer) => void;
-  /** From the end of the target on; empty where nothing is known. */
-  #known = '';
+  /** From the end of the target on, with a value between each two; empty where nothing is known. */
+  #known: readonly string[] = NOTHING;
   headers: IncomingHttpHeaders = {};
   url = '';
   /** The request that is to be answered, or was last. */
@@ -138,12 +156,10 @@ class Connection implements AlikeRequest {
 
   /** Whether the chunk is a request like the last, which this then is. */
   recognizes(chunk: Buffer): boolean {
-    const known = this.#known;
-    if (known === '' || this.#underWay > 0 || this.socket.writableLength > 0 || chunk.length > BYTES_MAX) return false;
-    const text = chunk.toString('latin1');
-    if (!text.startsWith(METHOD) || !text.endsWith(known)) return false;
-    const target = text.slice(METHOD.length, text.length - known.length);
-    if (!PLAIN_TARGET.test(target)) return false;
+    if (this.#known.length === 0 || this.#underWay > 0 || this.socket.writableLength > 0 || chunk.length > BYTES_MAX)
+      return false;
+    const target = targetIn(chunk.toString('latin1'), this.#known);
+    if (target === undefined) return false;
     this.url = target;
     this.#chunk = chunk;
     this.reply.begin();
@@ -160,14 +176,14 @@ class Connection implements AlikeRequest {
 
   /** By Node's parser. */
   read(chunk: Buffer): void {
-    this.#known = '';
+    this.#known = NOTHING;
     // A client that is gone, or wants no answer.
     if (!this.socket.writable) return;
     this.#requests = [];
     this.#parse(this, chunk);
     const [request, ...others] = this.#requests;
     if (request === undefined || others.length > 0 || chunk.length > BYTES_MAX) return;
-    this.#known = knownPart(chunk.toString('latin1'), request);
+    this.#known = knownParts(chunk.toString('latin1'), request);
     this.headers = request.headers;
   }
 
@@ -180,11 +196,44 @@ class Connection implements AlikeRequest {
   }
 }
 
+/** The target of a request that has these parts, and nothing else but the values between them. */
+function targetIn(text: string, known: readonly string[]): string | undefined {
+  if (!text.startsWith(METHOD)) return undefined;
+  const end = text.indexOf(' ', METHOD.length);
+  let at = end;
+  for (let i = 0; i < known.length; i++) {
+    const part = known[i] ?? '';
+    if (i > 0) {
+      const valueEnd = text.indexOf('\r', at);
+      if (!PLAIN_VALUE.test(text.slice(at, valueEnd))) return undefined;
+      at = valueEnd;
+    }
+    if (!text.startsWith(part, at)) return undefined;
+    at += part.length;
+  }
+  const target = text.slice(METHOD.length, end);
+  return at === text.length && PLAIN_TARGET.test(target) ? target : undefined;
+}
+
 /** Of a request's text what follows the target, where that is to be taken for known; else nothing. */
-function knownPart(text: string, { method, url = '', httpVersion, headers, rawHeaders }: IncomingMessage): string {
-  if (method !== 'GET' || httpVersion !== '1.1') return '';
-  if (LASTING.some((name) => headers[name] !== undefined) || !/^keep-alive$/i.test(headers.connection ?? 'keep-alive'))
-    return '';
-  const known = `${VERSION}${headerLines(rawHeaders)}\r\n`;
-  return text === `${METHOD}${url}${known}` ? known : '';
+function knownParts(
+  text: string,
+  { method, url = '', httpVersion, headers, rawHeaders }: IncomingMessage,
+): readonly string[] {
+  if (method !== 'GET' || httpVersion !== '1.1' || !/^keep-alive$/i.test(headers.connection ?? 'keep-alive'))
+    return NOTHING;
+  if (LASTING.some((name) => headers[name] !== undefined)) return NOTHING;
+  if (text !== `${METHOD}${url}${VERSION}${headerLines(rawHeaders)}\r\n`) return NOTHING;
+  const known: string[] = [];
+  let part = VERSION;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const [name = '', value = ''] = [rawHeaders[i], rawHeaders[i + 1]];
+    part += `${name}: `;
+    if (FOLLOWING.has(name.toLowerCase())) {
+      known.push(part);
+      part = '';
+    } else part += value;
+    part += '\r\n';
+  }
+  return [...known, `${part}\r\n`];
 }

@@ -15,6 +15,7 @@ import { type Fixture, startFixture } from './fixture.ts';
 const SEED = Number(process.env.FUZZ_SEED ?? Date.now() & 0x7fffffff);
 const HOST = 'Host: localhost\r\n';
 const OF_BROWSERS = `${HOST}Connection: keep-alive\r\nAccept: */*\r\nUser-Agent: test/1.0 (x; y)\r\nAccept-Encoding: gzip, br\r\n`;
+const OF_TRACERS = `${HOST}traceparent: 00-a-b-01\r\nAccept: */*\r\n`;
 
 function get(target: string, headers = HOST): string {
   return `GET /v1/tables/${target} HTTP/1.1\r\n${headers}\r\n`;
@@ -231,6 +232,7 @@ const CHUNKS: readonly string[] = [
   get('users/rows/77'),
   get('users/rows/one'),
   get('users/rows/1', OF_BROWSERS),
+  get('users/rows/1', OF_TRACERS),
   get('users/values/name/1'),
   // What is no message by itself, for what comes after it to be part of.
   'GET /v1/tables/users/rows/1 HTTP/1.1\r\nx: ',
@@ -338,6 +340,38 @@ test('a client that sends and does not read gets all answers in their order, and
   assert.equal(answers.length, count);
   assert.ok(answers.every((answer, i) => answer === rows[i % 2]));
   assert.equal(await client.ask(get('users/rows/1')), rows[0]);
+});
+
+test('values of headers that follow a request may differ, others and odd ones not', async (context) => {
+  const { server } = await startFixture(context);
+  const parsed = parsedBy(server);
+  const followed = (trace: string, id: string) =>
+    `${HOST}traceparent: ${trace}\r\nAccept: */*\r\nX-Request-ID: ${id}\r\n`;
+  const client = await alikeClient(server, followed('00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01', '1'));
+  const row = await client.ask(get('users/rows/1', followed('00-a-b-01', '2')));
+  const before = parsed();
+  for (let i = 0; i < 10; i++)
+    assert.equal(await client.ask(get('users/rows/1', followed(`00-a-${i}`, `id:${i}`))), row);
+  assert.equal(parsed(), before);
+  for (const [headers, status] of [
+    [followed('', '1'), 200],
+    [followed('a b', '1'), 200],
+    [followed('a\tb', '1'), 200],
+    [followed('a', '1').replace('*/*', '*/* '), 200],
+    [followed('a', '1').replace('*/*', 'text/csv'), 406],
+    [followed('a', '1\r\nAccept: text/csv'), 200],
+    [followed('a\r\nAccept: text/csv', '1'), 200],
+    [followed('a', '1').replace('traceparent', 'tracestate'), 200],
+    [followed('a\nAccept: text/csv', '1'), 400],
+  ] as const) {
+    const again = await Client.to(server);
+    for (let i = 0; i < 3; i++) await again.ask(get('users/rows/1', followed('a', '1')));
+    const read = parsed();
+    assert.match(await again.ask(get('users/rows/1', headers)), new RegExp(`^HTTP/1.1 ${status} `), headers);
+    // What the parser refuses is no request.
+    assert.equal(parsed() - read, status === 400 ? 0 : 1, headers);
+    again.socket.destroy();
+  }
 });
 
 test('chunks that come in one turn are answered in their order', async (context) => {
