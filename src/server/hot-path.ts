@@ -18,7 +18,6 @@ import type { ServerContext } from './context.ts';
 import type { RowEncoder } from './encoders.ts';
 import { receiptFor } from './explain.ts';
 import { HotReply, hold } from './hot-reply.ts';
-import type { Handler } from './http-server.ts';
 import { keyFromPath } from './key-parts.ts';
 import { withValueUrl } from './large-value.ts';
 import { countAnswer, type RouteMetrics } from './metrics-requests.ts';
@@ -43,6 +42,8 @@ import { decodePart, readTarget } from './target.ts';
 const PREFIX = '/v1/tables/';
 /** Requests that are answered together at most. */
 const TURN_MAX = 32;
+
+export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
 /** A table, as far as what is in memory needs it. */
 export type HotTable = Pick<Table, 'name' | 'current' | 'asOf'>;

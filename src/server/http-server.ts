@@ -1,12 +1,12 @@
 /** Node's server under Fastify: it looks at each request before Fastify does, and its connections end in order. */
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Clock } from '../core/index.ts';
 import { AlikeRequests } from './alike-requests.ts';
 import type { ServerOptions } from './context.ts';
-import type { HotPath } from './hot-path.ts';
+import type { Handler, HotPath } from './hot-path.ts';
 import { keepFirst } from './kept-classes.ts';
 import { HEADER_BYTES_MAX } from './refusals.ts';
 import { NodeHeaders } from './socket-reply.ts';
@@ -42,8 +42,6 @@ export class LettingGo {
     return this.#due.size > 0 && this.#due.has(socket);
   }
 }
-
-export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
 /** Rows that are in memory are answered by `hotPath`, all else by Fastify's handler. */
 export function serverFactory(
