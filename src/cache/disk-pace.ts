@@ -41,6 +41,11 @@ export class ReadPace {
     return this.#turnMs >= TURN_MS_MAX;
   }
 
+  /** Whether who begins to read now waits for nothing. */
+  get readsAtOnce(): boolean {
+    return this.#aside === 0 && !this.isTurnOver;
+  }
+
   /** Undefined where reading may go on now; else resolves in a turn where it may. */
   turn(): Promise<void> | undefined {
     if (!this.isTurnOver || this.#aside > 0) return undefined;

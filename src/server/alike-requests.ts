@@ -62,11 +62,11 @@ const FOLLOWING: ReadonlySet<string> = new Set([
 /** What their values may be here. */
 const PLAIN_VALUE = /^[\w\-.:;,=+/]{1,256}$/;
 
-/** A request on such a connection; the same object for each. */
+/** A request on such a connection. */
 export interface AlikeRequest {
   readonly url: string;
   readonly headers: IncomingHttpHeaders;
-  readonly reply: SocketReply;
+  readonly raw: SocketReply;
   /** Has Node's parser read it, and the server's other way answer it. */
   readonly passOn: () => void;
 }
@@ -99,11 +99,13 @@ export class AlikeRequests {
     const [onData, ...others] = socket.listeners('data') as ((chunk: Buffer) => void)[];
     if (onData === undefined || others.length > 0 || socket.listenerCount('readable') > 0) return;
     const parse = (connection: Connection, chunk: Buffer) => {
+      // A turn that ends meanwhile may have a chunk of another connection read.
+      const before = this.#parsing;
       this.#parsing = connection;
       try {
         onData.call(socket, chunk);
       } finally {
-        this.#parsing = undefined;
+        this.#parsing = before;
       }
     };
     const connection = new Connection(socket, parse, new SocketReply(socket, this.#ofNode));
@@ -119,21 +121,19 @@ export class AlikeRequests {
   #onChunk(connection: Connection, chunk: Buffer): void {
     // What came before is answered before.
     if (connection.isWaiting) this.#handler.answerTurn();
-    if (this.#isLeaving(connection.socket) || !connection.recognizes(chunk)) connection.read(chunk);
-    else if (!this.#handler.serveAlike(connection)) connection.passOn();
+    const alike = this.#isLeaving(connection.socket) ? undefined : connection.recognized(chunk);
+    if (alike === undefined) connection.read(chunk);
+    else if (!this.#handler.serveAlike(alike)) connection.passOn();
   }
 }
 
-class Connection implements AlikeRequest {
+class Connection {
   readonly socket: Socket;
-  readonly reply: SocketReply;
+  readonly #reply: SocketReply;
   readonly #parse: (connection: Connection, chunk: Buffer) => void;
   /** From the end of the target on, with a value between each two; empty where nothing is known. */
   #known: readonly string[] = NOTHING;
-  headers: IncomingHttpHeaders = {};
-  url = '';
-  /** The request that is to be answered, or was last. */
-  #chunk: Buffer | undefined = undefined;
+  #headers: IncomingHttpHeaders = {};
   /** What Node's parser made of the chunk that it is given. */
   #requests: IncomingMessage[] = [];
   #isPassedOn = false;
@@ -146,45 +146,39 @@ class Connection implements AlikeRequest {
   constructor(socket: Socket, parse: (connection: Connection, chunk: Buffer) => void, reply: SocketReply) {
     this.socket = socket;
     this.#parse = parse;
-    this.reply = reply;
+    this.#reply = reply;
   }
 
-  /** Whether a request is neither answered nor passed on. */
   get isWaiting(): boolean {
-    return this.#chunk !== undefined && !this.reply.writableEnded;
+    return this.#reply.isWaiting;
   }
 
-  /** Whether the chunk is a request like the last, which this then is. */
-  recognizes(chunk: Buffer): boolean {
+  /** The chunk as a request like the last, which waits from now on; undefined where it is none. */
+  recognized(chunk: Buffer): AlikeRequest | undefined {
     if (this.#known.length === 0 || this.#underWay > 0 || this.socket.writableLength > 0 || chunk.length > BYTES_MAX)
-      return false;
-    const target = targetIn(chunk.toString('latin1'), this.#known);
-    if (target === undefined) return false;
-    this.url = target;
-    this.#chunk = chunk;
-    this.reply.begin();
-    return true;
+      return undefined;
+    const url = targetIn(chunk.toString('latin1'), this.#known);
+    if (url === undefined) return undefined;
+    this.#reply.begin(chunk);
+    return { url, headers: this.#headers, raw: this.#reply, passOn: this.passOn };
   }
 
   readonly passOn = (): void => {
-    const chunk = this.#chunk;
-    this.#chunk = undefined;
+    const chunk = this.#reply.takeBack();
+    if (chunk === undefined) return;
+    const known = this.#known;
     this.#isPassedOn = true;
-    if (chunk !== undefined) this.read(chunk);
+    const request = this.#readOne(chunk);
     this.#isPassedOn = false;
+    if (request !== undefined) this.#known = known;
   };
 
   /** By Node's parser. */
   read(chunk: Buffer): void {
-    this.#known = NOTHING;
-    // A client that is gone, or wants no answer.
-    if (!this.socket.writable) return;
-    this.#requests = [];
-    this.#parse(this, chunk);
-    const [request, ...others] = this.#requests;
-    if (request === undefined || others.length > 0 || chunk.length > BYTES_MAX) return;
+    const request = this.#readOne(chunk);
+    if (request === undefined || chunk.length > BYTES_MAX) return;
     this.#known = knownParts(chunk.toString('latin1'), request);
-    this.headers = request.headers;
+    this.#headers = request.headers;
   }
 
   /** What Node's parser has made of the chunk; true where that was passed on. */
@@ -193,6 +187,17 @@ class Connection implements AlikeRequest {
     this.#underWay += 1;
     response.once('close', this.#onClose);
     return this.#isPassedOn;
+  }
+
+  /** The request that Node's parser makes of the chunk, where it is one; until more is said nothing is known. */
+  #readOne(chunk: Buffer): IncomingMessage | undefined {
+    this.#known = NOTHING;
+    // A client that is gone, or wants no answer.
+    if (!this.socket.writable) return undefined;
+    this.#parse(this, chunk);
+    const [request, ...others] = this.#requests;
+    this.#requests = [];
+    return others.length === 0 ? request : undefined;
   }
 }
 

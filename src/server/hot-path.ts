@@ -11,7 +11,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { LookupEngine } from '../shard/index.ts';
-import type { Key, Snapshot, Table } from '../table/index.ts';
+import type { Key, Projection, Snapshot, Table } from '../table/index.ts';
 import type { AlikeHandler, AlikeRequest } from './alike-requests.ts';
 import { checkRequestHeaders, timeoutOf } from './conditions.ts';
 import type { ServerContext } from './context.ts';
@@ -51,7 +51,8 @@ export type HotTable = Pick<Table, 'name' | 'current' | 'asOf'>;
 /** What answering from memory needs, in whichever event loop. */
 export interface HotContext extends Answering, Pick<ServerContext, 'encoders' | 'options' | 'isDraining'> {
   readonly catalog: { find(name: string): HotTable | undefined };
-  readonly engine: Pick<LookupEngine, 'tryRow' | 'tryValue'>;
+  /** Where it has a disk, rows are looked for there as well. */
+  readonly engine: Pick<LookupEngine, 'tryRow' | 'tryValue'> & Partial<Pick<LookupEngine, 'tryStoredRow'>>;
   /** Around each stretch in which memory is read; false, and nothing called, where that may not be done now. */
   readonly inStretch?: (reads: () => true) => boolean;
 }
@@ -81,6 +82,8 @@ interface HotRoute {
   readonly path: string;
   readonly metrics: RouteMetrics;
   readonly answer: HotAnswer;
+  /** The same where memory has not all of it, but the disk. */
+  readonly answerFromDisk: HotAnswer | undefined;
 }
 
 export interface HotRoutes {
@@ -100,9 +103,9 @@ export class HotPath implements AlikeHandler {
     this.#context = context;
     this.#answerThrown = answerThrown;
     this.#routes = [
-      { path: '/rows/', metrics: row, answer: hotRow(context, byOwnKey) },
-      { path: '/values/', metrics: value, answer: hotValue(context) },
-      { path: '/by/', metrics: by, answer: hotRow(context, byNamedKey) },
+      rowRoute(context, '/rows/', row, byOwnKey),
+      { path: '/values/', metrics: value, answer: hotValue(context), answerFromDisk: undefined },
+      rowRoute(context, '/by/', by, byNamedKey),
     ];
   }
 
@@ -119,7 +122,7 @@ export class HotPath implements AlikeHandler {
   }
 
   serveAlike(request: AlikeRequest): boolean {
-    return !this.#context.isDraining() && this.#joins(request.url, request, request.reply, request.passOn);
+    return !this.#context.isDraining() && this.#joins(request.url, request, request.raw, request.passOn);
   }
 
   /** Whether the path is of this kind. If so, it waits for the end of the turn. */
@@ -141,10 +144,11 @@ export class HotPath implements AlikeHandler {
     if (turn.length === 0) return;
     this.#turn = [];
     const left = this.#findAll(turn);
-    for (const hot of turn) {
-      if (hot.reply.isHeld) this.#write(hot);
+    for (const hot of turn) this.#write(hot);
+    for (const hot of left) {
+      if (this.#isFoundOnDisk(hot)) this.#write(hot);
+      else hot.passOn();
     }
-    for (const { passOn } of left) passOn();
   }
 
   /** Gives those that are not all in memory, or not for this event loop to answer. */
@@ -153,18 +157,23 @@ export class HotPath implements AlikeHandler {
     if (isDraining()) return turn;
     const left: HotRequest[] = [];
     const find = (): true => {
-      for (const hot of turn) if (!this.#find(hot)) left.push(hot);
+      for (const hot of turn) if (!this.#isFound(hot, hot.route.answer)) left.push(hot);
       return true;
     };
     return (inStretch?.(find) ?? find()) ? left : turn;
   }
 
-  #find(hot: HotRequest): boolean {
+  #isFoundOnDisk(hot: HotRequest): boolean {
+    const { answerFromDisk } = hot.route;
+    return answerFromDisk !== undefined && !this.#context.isDraining() && this.#isFound(hot, answerFromDisk);
+  }
+
+  #isFound(hot: HotRequest, answer: HotAnswer): boolean {
     const { request, reply, route } = hot;
     const table = this.#context.catalog.find(hot.table);
     if (table === undefined) return false;
     try {
-      if (!route.answer(table, request, reply)) return false;
+      if (!answer(table, request, reply)) return false;
     } catch (thrown) {
       if (!this.#answeredThrown(reply, thrown)) return false;
     }
@@ -178,14 +187,32 @@ export class HotPath implements AlikeHandler {
     return this.#answerThrown(reply, thrown) || hasBegun;
   }
 
+  /** Unless it was written when it was found. */
   #write({ reply, route, table, startedMs }: HotRequest): void {
+    if (!reply.isHeld) return;
     reply.writeHeld();
     countAnswer(route.metrics, table, reply, startedMs);
   }
 }
 
-function hotRow(context: HotContext, path: KeyPath): HotAnswer {
-  const { engine, encoders, clock, options } = context;
+function rowRoute(context: HotContext, path: string, metrics: RouteMetrics, keyPath: KeyPath): HotRoute {
+  const { engine } = context;
+  const fromMemory: RowSource = (snapshot, key, projection) => engine.tryRow(snapshot, key, projection);
+  const fromDisk: RowSource | undefined =
+    engine.tryStoredRow && ((snapshot, key, projection) => engine.tryStoredRow?.(snapshot, key, projection));
+  return {
+    path,
+    metrics,
+    answer: hotRow(context, keyPath, fromMemory, 'memory'),
+    answerFromDisk: fromDisk && hotRow(context, keyPath, fromDisk, 'disk'),
+  };
+}
+
+/** The row's text; null where there is none, undefined where this source does not tell. */
+type RowSource = (snapshot: Snapshot, key: Key, projection: Projection) => string | null | undefined;
+
+function hotRow(context: HotContext, path: KeyPath, rowOf: RowSource, ofSource: 'memory' | 'disk'): HotAnswer {
+  const { encoders, clock, options } = context;
   return (table, request, reply) => {
     const { headers, url = '' } = request;
     checkRequestHeaders(headers);
@@ -201,19 +228,18 @@ function hotRow(context: HotContext, path: KeyPath): HotAnswer {
     const encoder = encoders.row(snapshot, by, target.query);
     const key = keyFromPath(snapshot, by, parts);
     const pagesRead = by.indexPagesRead;
-    const json = rowNow(engine, snapshot, key, encoder, path, parts);
+    const json = rowNow(rowOf, snapshot, key, encoder, path, parts);
     if (json === undefined) return false;
-    // Nothing else that is on disk is read in this stretch.
-    const tier = by.indexPagesRead === pagesRead ? 'memory' : 'disk';
+    const tier = by.indexPagesRead === pagesRead ? ofSource : 'disk';
     if (json === null) sendAbsent(context, reply, snapshot, parts, tier);
     else sendFound(context, request, reply, { snapshot, encoder, tier, json }, hold);
     return true;
   };
 }
 
-/** As `tryRow`, but what is too large for the row is refused with its own URL. */
+/** What is too large for the row is refused with its own URL. */
 function rowNow(
-  engine: HotContext['engine'],
+  rowOf: RowSource,
   snapshot: Snapshot,
   key: Key,
   { projection }: RowEncoder,
@@ -221,7 +247,7 @@ function rowNow(
   parts: readonly string[],
 ): string | null | undefined {
   try {
-    return engine.tryRow(snapshot, key, projection);
+    return rowOf(snapshot, key, projection);
   } catch (thrown) {
     throw withValueUrl(thrown, snapshot.definition.name, path.valuePath(parts));
   }

@@ -37,7 +37,7 @@ function lookupFamilies({ engine }: ServerContext): readonly MetricFamily[] {
     {
       name: 'pointlake_lookup_stage_duration_seconds',
       type: 'histogram',
-      help: 'Of lookups that waited: time in each stage that they came to.',
+      help: 'Of lookups that memory alone did not answer: time in each stage that they came to.',
       collect: (samples) => {
         for (const stage of STAGES) samples.addDurations(labels({ stage }), engine.stages.histograms[stage]);
       },

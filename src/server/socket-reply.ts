@@ -38,6 +38,8 @@ export class NodeHeaders {
 export class SocketReply implements RawReply {
   readonly #socket: Socket;
   readonly #ofNode: NodeHeaders;
+  /** The bytes of the request, for as long as it waits: what connections held beyond that would grow old with them. */
+  #waiting: Buffer | undefined = undefined;
   #head = '';
   statusCode = 200;
   headersSent = false;
@@ -56,12 +58,24 @@ export class SocketReply implements RawReply {
     return this.writableEnded;
   }
 
-  /** Begins the answer to the next request. */
-  begin(): void {
-    this.#head = '';
+  /** Whether a request is neither answered nor taken back. */
+  get isWaiting(): boolean {
+    return this.#waiting !== undefined;
+  }
+
+  /** A request that is to be answered. */
+  begin(request: Buffer): void {
+    this.#waiting = request;
     this.statusCode = 200;
     this.headersSent = false;
     this.writableEnded = false;
+  }
+
+  /** Its bytes, for who answers it in another way. */
+  takeBack(): Buffer | undefined {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    return waiting;
   }
 
   writeHead(status: number, headers: readonly string[]): void {
@@ -72,8 +86,10 @@ export class SocketReply implements RawReply {
 
   end(body: string | Uint8Array = '', encoding: BufferEncoding = 'utf8'): void {
     this.writableEnded = true;
+    this.#waiting = undefined;
     if (!this.#socket.writable) return;
     const head = this.#head + this.#ofNode.text();
+    this.#head = '';
     if (typeof body === 'string') this.#socket.write(head + body, encoding);
     else {
       this.#socket.cork();
@@ -87,6 +103,7 @@ export class SocketReply implements RawReply {
   endText(headers: ReplyHeaders, ageSeconds: number, body: string): void {
     this.headersSent = true;
     this.writableEnded = true;
+    this.#waiting = undefined;
     if (!this.#socket.writable) return;
     const length = Buffer.byteLength(body);
     const text = `${OK}${headers.textToLength(ageSeconds)}${length}\r\n${this.#ofNode.text()}${body}`;

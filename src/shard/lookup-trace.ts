@@ -117,7 +117,7 @@ export class LookupTrace implements RequestAccount {
   }
 }
 
-/** Stage times of all lookups that waited; a stage that a lookup did not come to is not counted. */
+/** Stage times of all lookups that memory alone did not answer; a stage that a lookup did not come to is not counted. */
 export class StageTimes {
   readonly histograms: Readonly<Record<Stage, DurationHistogram>> = {
     queue: new DurationHistogram(),

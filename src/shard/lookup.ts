@@ -37,6 +37,7 @@ import { LookupTrace, StageTimes } from './lookup-trace.ts';
 import type { PageLoader } from './page-loader.ts';
 import type { QueryBounds } from './query.ts';
 import type { Receipt } from './receipt.ts';
+import { storedRow } from './stored-row.ts';
 
 export interface RowAnswer {
   /** The row as a JSON object; null when the key is provably absent. */
@@ -68,7 +69,7 @@ export class LookupEngine {
       this.#kept.put(snapshot, key, projection, place, json, KEPT_TEXT);
     },
   };
-  /** Of the lookups that waited. */
+  /** Of the lookups that memory alone did not answer. */
   readonly stages: StageTimes = new StageTimes();
 
   constructor(loader: PageLoader, rows: RowCache, options: Partial<LookupEngineOptions> = {}) {
@@ -100,6 +101,17 @@ export class LookupEngine {
     if (same !== undefined) return same;
     const json = encodeRow(place, projection, undefined);
     if (json !== undefined) this.#json.keep(snapshot, key, projection, place, json);
+    return json;
+  }
+
+  /** The row where disk has what memory lacks of it, and can be read now; undefined where it has to be waited for. */
+  tryStoredRow(snapshot: Snapshot, key: Key, projection: Projection): string | null | undefined {
+    const trace = new LookupTrace();
+    const found = storedRow(snapshot, key, projection, trace);
+    if (found === undefined) return undefined;
+    this.stages.record(trace);
+    const { place, json } = found;
+    if (place !== null) this.#json.keep(snapshot, key, projection, place, json);
     return json;
   }
 

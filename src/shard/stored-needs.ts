@@ -16,6 +16,18 @@ export function meetStored(needs: readonly Need[], pins: Pins): readonly Need[] 
   return (done ?? Promise.resolve()).then(() => Promise.all(waiting)).then(() => left);
 }
 
+/** Meets all of them now; false where one is not there, or is read by a thread, and then they are to be met anew. */
+export function meetNow(needs: readonly Need[], pins: Pins): boolean {
+  for (const need of needs) {
+    const isMet = meetOne(need, pins);
+    if (isMet === true) continue;
+    // Who looks for it anew waits for the same read.
+    if (isMet instanceof Promise) isMet.catch(() => undefined);
+    return false;
+  }
+  return true;
+}
+
 function meetFrom(
   first: number,
   needs: readonly Need[],

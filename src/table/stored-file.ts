@@ -52,6 +52,11 @@ export class StoredFile {
     return this.#tier.turn();
   }
 
+  /** Whether a lookup may begin to read in this turn of the event loop, and need not wait for what it reads. */
+  get readsAtOnce(): boolean {
+    return this.#tier.pace.readsAtOnce;
+  }
+
   /** The page with the block that holds the row, and no other; undefined where that is not on disk. */
   block(chunk: ChunkBlocks, page: number, row: number): Stored<StoredPage> {
     const found = this.#find(chunk, page, row);

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { PointlakeNode } from '../../src/main.ts';
 import { FUZZ_SEED, randomFrom } from '../parquet/support/property.ts';
 import { IoTrace } from '../support/io-trace.ts';
@@ -44,6 +45,12 @@ async function rowOf(node: PointlakeNode, id: number): Promise<string | null> {
   return (await node.engine.row(snapshot, key, snapshot.projection(undefined), noDeadline)).json;
 }
 
+/** Undefined where it could not be had in this turn. */
+function storedRowOf(node: PointlakeNode, id: number): string | null | undefined {
+  const snapshot = node.catalog.get('t').current();
+  return node.engine.tryStoredRow(snapshot, keyOf(snapshot, String(id)), snapshot.projection(undefined));
+}
+
 interface Place {
   readonly source: string;
   readonly disk: { readonly path: string; readonly sizeBytes: number };
@@ -76,14 +83,28 @@ for (const [name, options] of [
     await plain.catalog.get('t').refresh();
     await node.catalog.get('t').refresh();
     const random = randomFrom(FUZZ_SEED);
+    let atOnce = 0;
     for (let n = 0; n < 600; n++) {
       const id = Math.trunc(random() * ROWS);
-      assert.equal(await rowOf(node, id), await rowOf(plain, id), `FUZZ_SEED=${FUZZ_SEED}, id ${id}`);
+      const expected = await rowOf(plain, id);
+      await nextTurn();
+      const now = storedRowOf(node, id);
+      if (now !== undefined) atOnce += 1;
+      assert.equal(now ?? expected, expected, `at once, FUZZ_SEED=${FUZZ_SEED}, id ${id}`);
+      assert.equal(await rowOf(node, id), expected, `FUZZ_SEED=${FUZZ_SEED}, id ${id}`);
+    }
+    assert.ok(atOnce > 300, `${atOnce} of 600 rows were read at once`);
+    for (const id of [-1, ROWS, 2 ** 31 - 1]) {
+      await nextTurn();
+      const now = storedRowOf(node, id);
+      assert.ok(now === null || now === undefined, `${id}: ${now}`);
     }
     assert.deepEqual(trace.gets, []);
     const { reads, sectors, bytesRead, invalid } = node.disk?.blocks.state ?? assert.fail();
     assert.ok(reads > 0 && bytesRead === sectors * 4096 && invalid === 0);
-    context.diagnostic(`${(reads / 600).toFixed(1)} reads and ${(sectors / 600).toFixed(1)} sectors a lookup`);
+    context.diagnostic(
+      `${(reads / 1200).toFixed(1)} reads and ${(sectors / 1200).toFixed(1)} sectors a lookup, ${atOnce} of 600 at once`,
+    );
   });
 }
 
@@ -123,4 +144,31 @@ test('a row that is read once leaves memory as it was but for its key; read agai
   assert.match(again ?? '', /^\{"id":13,/);
   // The key's block whole; of eight columns one or two sectors each, and of two their dictionaries.
   assert.ok(once.sectors <= 9 + 8 * 2 + 2 * 3, `${once.sectors} sectors`);
+});
+
+test('a row that has to be waited for is not read at once: a part is not there, the disk is slow, the turn has read enough', async (context) => {
+  const place = await filled(context, { rowsPerRowGroup: 10_000, pageBytes: 50_000 });
+  const trace = new IoTrace();
+  const tables = [{ name: 't', source: place.source, key: ['id'] }];
+  const node = nodeOf(context, tables, { disk: place.disk, cacheMemoryBytes: 1, wrapStores: trace.wrap });
+  const snapshot = await node.catalog.get('t').refresh();
+  const disk = node.disk?.blocks ?? assert.fail();
+  const text = storedRowOf(node, 15);
+  assert.equal(text, await rowOf(node, 15));
+  assert.match(text ?? '', /^\{"id":15,/);
+
+  await nextTurn();
+  const { reads } = disk.state;
+  disk.pace.tookAtOnce(2);
+  assert.equal(storedRowOf(node, 16), undefined);
+  assert.equal(disk.state.reads, reads, 'nothing was read');
+  await nextTurn();
+  assert.ok(storedRowOf(node, 16) !== undefined);
+
+  await nextTurn();
+  for (let slow = 0; slow < 2; slow++) disk.pace.tookAtOnce(0.3);
+  assert.equal(storedRowOf(node, 17), undefined, 'the disk is slow');
+  assert.match((await rowOf(node, 17)) ?? '', /^\{"id":17,/);
+  assert.deepEqual(trace.gets, []);
+  assert.equal(snapshot.id, node.catalog.get('t').current().id);
 });
