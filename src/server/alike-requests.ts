@@ -134,8 +134,9 @@ class Connection {
   /** From the end of the target on, with a value between each two; empty where nothing is known. */
   #known: readonly string[] = NOTHING;
   #headers: IncomingHttpHeaders = {};
-  /** What Node's parser made of the chunk that it is given. */
-  #requests: IncomingMessage[] = [];
+  /** What Node's parser made of the chunk that it is given, and of how many requests that is the last. */
+  #request: IncomingMessage | undefined = undefined;
+  #requests = 0;
   #isPassedOn = false;
   /** Answers of Node's that are not out. */
   #underWay = 0;
@@ -183,7 +184,8 @@ class Connection {
 
   /** What Node's parser has made of the chunk; true where that was passed on. */
   parsed(request: IncomingMessage, response: ServerResponse): boolean {
-    this.#requests.push(request);
+    this.#request = request;
+    this.#requests += 1;
     this.#underWay += 1;
     response.once('close', this.#onClose);
     return this.#isPassedOn;
@@ -195,9 +197,10 @@ class Connection {
     // A client that is gone, or wants no answer.
     if (!this.socket.writable) return undefined;
     this.#parse(this, chunk);
-    const [request, ...others] = this.#requests;
-    this.#requests = [];
-    return others.length === 0 ? request : undefined;
+    const request = this.#requests === 1 ? this.#request : undefined;
+    this.#request = undefined;
+    this.#requests = 0;
+    return request;
   }
 }
 

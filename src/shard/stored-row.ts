@@ -30,7 +30,8 @@ export function storedRow(
 ): StoredRow | undefined {
   if (!answersFirst(snapshot, projection.key)) return undefined;
   const pins = new Pins();
-  const place = locatedRow(snapshot, key, projection.key) ?? locatedOnDisk(snapshot, key, projection, pins, trace);
+  const known = locatedRow(snapshot, key, projection.key);
+  const place = known === undefined ? locatedOnDisk(snapshot, key, projection, pins, trace) : known;
   if (place === undefined) return undefined;
   if (place === null) return ABSENT;
   for (;;) {
