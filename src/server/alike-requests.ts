@@ -35,8 +35,8 @@ const METHOD = 'GET ';
 const VERSION = ' HTTP/1.1\r\n';
 /** What a target may consist of here: of the characters of URLs those that no parser has doubts about. */
 const PLAIN_TARGET = /^\/[\w\-.~!$&'()*+,;=:@%/?]*$/;
-/** Headers by which a request is more than its target and what the handlers read of its headers. */
-const LASTING = [
+/** Headers that say something of a body or of the connection: to be read by who does what they say. */
+const OF_MESSAGE = [
   'content-length',
   'transfer-encoding',
   'expect',
@@ -230,7 +230,7 @@ function knownParts(
 ): readonly string[] {
   if (method !== 'GET' || httpVersion !== '1.1' || !/^keep-alive$/i.test(headers.connection ?? 'keep-alive'))
     return NOTHING;
-  if (LASTING.some((name) => headers[name] !== undefined)) return NOTHING;
+  if (OF_MESSAGE.some((name) => headers[name] !== undefined)) return NOTHING;
   if (text !== `${METHOD}${url}${VERSION}${headerLines(rawHeaders)}\r\n`) return NOTHING;
   const known: string[] = [];
   let part = VERSION;

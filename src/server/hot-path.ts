@@ -1,9 +1,11 @@
 /**
- * Rows, values and absent keys that are in memory, answered before Fastify makes its objects of the request.
+ * Rows, values and absent keys that are in memory, and rows that the disk has at once, answered before Fastify makes its objects of the
+ * request.
  *
  * Those that came in one turn of the event loop wait for its end; then all are found and then all are written, in one
  * synchronous stretch: no promise is made. Work of one kind at a time finds its code and data at hand, and a client that is
- * woken by the first answer is still there for the next (`docs/adr/0036-rows-of-a-turn-together.md`). Whatever is not plainly of
+ * woken by the first answer is still there for the next (`docs/adr/0036-rows-of-a-turn-together.md`). Rows from disk are found and
+ * written after them, one by one (`docs/adr/0039-rows-from-disk-in-their-turn.md`). Whatever is not plainly of
  * this kind is left to Fastify untouched: what has to be fetched, other routes and methods, unknown tables, and all
  * requests once the server closes. Fastify's routing and its objects are a fifth of what such an answer costs, see
  * `docs/adr/0033-hot-rows-before-the-framework.md`.

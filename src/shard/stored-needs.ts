@@ -21,7 +21,7 @@ export function meetNow(needs: readonly Need[], pins: Pins): boolean {
   for (const need of needs) {
     const isMet = meetOne(need, pins);
     if (isMet === true) continue;
-    // Who looks for it anew waits for the same read.
+    // Read for nothing, which is seldom: the disk was fast a moment ago.
     if (isMet instanceof Promise) isMet.catch(() => undefined);
     return false;
   }

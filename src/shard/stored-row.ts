@@ -62,7 +62,8 @@ function locatedOnDisk(
 function areMet(needs: readonly Need[], pins: Pins, trace: LookupTrace): boolean {
   const [first] = needs;
   assert(first !== undefined, 'what cannot be answered lacks something');
-  if (first.file.stored?.readsAtOnce !== true) return false;
+  // A row that was begun is read to its end: what was read so far would be read again.
+  if (pins.size === 0 && first.file.stored?.readsAtOnce !== true) return false;
   const startedMs = performance.now();
   if (!meetNow(needs, pins)) return false;
   trace.asked(performance.now() - startedMs, needs.length, pagesIn(needs));

@@ -165,6 +165,13 @@ test('a row that has to be waited for is not read at once: a part is not there, 
   await nextTurn();
   assert.ok(storedRowOf(node, 16) !== undefined);
 
+  // One that began before is read to its end.
+  await nextTurn();
+  for (let fast = 0; fast < 4; fast++) disk.pace.tookAtOnce(0.2499);
+  const began = storedRowOf(node, 18);
+  assert.ok(disk.pace.isTurnOver);
+  assert.match(began ?? '', /^\{"id":18,/);
+
   await nextTurn();
   for (let slow = 0; slow < 2; slow++) disk.pace.tookAtOnce(0.3);
   assert.equal(storedRowOf(node, 17), undefined, 'the disk is slow');
