@@ -45,16 +45,17 @@ const ATTEMPTS = 3;
 export async function startRgw(): Promise<Rgw> {
   await requirePrograms();
   await removeLeftovers();
-  for (let attempt = 1; ; attempt += 1) {
+  const failures: string[] = [];
+  while (failures.length < ATTEMPTS) {
     const cluster = new Cluster(await mkdtemp(join(tmpdir(), `${FOLDER_PREFIX}${process.pid}-`)));
     try {
       return await cluster.start();
     } catch (error) {
-      const logs = await cluster.logTails();
+      failures.push(`${error}\n${await cluster.logTails()}`);
       await cluster.stop();
-      if (attempt === ATTEMPTS) throw new Error(`RGW did not start in ${ATTEMPTS} attempts: ${error}\n${logs}`);
     }
   }
+  throw new Error(`RGW did not start in ${ATTEMPTS} attempts: ${failures.join('\n')}`);
 }
 
 class Cluster {
@@ -127,7 +128,9 @@ class Cluster {
     const data = join(this.#folder, 'osd');
     const uuid = randomUUID();
     await mkdir(data);
-    await this.#ceph('osd', 'new', uuid);
+    // A client of a newborn monitor may ask before it has the map of monitors, and is refused; the same number comes
+    // back however often it is asked for.
+    await this.#until('the OSD has a number', 'mon', async () => (await this.#ceph('osd', 'new', uuid)).trim() === '0');
     const options = ['-i', '0', '--osd-data', data, '--osd-uuid', uuid];
     await run('ceph-osd', ['-c', this.#config, ...options, '--mkfs']);
     this.#spawn('osd', 'ceph-osd', options);
