@@ -276,10 +276,17 @@ class Steady {
     console.log(`${seconds} s of such keys until memory ${isFull ? 'was full' : 'WAS NOT YET FULL'}`);
   }
 
-  /** What a closed loop comes to. */
+  /** What a closed loop comes to; and one of as many connections as the open loop has, which it needs once it is behind. */
   async #saturated({ distribution }: Case): Promise<number> {
     await this.#fillMemory(distribution);
-    const plan = this.#plan(distribution, undefined, SETTLING_SECONDS, SATURATED_SECONDS);
+    const slowest = await this.#closedLoop(distribution, CONNECTIONS_CLOSED);
+    await this.#closedLoop(distribution, CONNECTIONS_OPEN);
+    return slowest;
+  }
+
+  /** What it answers in its slowest stretch. */
+  async #closedLoop(distribution: Distribution, connections: number): Promise<number> {
+    const plan = { ...this.#plan(distribution, undefined, SETTLING_SECONDS, SATURATED_SECONDS), connections };
     const [record] = await loadFromThreads({ ...plan, intervalMs: SATURATED_STRETCH_MS }, this.#target);
     if (record === undefined) throw new Error('the load handed over nothing');
     const { counts, elapsedMs, busyShare, intervals } = record;
@@ -289,7 +296,7 @@ class Steady {
     // What was under way when the time was up may begin a stretch of its own.
     const slowest = Math.min(...rates.slice(0, (SATURATED_SECONDS * 1000) / SATURATED_STRETCH_MS));
     console.log(
-      `saturated: ${rate.toFixed(0)} requests/s on ${CONNECTIONS_CLOSED} connections, ${slowest.toFixed(0)} in the slowest ` +
+      `saturated: ${rate.toFixed(0)} requests/s on ${connections} connections, ${slowest.toFixed(0)} in the slowest ` +
         `${SATURATED_STRETCH_MS / 1000} s, ${this.#answerBytes} bytes an answer`,
     );
     must(`the client is not what limits them: busy ${(100 * busyShare).toFixed(0)}%`, busyShare <= CLIENT_BUSY_MAX);

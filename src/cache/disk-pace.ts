@@ -48,8 +48,18 @@ export class ReadPace {
 
   /** Undefined where reading may go on now; else resolves in a turn where it may. */
   turn(): Promise<void> | undefined {
-    if (!this.isTurnOver || this.#aside > 0) return undefined;
-    return new Promise((resolve) => this.#waiting.push(resolve));
+    return this.#mayReadNow ? undefined : new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** Calls `work`, which does not throw: now where reading may go on now, else in a turn where it may, after all who came before. */
+  inTurn(work: () => void): void {
+    if (this.#mayReadNow) work();
+    else this.#waiting.push(work);
+  }
+
+  /** In this turn, or by a thread. */
+  get #mayReadNow(): boolean {
+    return !this.isTurnOver || this.#aside > 0;
   }
 
   tookAtOnce(ms: number): void {

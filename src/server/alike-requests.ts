@@ -63,16 +63,36 @@ const FOLLOWING: ReadonlySet<string> = new Set([
 const PLAIN_VALUE = /^[\w\-.:;,=+/]{1,256}$/;
 
 /** A request on such a connection. */
-export interface AlikeRequest {
+export class AlikeRequest {
   readonly url: string;
   readonly headers: IncomingHttpHeaders;
-  readonly raw: SocketReply;
-  /** Has Node's parser read it, and the server's other way answer it. */
-  readonly passOn: () => void;
+  readonly raw: SocketReply<AlikeRequest>;
+  readonly #chunk: Buffer;
+  readonly #connection: Connection;
+  #isPassedOn = false;
+
+  constructor(connection: Connection, url: string, chunk: Buffer) {
+    this.#connection = connection;
+    this.url = url;
+    this.headers = connection.headers;
+    this.raw = connection.reply;
+    this.#chunk = chunk;
+  }
+
+  get isPassedOn(): boolean {
+    return this.#isPassedOn;
+  }
+
+  /** Has Node's parser read it, and the server's other way answer it; not where it was answered. */
+  passOn(): void {
+    if (this.raw.waiting !== this) return;
+    this.#isPassedOn = true;
+    this.#connection.passOn(this.#chunk);
+  }
 }
 
 export interface AlikeHandler {
-  /** Answers at the end of the turn, or passes on; false where it does neither. */
+  /** Answers at the end of the turn or later, or passes on; false where it does neither. */
   serveAlike(request: AlikeRequest): boolean;
   /** Ends the turn. */
   answerTurn(): void;
@@ -108,7 +128,7 @@ export class AlikeRequests {
         this.#parsing = before;
       }
     };
-    const connection = new Connection(socket, parse, new SocketReply(socket, this.#ofNode));
+    const connection = new Connection(socket, parse, new SocketReply<AlikeRequest>(socket, this.#ofNode));
     socket.on('data', (chunk: Buffer) => this.#onChunk(connection, chunk));
     socket.removeListener('data', onData);
   }
@@ -119,21 +139,22 @@ export class AlikeRequests {
   }
 
   #onChunk(connection: Connection, chunk: Buffer): void {
-    // What came before is answered before.
-    if (connection.isWaiting) this.#handler.answerTurn();
+    // What came before is answered before, or at least known to Node before.
+    if (connection.reply.waiting !== undefined) this.#handler.answerTurn();
+    connection.reply.waiting?.passOn();
     const alike = this.#isLeaving(connection.socket) ? undefined : connection.recognized(chunk);
     if (alike === undefined) connection.read(chunk);
-    else if (!this.#handler.serveAlike(alike)) connection.passOn();
+    else if (!this.#handler.serveAlike(alike)) alike.passOn();
   }
 }
 
 class Connection {
   readonly socket: Socket;
-  readonly #reply: SocketReply;
+  readonly reply: SocketReply<AlikeRequest>;
   readonly #parse: (connection: Connection, chunk: Buffer) => void;
   /** From the end of the target on, with a value between each two; empty where nothing is known. */
   #known: readonly string[] = NOTHING;
-  #headers: IncomingHttpHeaders = {};
+  headers: IncomingHttpHeaders = {};
   /** What Node's parser made of the chunk that it is given, and of how many requests that is the last. */
   #request: IncomingMessage | undefined = undefined;
   #requests = 0;
@@ -144,14 +165,14 @@ class Connection {
     this.#underWay -= 1;
   };
 
-  constructor(socket: Socket, parse: (connection: Connection, chunk: Buffer) => void, reply: SocketReply) {
+  constructor(
+    socket: Socket,
+    parse: (connection: Connection, chunk: Buffer) => void,
+    reply: SocketReply<AlikeRequest>,
+  ) {
     this.socket = socket;
     this.#parse = parse;
-    this.#reply = reply;
-  }
-
-  get isWaiting(): boolean {
-    return this.#reply.isWaiting;
+    this.reply = reply;
   }
 
   /** The chunk as a request like the last, which waits from now on; undefined where it is none. */
@@ -160,26 +181,27 @@ class Connection {
       return undefined;
     const url = targetIn(chunk.toString('latin1'), this.#known);
     if (url === undefined) return undefined;
-    this.#reply.begin(chunk);
-    return { url, headers: this.#headers, raw: this.#reply, passOn: this.passOn };
+    const request = new AlikeRequest(this, url, chunk);
+    this.reply.begin(request);
+    return request;
   }
 
-  readonly passOn = (): void => {
-    const chunk = this.#reply.takeBack();
-    if (chunk === undefined) return;
+  /** The request that waits. */
+  passOn(chunk: Buffer): void {
+    this.reply.takeBack();
     const known = this.#known;
     this.#isPassedOn = true;
     const request = this.#readOne(chunk);
     this.#isPassedOn = false;
     if (request !== undefined) this.#known = known;
-  };
+  }
 
   /** By Node's parser. */
   read(chunk: Buffer): void {
     const request = this.#readOne(chunk);
     if (request === undefined || chunk.length > BYTES_MAX) return;
     this.#known = knownParts(chunk.toString('latin1'), request);
-    this.#headers = request.headers;
+    this.headers = request.headers;
   }
 
   /** What Node's parser has made of the chunk; true where that was passed on. */

@@ -71,6 +71,8 @@ export interface MemoryState {
 
 /** What the node's disk holds. */
 export interface DiskState {
+  /** Has work done in a turn of the event loop in which the disk may be read: now, or after all who came before. */
+  readonly pace: { inTurn(work: () => void): void };
   readonly state: {
     readonly budgetBytes: number;
     readonly bytes: number;

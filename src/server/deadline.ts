@@ -55,7 +55,7 @@ function aborted(signal: AbortSignal, running: Promise<unknown>): Promise<never>
   });
 }
 
-function timedOut(timeoutMs: number): ServiceError {
+export function timedOut(timeoutMs: number): ServiceError {
   const message = `there was no answer within ${timeoutMs} ms; ask again, since what was fetched is kept, or allow more time`;
   return new ServiceError('timeout', 'timeout', message, { timeout_ms: timeoutMs });
 }

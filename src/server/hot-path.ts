@@ -5,7 +5,7 @@
  * Those that came in one turn of the event loop wait for its end; then all are found and then all are written, in one
  * synchronous stretch: no promise is made. Work of one kind at a time finds its code and data at hand, and a client that is
  * woken by the first answer is still there for the next (`docs/adr/0036-rows-of-a-turn-together.md`). Rows from disk are found and
- * written after them, one by one (`docs/adr/0039-rows-from-disk-in-their-turn.md`). Whatever is not plainly of
+ * written after them, one by one, in this turn or in the next that may read the disk (`docs/adr/0039-rows-from-disk-in-their-turn.md`). Whatever is not plainly of
  * this kind is left to Fastify untouched: what has to be fetched, other routes and methods, unknown tables, and all
  * requests once the server closes. Fastify's routing and its objects are a fifth of what such an answer costs, see
  * `docs/adr/0033-hot-rows-before-the-framework.md`.
@@ -16,8 +16,8 @@ import type { LookupEngine } from '../shard/index.ts';
 import type { Key, Projection, Snapshot, Table } from '../table/index.ts';
 import type { AlikeHandler, AlikeRequest } from './alike-requests.ts';
 import { checkRequestHeaders, timeoutOf } from './conditions.ts';
-import type { ServerContext } from './context.ts';
-import type { RowEncoder } from './encoders.ts';
+import type { DiskState, ServerContext } from './context.ts';
+import { timedOut } from './deadline.ts';
 import { receiptFor } from './explain.ts';
 import { HotReply, hold } from './hot-reply.ts';
 import { keyFromPath } from './key-parts.ts';
@@ -53,8 +53,9 @@ export type HotTable = Pick<Table, 'name' | 'current' | 'asOf'>;
 /** What answering from memory needs, in whichever event loop. */
 export interface HotContext extends Answering, Pick<ServerContext, 'encoders' | 'options' | 'isDraining'> {
   readonly catalog: { find(name: string): HotTable | undefined };
-  /** Where it has a disk, rows are looked for there as well. */
-  readonly engine: Pick<LookupEngine, 'tryRow' | 'tryValue'> & Partial<Pick<LookupEngine, 'tryStoredRow'>>;
+  readonly engine: Pick<LookupEngine, 'tryRow' | 'tryStoredRow' | 'tryValue'>;
+  /** Where rows are looked for as well; undefined where there is none. */
+  readonly disk?: Pick<DiskState, 'pace'> | undefined;
   /** Around each stretch in which memory is read; false, and nothing called, where that may not be done now. */
   readonly inStretch?: (reads: () => true) => boolean;
 }
@@ -64,19 +65,25 @@ type AnswerThrown = (reply: Reply, thrown: unknown) => boolean;
 
 /**
  * False, and nothing written, where the answer is not all in memory; else the answer is written, or held by the reply.
- * Throws what is wrong with the request.
+ * Throws what is wrong with the request, also that it has waited for too long.
  */
-type HotAnswer = (table: HotTable, request: Asked, reply: HotReply) => boolean;
+type HotAnswer = (table: HotTable, request: Asked, reply: HotReply, waitedMs: number) => boolean;
 
-/** One that waits for the end of the turn. */
+/** The server's other way of answering a request. */
+interface OtherWay {
+  passOn(): void;
+  /** Then it is answered so and not otherwise. */
+  readonly isPassedOn: boolean;
+}
+
+/** One that waits for the end of the turn, or for a turn in which the disk may be read. */
 interface HotRequest {
   readonly request: Asked;
   readonly reply: HotReply;
   readonly route: HotRoute;
   readonly table: string;
   readonly startedMs: number;
-  /** Has the server's other way answer it. */
-  readonly passOn: () => void;
+  readonly otherWay: OtherWay;
 }
 
 interface HotRoute {
@@ -99,7 +106,10 @@ export class HotPath implements AlikeHandler {
   readonly #answerThrown: AnswerThrown;
   readonly #routes: readonly HotRoute[];
   #turn: HotRequest[] = [];
+  /** Those that wait for the disk, first come first served. */
+  readonly #forDisk: HotRequest[] = [];
   readonly #endTurn = () => this.answerTurn();
+  readonly #readDisk = () => this.#answerFromDisk();
 
   constructor(context: HotContext, { row, by, value }: HotRoutes, answerThrown: AnswerThrown) {
     this.#context = context;
@@ -118,23 +128,23 @@ export class HotPath implements AlikeHandler {
   serve(request: IncomingMessage, response: ServerResponse, otherwise: Handler): boolean {
     const { url = '', method } = request;
     const isRead = method === 'GET' || method === 'HEAD';
-    if (isRead && this.#joins(url, request, response, () => otherwise(request, response))) return true;
+    if (isRead && this.#joins(url, request, response, new Unserved(request, response, otherwise))) return true;
     otherwise(request, response);
     return false;
   }
 
   serveAlike(request: AlikeRequest): boolean {
-    return !this.#context.isDraining() && this.#joins(request.url, request, request.raw, request.passOn);
+    return !this.#context.isDraining() && this.#joins(request.url, request, request.raw, request);
   }
 
   /** Whether the path is of this kind. If so, it waits for the end of the turn. */
-  #joins(url: string, request: Asked, raw: RawReply, passOn: () => void): boolean {
+  #joins(url: string, request: Asked, raw: RawReply, otherWay: OtherWay): boolean {
     const nameEnd = url.startsWith(PREFIX) ? url.indexOf('/', PREFIX.length) : -1;
     const route = nameEnd < 0 ? undefined : this.#routes.find(({ path }) => url.startsWith(path, nameEnd));
     if (route === undefined) return false;
     const table = url.slice(PREFIX.length, nameEnd);
     const turn = this.#turn;
-    turn.push({ request, reply: new HotReply(raw), route, table, startedMs: performance.now(), passOn });
+    turn.push({ request, reply: new HotReply(raw), route, table, startedMs: performance.now(), otherWay });
     if (turn.length === 1) setImmediate(this.#endTurn);
     else if (turn.length === TURN_MAX) this.answerTurn();
     return true;
@@ -148,9 +158,29 @@ export class HotPath implements AlikeHandler {
     const left = this.#findAll(turn);
     for (const hot of turn) this.#write(hot);
     for (const hot of left) {
-      if (this.#isFoundOnDisk(hot)) this.#write(hot);
-      else hot.passOn();
+      if (hot.route.answerFromDisk === undefined || this.#context.isDraining()) hot.otherWay.passOn();
+      else this.#awaitDisk(hot);
     }
+  }
+
+  /** Answers or passes on all that wait, for whatever. */
+  settle(): void {
+    this.answerTurn();
+    for (const { otherWay } of this.#forDisk) if (!otherWay.isPassedOn) otherWay.passOn();
+  }
+
+  #awaitDisk(hot: HotRequest): void {
+    this.#forDisk.push(hot);
+    this.#context.disk?.pace.inTurn(this.#readDisk);
+  }
+
+  #answerFromDisk(): void {
+    const hot = this.#forDisk.shift();
+    if (hot === undefined || hot.otherWay.isPassedOn) return;
+    const { answerFromDisk } = hot.route;
+    const waitedMs = performance.now() - hot.startedMs;
+    if (answerFromDisk !== undefined && this.#isFound(hot, answerFromDisk, waitedMs)) this.#write(hot);
+    else hot.otherWay.passOn();
   }
 
   /** Gives those that are not all in memory, or not for this event loop to answer. */
@@ -165,17 +195,12 @@ export class HotPath implements AlikeHandler {
     return (inStretch?.(find) ?? find()) ? left : turn;
   }
 
-  #isFoundOnDisk(hot: HotRequest): boolean {
-    const { answerFromDisk } = hot.route;
-    return answerFromDisk !== undefined && !this.#context.isDraining() && this.#isFound(hot, answerFromDisk);
-  }
-
-  #isFound(hot: HotRequest, answer: HotAnswer): boolean {
+  #isFound(hot: HotRequest, answer: HotAnswer, waitedMs = 0): boolean {
     const { request, reply, route } = hot;
     const table = this.#context.catalog.find(hot.table);
     if (table === undefined) return false;
     try {
-      if (!answer(table, request, reply)) return false;
+      if (!answer(table, request, reply, waitedMs)) return false;
     } catch (thrown) {
       if (!this.#answeredThrown(reply, thrown)) return false;
     }
@@ -197,30 +222,54 @@ export class HotPath implements AlikeHandler {
   }
 }
 
+/** What Node's parser has read. */
+class Unserved implements OtherWay {
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #handler: Handler;
+  #isPassedOn = false;
+
+  constructor(request: IncomingMessage, response: ServerResponse, handler: Handler) {
+    this.#request = request;
+    this.#response = response;
+    this.#handler = handler;
+  }
+
+  get isPassedOn(): boolean {
+    return this.#isPassedOn;
+  }
+
+  passOn(): void {
+    this.#isPassedOn = true;
+    this.#handler(this.#request, this.#response);
+  }
+}
+
 function rowRoute(context: HotContext, path: string, metrics: RouteMetrics, keyPath: KeyPath): HotRoute {
-  const { engine } = context;
+  const { engine, disk } = context;
   const fromMemory: RowSource = (snapshot, key, projection) => engine.tryRow(snapshot, key, projection);
-  const fromDisk: RowSource | undefined =
-    engine.tryStoredRow && ((snapshot, key, projection) => engine.tryStoredRow?.(snapshot, key, projection));
+  const fromDisk: RowSource = (snapshot, key, projection, waitedMs) =>
+    engine.tryStoredRow(snapshot, key, projection, waitedMs);
   return {
     path,
     metrics,
     answer: hotRow(context, keyPath, fromMemory, 'memory'),
-    answerFromDisk: fromDisk && hotRow(context, keyPath, fromDisk, 'disk'),
+    answerFromDisk: disk && hotRow(context, keyPath, fromDisk, 'disk'),
   };
 }
 
 /** The row's text; null where there is none, undefined where this source does not tell. */
-type RowSource = (snapshot: Snapshot, key: Key, projection: Projection) => string | null | undefined;
+type RowSource = (snapshot: Snapshot, key: Key, projection: Projection, waitedMs: number) => string | null | undefined;
 
 function hotRow(context: HotContext, path: KeyPath, rowOf: RowSource, ofSource: 'memory' | 'disk'): HotAnswer {
   const { encoders, clock, options } = context;
-  return (table, request, reply) => {
+  return (table, request, reply, waitedMs) => {
     const { headers, url = '' } = request;
     checkRequestHeaders(headers);
     const snapshot = snapshotNow(table, headers, clock);
     if (snapshot === undefined || receiptFor(headers) !== undefined) return false;
-    timeoutOf(headers, options.deadlineMs);
+    const timeoutMs = timeoutOf(headers, options.deadlineMs);
+    if (waitedMs > timeoutMs) throw timedOut(timeoutMs);
     const target = readTarget(url, PREFIX_PARTS);
     const { by, parts } = path.address(snapshot, target.parts);
     if (isEmpty(snapshot)) {
@@ -230,29 +279,19 @@ function hotRow(context: HotContext, path: KeyPath, rowOf: RowSource, ofSource: 
     const encoder = encoders.row(snapshot, by, target.query);
     const key = keyFromPath(snapshot, by, parts);
     const pagesRead = by.indexPagesRead;
-    const json = rowNow(rowOf, snapshot, key, encoder, path, parts);
+    let json: string | null | undefined;
+    try {
+      json = rowOf(snapshot, key, encoder.projection, waitedMs);
+    } catch (thrown) {
+      // What is too large for the row is refused with its own URL.
+      throw withValueUrl(thrown, snapshot.definition.name, path.valuePath(parts));
+    }
     if (json === undefined) return false;
     const tier = by.indexPagesRead === pagesRead ? ofSource : 'disk';
     if (json === null) sendAbsent(context, reply, snapshot, parts, tier);
     else sendFound(context, request, reply, { snapshot, encoder, tier, json }, hold);
     return true;
   };
-}
-
-/** What is too large for the row is refused with its own URL. */
-function rowNow(
-  rowOf: RowSource,
-  snapshot: Snapshot,
-  key: Key,
-  { projection }: RowEncoder,
-  path: KeyPath,
-  parts: readonly string[],
-): string | null | undefined {
-  try {
-    return rowOf(snapshot, key, projection);
-  } catch (thrown) {
-    throw withValueUrl(thrown, snapshot.definition.name, path.valuePath(parts));
-  }
 }
 
 function hotValue(context: HotContext): HotAnswer {

@@ -28,7 +28,7 @@ import { tableName } from './row-route.ts';
 
 export interface HotServerParts {
   readonly catalog: { find(name: string): HotTable | undefined };
-  readonly engine: Pick<LookupEngine, 'tryRow' | 'tryValue' | 'begin'>;
+  readonly engine: Pick<LookupEngine, 'tryRow' | 'tryStoredRow' | 'tryValue' | 'begin'>;
   readonly clock: Clock;
   /** Whether what is known here is all that is to be known now. */
   readonly isCurrent: () => boolean;

@@ -73,8 +73,8 @@ export function serverFactory(
  */
 export async function drain(fastify: FastifyInstance, hotPath: HotPath, clock: Clock, graceMs: number): Promise<void> {
   const { server } = fastify;
-  // What waits for the end of its turn is no request yet to Node, which would end its connection for idle.
-  hotPath.answerTurn();
+  // What waits for its turn is no request yet to Node, which would end its connection for idle.
+  hotPath.settle();
   const closing = fastify.close();
   const done = new AbortController();
   const over = () => undefined;

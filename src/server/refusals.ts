@@ -3,11 +3,12 @@
  * not take. All of it as problem+json, since a client that parses errors should not meet a second format.
  */
 
-import { maxHeaderSize as nodeDefault, STATUS_CODES } from 'node:http';
+import { maxHeaderSize as nodeDefault } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
 import { ServiceError } from '../core/index.ts';
 import { PROBLEM_TYPE, type Problem, problemJson, problemOf } from './problem.ts';
+import { headOf } from './reply-headers.ts';
 import { respondProblem } from './respond.ts';
 
 /** Headers and URL together: a key of 8 KiB, every byte percent-encoded, is 24 KiB; a composite one may be more. */
@@ -75,13 +76,9 @@ export function refuseUnparsable(fault: NodeJS.ErrnoException, socket: Socket): 
   }
   const problem = problemOfFault(fault);
   const body = problemJson(problem);
-  const head = [
-    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? 'Error'}`,
-    `content-type: ${PROBLEM_TYPE}`,
-    `content-length: ${Buffer.byteLength(body)}`,
-    'connection: close',
-  ];
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+  const length = `${Buffer.byteLength(body)}`;
+  const head = headOf(problem.status, ['content-type', PROBLEM_TYPE, 'content-length', length, 'connection', 'close']);
+  socket.end(`${head}\r\n${body}`);
 }
 
 function problemOfFault(fault: NodeJS.ErrnoException): Problem {

@@ -6,6 +6,8 @@
  * the array before it returns.
  */
 
+import { STATUS_CODES } from 'node:http';
+
 const AGE = 'pointlake-snapshot-age';
 
 export class ReplyHeaders {
@@ -46,6 +48,11 @@ export class ReplyHeaders {
   list(ageSeconds: number): readonly string[] {
     return [...this.#common, AGE, `${ageSeconds}`];
   }
+}
+
+/** The status and these headers, for who writes a reply by hand; others may follow, then an empty line. */
+export function headOf(status: number, headers: readonly string[]): string {
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n${headerLines(headers)}`;
 }
 
 /** Names and values in turn as HTTP/1.1 has them. */

@@ -5,11 +5,10 @@
  * headers after ours, in its order. For one request at a time, and for GET only, so that every answer with a body has it.
  */
 
-import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Clock } from '../core/index.ts';
 import type { RawReply } from './reply.ts';
-import { headerLines, type ReplyHeaders } from './reply-headers.ts';
+import { headOf, type ReplyHeaders } from './reply-headers.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\n';
 
@@ -35,11 +34,12 @@ export class NodeHeaders {
   }
 }
 
-export class SocketReply implements RawReply {
+/** `Request` is what it is the reply to. */
+export class SocketReply<Request = unknown> implements RawReply {
   readonly #socket: Socket;
   readonly #ofNode: NodeHeaders;
-  /** The bytes of the request, for as long as it waits: what connections held beyond that would grow old with them. */
-  #waiting: Buffer | undefined = undefined;
+  /** The request, for as long as it waits: what connections held beyond that would grow old with them. */
+  #waiting: Request | undefined = undefined;
   #head = '';
   statusCode = 200;
   headersSent = false;
@@ -58,30 +58,28 @@ export class SocketReply implements RawReply {
     return this.writableEnded;
   }
 
-  /** Whether a request is neither answered nor taken back. */
-  get isWaiting(): boolean {
-    return this.#waiting !== undefined;
+  /** The request that is neither answered nor taken back. */
+  get waiting(): Request | undefined {
+    return this.#waiting;
   }
 
   /** A request that is to be answered. */
-  begin(request: Buffer): void {
+  begin(request: Request): void {
     this.#waiting = request;
     this.statusCode = 200;
     this.headersSent = false;
     this.writableEnded = false;
   }
 
-  /** Its bytes, for who answers it in another way. */
-  takeBack(): Buffer | undefined {
-    const waiting = this.#waiting;
+  /** It is answered in another way. */
+  takeBack(): void {
     this.#waiting = undefined;
-    return waiting;
   }
 
   writeHead(status: number, headers: readonly string[]): void {
     this.statusCode = status;
     this.headersSent = true;
-    this.#head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n${headerLines(headers)}`;
+    this.#head = headOf(status, headers);
   }
 
   end(body: string | Uint8Array = '', encoding: BufferEncoding = 'utf8'): void {

@@ -104,9 +104,13 @@ export class LookupEngine {
     return json;
   }
 
-  /** The row where disk has what memory lacks of it, and can be read now; undefined where it has to be waited for. */
-  tryStoredRow(snapshot: Snapshot, key: Key, projection: Projection): string | null | undefined {
+  /**
+   * The row where disk has what memory lacks of it, and can be read now; undefined where it has to be waited for. It was asked for so
+   * many milliseconds ago.
+   */
+  tryStoredRow(snapshot: Snapshot, key: Key, projection: Projection, waitedMs: number): string | null | undefined {
     const trace = new LookupTrace();
+    trace.stages.queue = waitedMs;
     const found = storedRow(snapshot, key, projection, trace);
     if (found === undefined) return undefined;
     this.stages.record(trace);

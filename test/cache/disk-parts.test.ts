@@ -261,6 +261,28 @@ test('who comes when a turn has read enough has the next ones, in order and only
   assert.ok(Math.max(...turns) <= 6, log.join());
 });
 
+test('work that needs no promise waits in the same order, and for nothing where reads go to threads', async () => {
+  const pace = new ReadPace();
+  const log: string[] = [];
+  const read = (name: string) => {
+    log.push(name);
+    for (let n = 0; n < 3; n++) pace.tookAtOnce(0.2);
+  };
+  pace.inTurn(() => read('at once'));
+  read('the rest of the turn');
+  const lookup = pace.turn()?.then(() => read('lookup'));
+  pace.inTurn(() => read('second'));
+  pace.inTurn(() => read('third'));
+  assert.deepEqual(log, ['at once', 'the rest of the turn']);
+  await lookup;
+  while (log.length < 5) await new Promise<void>((resolve) => setImmediate(resolve));
+  assert.deepEqual(log.slice(2), ['lookup', 'second', 'third']);
+  for (let n = 0; n < 3; n++) pace.tookAtOnce(3);
+  assert.equal(pace.isTurnOver, true);
+  pace.inTurn(() => log.push('by a thread'));
+  assert.equal(log.at(-1), 'by a thread');
+});
+
 test('slow reads send the next ones to threads, ever more of them, and no lookup waits for a turn then', () => {
   const pace = new ReadPace();
   const asideAfterSlow = () => {

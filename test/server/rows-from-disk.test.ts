@@ -4,9 +4,12 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { PointlakeNode } from '../../src/main.ts';
 import type { PointlakeServer } from '../../src/server/index.ts';
 import { nodeOf } from '../support/one-node.ts';
 import { parseMetrics, sampleValue } from '../support/prometheus.ts';
+import { Client, parsedBy } from '../support/raw-client.ts';
 import { scratchFolder, writeParquet } from '../support/scratch.ts';
 import { serve } from '../support/served.ts';
 
@@ -75,11 +78,8 @@ async function counted({ url }: PointlakeServer) {
 test('rows from disk are answered without Fastify, are right, and are counted once', async (context) => {
   const place = await filled(context);
   const { server } = await served(context, place, 1);
-  let routed = 0;
-  // Passed by Node's parser, and so by Fastify, is what was answered in its turn.
-  server.fastify.server.prependListener('request', () => {
-    routed += 1;
-  });
+  // What passes by Node's parser passes by Fastify.
+  const routed = parsedBy(server);
   const before = await counted(server);
   const asked = 200;
   for (let n = 0; n < asked; n++) {
@@ -91,8 +91,8 @@ test('rows from disk are answered without Fastify, are right, and are counted on
   assert.equal(after.found - before.found, asked);
   assert.equal(after.fromDisk - before.fromDisk, asked);
   assert.equal(after.stages - before.stages, asked);
-  context.diagnostic(`${routed} of ${asked} went by Fastify`);
-  assert.ok(routed < asked / 4, `${routed} of ${asked} went by Fastify`);
+  context.diagnostic(`${routed()} of ${asked} went by Fastify`);
+  assert.ok(routed() < asked / 4, `${routed()} of ${asked} went by Fastify`);
 });
 
 test('absent keys, 304 and receipts are what they are otherwise', async (context) => {
@@ -133,4 +133,130 @@ test('what was damaged on disk is fetched', async (context) => {
     assert.deepEqual([status, JSON.parse(text)], [200, rowOf(id)]);
   }
   assert.ok((node.disk?.blocks.state.invalid ?? 0) > 0);
+});
+
+/** Turns in which the disk may be read come when they are given. */
+class HeldTurns {
+  readonly #held: (() => void)[] = [];
+
+  constructor({ disk }: PointlakeNode) {
+    const pace = disk?.blocks.pace ?? assert.fail('a node with a disk');
+    pace.inTurn = (work) => {
+      this.#held.push(work);
+    };
+  }
+
+  /** Waits until so many lookups wait. */
+  async waiting(count: number): Promise<void> {
+    while (this.#held.length < count) await sleep(1);
+    assert.equal(this.#held.length, count);
+  }
+
+  give(): void {
+    for (const work of this.#held.splice(0)) work();
+  }
+}
+
+const get = (id: number, headers = '') => `GET /v1/tables/t/rows/${id} HTTP/1.1\r\nHost: localhost\r\n${headers}\r\n`;
+
+/** One whose requests pass by the parser from now on. */
+async function alike(server: PointlakeServer, headers = ''): Promise<Client> {
+  const client = await Client.to(server);
+  for (let n = 0; n < 3; n++) await client.ask(get(n, headers));
+  return client;
+}
+
+function bodyOf(answer: string | undefined): unknown {
+  return JSON.parse(answer?.split('\r\n\r\n')[1] ?? '');
+}
+
+test('rows that find the turn over wait for the next, and are answered without Fastify then', async (context) => {
+  const { server, node } = await served(context, await filled(context), 1);
+  const clients: Client[] = [];
+  while (clients.length < 40) clients.push(await alike(server));
+  const parsed = parsedBy(server);
+  const turns = new HeldTurns(node);
+  const before = await counted(server);
+  await Promise.all(clients.map((client, n) => client.send(get(1000 + n * 131))));
+  await turns.waiting(clients.length);
+  turns.give();
+  for (const [n, client] of clients.entries()) {
+    const [answer] = await client.take(1);
+    assert.match(answer ?? '', /^pointlake-cache: disk\r\n/m);
+    assert.deepEqual(bodyOf(answer), rowOf(1000 + n * 131));
+  }
+  // The two reads of the metrics.
+  const after = await counted(server);
+  assert.equal(parsed(), 2);
+  assert.equal(after.fromDisk - before.fromDisk, clients.length);
+  assert.equal(after.stages - before.stages, clients.length);
+});
+
+test('who asks on while a row waits gets both answers, in their order and once', async (context) => {
+  const { server, node } = await served(context, await filled(context), 1);
+  const [client, other] = [await alike(server), await alike(server)];
+  const turns = new HeldTurns(node);
+  await client.send(get(500));
+  await other.send(get(700));
+  await turns.waiting(2);
+  await client.send(get(600));
+  // The first was passed on, and is not answered again when its turn comes.
+  assert.deepEqual((await client.take(1)).map(bodyOf), [rowOf(500)]);
+  await turns.waiting(3);
+  turns.give();
+  assert.deepEqual((await other.take(1)).map(bodyOf), [rowOf(700)]);
+  assert.deepEqual((await client.take(1)).map(bodyOf), [rowOf(600)]);
+  assert.equal(await client.takeAll(), '');
+  for (let n = 0; n < 5; n++) {
+    const asked = client.ask(get(900 + n));
+    while (!(await Promise.race([asked.then(() => true), sleep(2, false)]))) turns.give();
+    assert.deepEqual(bodyOf(await asked), rowOf(900 + n));
+  }
+});
+
+test('rows that wait for the disk are answered when the server closes', async (context) => {
+  const { server, node } = await served(context, await filled(context), 1);
+  const clients = [await alike(server), await alike(server)];
+  const turns = new HeldTurns(node);
+  const ofFetch = ask(server, 77);
+  for (const client of clients) await client.send(get(500));
+  await turns.waiting(3);
+  const closed = server.close();
+  assert.deepEqual(JSON.parse((await ofFetch).text), rowOf(77));
+  for (const client of clients) {
+    const [answer] = await client.take(1);
+    assert.deepEqual(bodyOf(answer), rowOf(500));
+    await client.closed;
+  }
+  await closed;
+  turns.give();
+});
+
+test('a row that waits for the disk longer than its request may take is 504', async (context) => {
+  const { server, node } = await served(context, await filled(context), 1);
+  const hurried = await alike(server, 'pointlake-timeout-ms: 30\r\n');
+  const patient = await alike(server);
+  const turns = new HeldTurns(node);
+  await hurried.send(get(500, 'pointlake-timeout-ms: 30\r\n'));
+  await patient.send(get(600));
+  await turns.waiting(2);
+  await sleep(40);
+  turns.give();
+  const [late] = await hurried.take(1);
+  assert.match(late ?? '', /^HTTP\/1.1 504 /);
+  assert.equal((bodyOf(late) as { code: string }).code, 'timeout');
+  assert.deepEqual((await patient.take(1)).map(bodyOf), [rowOf(600)]);
+});
+
+test('who leaves while a row waits for the disk harms no other', async (context) => {
+  const { server, node } = await served(context, await filled(context), 1);
+  const [leaving, resetting, staying] = [await alike(server), await alike(server), await alike(server)];
+  const turns = new HeldTurns(node);
+  for (const client of [leaving, resetting, staying]) await client.send(get(500));
+  await turns.waiting(3);
+  leaving.socket.end();
+  resetting.socket.resetAndDestroy();
+  await sleep(20);
+  turns.give();
+  assert.deepEqual((await staying.take(1)).map(bodyOf), [rowOf(500)]);
 });

@@ -48,7 +48,7 @@ async function rowOf(node: PointlakeNode, id: number): Promise<string | null> {
 /** Undefined where it could not be had in this turn. */
 function storedRowOf(node: PointlakeNode, id: number): string | null | undefined {
   const snapshot = node.catalog.get('t').current();
-  return node.engine.tryStoredRow(snapshot, keyOf(snapshot, String(id)), snapshot.projection(undefined));
+  return node.engine.tryStoredRow(snapshot, keyOf(snapshot, String(id)), snapshot.projection(undefined), 0);
 }
 
 interface Place {
