@@ -23,6 +23,7 @@
 import { assert, type BufferViews } from '../core/index.ts';
 import type { Budget } from './budget.ts';
 import { LearnedClock } from './learned-clock.ts';
+import { MemoryArrivals } from './memory-arrivals.ts';
 import {
   ENTRY_HEADER_BYTES,
   entryBytes,
@@ -47,6 +48,7 @@ import {
 } from './memory-owners.ts';
 import { MemoryQuota } from './memory-quota.ts';
 import { MemoryQuotas } from './memory-quotas.ts';
+import { MemoryRoom } from './memory-room.ts';
 import { MemorySlabs, SLAB_MEMORY_BYTES_MAX, type SlabReaders } from './memory-slabs.ts';
 import type { MemoryTierStats } from './memory-stats.ts';
 import { RisingBlocks } from './rising-blocks.ts';
@@ -55,8 +57,6 @@ import { RisingBlocks } from './rising-blocks.ts';
 const PROBATION_SHARE = 0.1;
 /** Larger blocks stay where they are: copying them gains little. */
 const SLAB_BLOCK_BYTES_MAX = 64 * 1024;
-/** Below this many slabs there is no cache. */
-const SLABS_MIN = 8;
 /** Where there are so many, one more of them is left alone. */
 const MANY_SLABS = 64;
 /** Empty slabs kept ready, so that a full slab is not gone through all at once: one of 32, up to so many. */
@@ -69,8 +69,6 @@ const SPARED_SLABS_MAX = 2;
 const LARGEST_SHARE = 1 / 4;
 /** Of a log, what may be memory of blocks that left out of turn. */
 const GONE_SHARE_MAX = 1 / 2;
-/** Bytes copied in one turn of the event loop; a page of more is admitted over several. */
-const COPIED_A_TURN_BYTES = 4 * 2 ** 20;
 
 export class MemoryTier {
   readonly budget: Budget;
@@ -83,14 +81,10 @@ export class MemoryTier {
   readonly #ghosts: MemoryGhosts;
   readonly #owners = new MemoryOwners();
   readonly #quotas: MemoryQuotas;
-  #waiting: Admission[] = [];
-  #waitingBytes = 0;
-  #waitingTaken: PromiseWithResolvers<void> | undefined = undefined;
+  readonly #arrivals = new MemoryArrivals();
+  readonly #room: MemoryRoom;
   #working: Promise<void> | undefined = undefined;
-  /** Bytes that blocks and dictionaries take outside of the slabs. */
-  #outsideBytes = 0;
   #dictionaryBytes = 0;
-  #chargedSlabs = 0;
   #sparingBytesLeft = 0;
   #sparingSlabsMax = 0;
   #entries = 0;
@@ -109,6 +103,7 @@ export class MemoryTier {
     this.#probation = new MemoryLog(this.#slabs);
     this.#main = new MemoryLog(this.#slabs);
     this.#ghosts = new MemoryGhosts(memoryBytes);
+    this.#room = new MemoryRoom(budget, this.#slabs, this.#ghosts.byteLength);
     this.#quotas = new MemoryQuotas(this.#slabs, this.#owners, (location) => this.#takeOut(location));
   }
 
@@ -144,7 +139,7 @@ export class MemoryTier {
 
   /** Whether one block or dictionary of so many bytes can be held at all. */
   canHold(bytes: number, { limitBytes }: MemoryQuota): boolean {
-    return bytes <= Math.min(limitBytes, this.#limitBytes) * LARGEST_SHARE;
+    return bytes <= Math.min(limitBytes, this.#room.limitBytes) * LARGEST_SHARE;
   }
 
   /**
@@ -154,8 +149,7 @@ export class MemoryTier {
   admit(id: number, slot: number, tag: number, block: AdmittedBlock): void {
     const state = this.#owners.of(id);
     if (state === undefined || state.isReleased) return;
-    this.#waiting.push({ state, slot, tag, block });
-    this.#waitingBytes += block.byteLength;
+    this.#arrivals.add({ state, slot, tag, block });
     this.trim();
   }
 
@@ -168,9 +162,7 @@ export class MemoryTier {
    * Undefined where what waits is admitted before any promise goes on; else resolves when all that waits now was taken in.
    */
   admitting(): Promise<void> | undefined {
-    if (this.#waitingBytes <= COPIED_A_TURN_BYTES) return undefined;
-    this.#waitingTaken ??= Promise.withResolvers<void>();
-    return this.#waitingTaken.promise;
+    return this.#arrivals.taken();
   }
 
   /** Makes room, soon, when others need memory. */
@@ -194,7 +186,7 @@ export class MemoryTier {
   hold(bytes: number, quota: MemoryQuota): void {
     this.#dictionaryBytes += bytes;
     quota.usedBytes += bytes;
-    this.#changeOutside(bytes);
+    this.#room.changeOutside(bytes);
   }
 
   letGo(bytes: number, quota: MemoryQuota): void {
@@ -238,23 +230,13 @@ export class MemoryTier {
     return this.#slabs.offsetOf(location) + ENTRY_HEADER_BYTES;
   }
 
-  get #limitBytes(): number {
-    return Math.max(0, this.budget.limitBytes('blocks') - this.#ghosts.byteLength);
-  }
-
-  /** Slabs that may be allocated. */
-  get #slabsMax(): number {
-    const slabs = Math.floor((this.#limitBytes - this.#outsideBytes) / this.#slabs.slabBytes);
-    return this.#limitBytes < SLABS_MIN * this.#slabs.slabBytes ? 0 : Math.max(0, slabs);
-  }
-
   /**
    * Slabs that may be taken for what is admitted; negative while there are too many. One is left for sparing, and one of many
    * for what others take and give back from one moment to the next: else one would be made and dropped each time, a large
    * piece of garbage that V8 collects only with all of its heap.
    */
   get #ready(): number {
-    const slabs = this.#slabsMax;
+    const slabs = this.#room.slabsMax;
     return slabs - (slabs < MANY_SLABS ? 1 : 2) - this.#slabsInUse;
   }
 
@@ -265,35 +247,14 @@ export class MemoryTier {
   async #work(): Promise<void> {
     try {
       for (;;) {
-        await this.#takeAll();
+        await this.#arrivals.takeAll((admission) => this.#take(admission));
         this.#beginSparing();
         while (this.#ready < 0 && this.#evictOldest() > 0);
-        this.#giveBack();
-        if (this.#waiting.length === 0) return;
+        this.#room.giveBack();
+        if (this.#arrivals.isEmpty) return;
       }
     } finally {
       this.#working = undefined;
-    }
-  }
-
-  /** All that waits now, over several turns of the event loop where it is much. */
-  async #takeAll(): Promise<void> {
-    const waiting = this.#waiting;
-    const taken = this.#waitingTaken;
-    this.#waiting = [];
-    this.#waitingBytes = 0;
-    this.#waitingTaken = undefined;
-    let copied = 0;
-    try {
-      for (const admission of waiting) {
-        if (copied > COPIED_A_TURN_BYTES) {
-          await otherTurns();
-          copied = 0;
-        }
-        copied += this.#take(admission);
-      }
-    } finally {
-      taken?.resolve();
     }
   }
 
@@ -305,13 +266,13 @@ export class MemoryTier {
     const isOutside = byteLength > this.slabBlockBytesMax;
     const outside = isOutside ? views.buffer.byteLength : 0;
     const bytes = entryBytes(isOutside ? 0 : byteLength);
-    const isKnown = this.#ghosts.recall(ghostHash(state.id, slot), this.#limitBytes);
+    const isKnown = this.#ghosts.recall(ghostHash(state.id, slot), this.#room.limitBytes);
     const log = isKnown ? this.#main : this.#probation;
     const canHold = this.canHold(Math.max(bytes, outside), quota);
     if (canHold) this.#keepWithin(quota, bytes + outside);
-    this.#changeOutside(outside);
+    this.#room.changeOutside(outside);
     if (!canHold || !this.#makeRoom(log, bytes, bytes + outside)) {
-      this.#changeOutside(-outside);
+      this.#room.changeOutside(-outside);
       this.#refused += 1;
       return 0;
     }
@@ -375,7 +336,7 @@ export class MemoryTier {
   #makeRoom(log: MemoryLog, bytes: number, weight: number): boolean {
     let work = WORK_A_BYTE * weight;
     this.#beginSparing();
-    const wanted = Math.min(READY_SLABS_MAX, Math.max(1, this.#slabsMax >>> 5));
+    const wanted = Math.min(READY_SLABS_MAX, Math.max(1, this.#room.slabsMax >>> 5));
     while (this.#ready < wanted && (this.#ready < 1 || work > 0)) {
       const passed = this.#evictOldest();
       if (passed === 0) break;
@@ -402,7 +363,7 @@ export class MemoryTier {
     const slab = mayOpen ? this.#slabs.take() : undefined;
     if (slab === undefined) return false;
     log.open(slab);
-    this.#chargeSlabs();
+    this.#room.chargeSlabs();
     return true;
   }
 
@@ -464,7 +425,7 @@ export class MemoryTier {
   #leave(words: Int32Array, at: number): void {
     const state = this.#owners.of(words[at + OWNER]!);
     assert(state !== undefined, 'a resident block has an owner');
-    this.#changeOutside(-words[at + OUTSIDE]!);
+    this.#room.changeOutside(-words[at + OUTSIDE]!);
     this.#entries -= 1;
     this.#evicted += 1;
     state.residents -= 1;
@@ -472,25 +433,6 @@ export class MemoryTier {
     state.owner.evicted(words[at + SLOT]!, words[at + TAG]!);
     this.#owners.forget(state);
   }
-
-  #giveBack(): void {
-    while (this.#slabs.allocated > this.#slabsMax && this.#slabs.shrink());
-    this.#chargeSlabs();
-  }
-
-  #changeOutside(bytes: number): void {
-    this.#outsideBytes += bytes;
-    if (bytes >= 0) this.budget.charge('blocks', bytes);
-    else this.budget.release('blocks', -bytes);
-  }
-
-  #chargeSlabs(): void {
-    const more = this.#slabs.allocated - this.#chargedSlabs;
-    this.#chargedSlabs += more;
-    if (more >= 0) this.budget.charge('blocks', more * this.#slabs.slabBytes);
-    else this.budget.release('blocks', -more * this.#slabs.slabBytes);
-  }
 }
 
 const heldBytes = ({ weightBytes, goneBytes }: MemoryLog) => weightBytes - goneBytes;
-const otherTurns = () => new Promise<void>((resolve) => setImmediate(resolve));
