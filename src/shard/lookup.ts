@@ -109,6 +109,9 @@ export class LookupEngine {
    * many milliseconds ago.
    */
   tryStoredRow(snapshot: Snapshot, key: Key, projection: Projection, waitedMs: number): string | null | undefined {
+    // Who asked for the same before may have had it read since memory was looked at.
+    const kept = this.#kept.get(snapshot, key, projection, KEPT_TEXT);
+    if (kept !== undefined) return kept;
     const trace = new LookupTrace();
     trace.stages.queue = waitedMs;
     const found = storedRow(snapshot, key, projection, trace);
