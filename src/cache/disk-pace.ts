@@ -29,6 +29,11 @@ export class ReadPace {
   /** Lookups that have the next turns, one entry each; the limit on lookups that wait bounds it. */
   readonly #waiting: (() => void)[] = [];
 
+  /** Lookups that have to wait for a turn of the event loop. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
   /** Asks for one read: true to read at once, false to wait for a thread. */
   mayHoldUp(): boolean {
     if (this.#aside === 0) return true;

@@ -71,8 +71,11 @@ export interface MemoryState {
 
 /** What the node's disk holds. */
 export interface DiskState {
-  /** Has work done in a turn of the event loop in which the disk may be read: now, or after all who came before. */
-  readonly pace: { inTurn(work: () => void): void };
+  readonly pace: {
+    /** Has work done in a turn of the event loop in which the disk may be read: now, or after all who came before. */
+    inTurn(work: () => void): void;
+    readonly waiting: number;
+  };
   readonly state: {
     readonly budgetBytes: number;
     readonly bytes: number;

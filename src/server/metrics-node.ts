@@ -96,12 +96,17 @@ function memoryFamilies({ tier, rows, loader }: ServerContext): readonly MetricF
 
 /** Where there is no disk tier the families have no samples. */
 function diskFamilies(disk: DiskState | undefined): readonly MetricFamily[] {
-  const ofDisk = (name: string, type: Type, help: string, value: (state: DiskState['state']) => number) => ({
+  const ofDisk = (
+    name: string,
+    type: Type,
+    help: string,
+    value: (state: DiskState['state'], pace: DiskState['pace']) => number,
+  ) => ({
     name,
     type,
     help,
     collect: (samples: Parameters<MetricFamily['collect']>[0]) => {
-      if (disk !== undefined) samples.add('', value(disk.state));
+      if (disk !== undefined) samples.add('', value(disk.state, disk.pace));
     },
   });
   return [
@@ -111,6 +116,12 @@ function diskFamilies(disk: DiskState | undefined): readonly MetricFamily[] {
     ofDisk('pointlake_disk_hits_total', 'counter', 'Blocks read from disk.', ({ hits }) => hits),
     ofDisk('pointlake_disk_reads_total', 'counter', 'Reads of neighbouring sectors.', ({ reads }) => reads),
     ofDisk('pointlake_disk_reads_in_threads_total', 'counter', 'Reads that threads did.', ({ aside }) => aside),
+    ofDisk(
+      'pointlake_disk_turn_waiting',
+      'gauge',
+      'Lookups that wait for a turn to read.',
+      (_, { waiting }) => waiting,
+    ),
     ofDisk('pointlake_disk_sectors_total', 'counter', 'Sectors of 4 KiB read.', ({ sectors }) => sectors),
     ofDisk('pointlake_disk_blocks_written_total', 'counter', 'Blocks written to disk.', ({ written }) => written),
     ofDisk('pointlake_disk_blocks_evicted_total', 'counter', 'Blocks evicted from disk.', ({ evicted }) => evicted),

@@ -274,6 +274,7 @@ test('work that needs no promise waits in the same order, and for nothing where 
   pace.inTurn(() => read('second'));
   pace.inTurn(() => read('third'));
   assert.deepEqual(log, ['at once', 'the rest of the turn']);
+  assert.equal(pace.waiting, 3);
   await lookup;
   while (log.length < 5) await new Promise<void>((resolve) => setImmediate(resolve));
   assert.deepEqual(log.slice(2), ['lookup', 'second', 'third']);
