@@ -44,6 +44,8 @@ import { decodePart, readTarget } from './target.ts';
 const PREFIX = '/v1/tables/';
 /** Requests that are answered together at most. */
 const TURN_MAX = 32;
+/** Requests that wait for the disk at most: one client may send more than there are connections. Others go the usual way, which refuses what is too much. */
+const FOR_DISK_MAX = 4096;
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -158,8 +160,8 @@ export class HotPath implements AlikeHandler {
     const left = this.#findAll(turn);
     for (const hot of turn) this.#write(hot);
     for (const hot of left) {
-      if (hot.route.answerFromDisk === undefined || this.#context.isDraining()) hot.otherWay.passOn();
-      else this.#awaitDisk(hot);
+      if (this.#mayAwaitDisk(hot)) this.#awaitDisk(hot);
+      else hot.otherWay.passOn();
     }
   }
 
@@ -167,6 +169,10 @@ export class HotPath implements AlikeHandler {
   settle(): void {
     this.answerTurn();
     for (const { otherWay } of this.#forDisk) if (!otherWay.isPassedOn) otherWay.passOn();
+  }
+
+  #mayAwaitDisk({ route }: HotRequest): boolean {
+    return route.answerFromDisk !== undefined && this.#forDisk.length < FOR_DISK_MAX && !this.#context.isDraining();
   }
 
   #awaitDisk(hot: HotRequest): void {

@@ -240,6 +240,23 @@ test('who asks on while a row waits gets both answers, in their order and once',
   }
 });
 
+test('a client that asks for very many at once has only some of them wait, and gets them all in order', async (context) => {
+  const { server, node } = await servedAtOnce(context, await filled(context), 1);
+  const client = await Client.to(server);
+  await client.ask(get(1));
+  const turns = new HeldTurns(node);
+  const ids = Array.from({ length: 5000 }, (_, n) => (n * 7) % ROWS);
+  await client.send(ids.map((id) => get(id)).join(''));
+  await turns.waiting(4096);
+  const taken = client.take(ids.length);
+  // What is read once there is room again waits as well.
+  while (!(await Promise.race([taken.then(() => true), sleep(10, false)]))) turns.give();
+  const answers = await taken;
+  for (const [n, answer] of answers.entries())
+    assert.deepEqual(bodyOf(answer), rowOf(ids[n] ?? 0), `of ${answers.length}, the ${n}th`);
+  assert.equal(answers.length, ids.length);
+});
+
 test('rows that wait for the disk are answered when the server closes', async (context) => {
   const { server, node } = await servedAtOnce(context, await filled(context), 1);
   const clients = [await alike(server), await alike(server)];
