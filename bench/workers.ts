@@ -44,6 +44,7 @@ const CONNECTIONS_A_LOOP = 16;
 /** Requests a second of a paced load, which one loop has no trouble with. */
 const PACE = 5_000;
 const CPU_RATIO_MAX = 1.3;
+const ALL_SERVE_WITHIN_MS = 30_000;
 const BACK_WITHIN_MS = 3_000;
 const BACK_SHARE = 0.9;
 /** Warming up ends when so many lookups of a hundred find their row kept. */
@@ -395,6 +396,7 @@ async function deaths(file: string, { serverCores, clientCores }: Arrangement): 
     const server = await startPointlake(configOf(file, loops), serverCores(loops), env);
     const client = new CheckedRows(server.origin, pathOf, await textsOf(server), CONNECTIONS_A_LOOP * loops);
     try {
+      await untilAllServe(server, loops);
       for (let death = 0; death < DEATHS; death++) await oneDeath(server, client, loops);
       await client.stop();
       must(`wrong answers with ${loops} loops: ${client.counts.wrong}`, client.counts.wrong === 0);
@@ -402,6 +404,17 @@ async function deaths(file: string, { serverCores, clientCores }: Arrangement): 
       await client.stop();
       await server.stop();
     }
+  }
+}
+
+/** Until each loop has connections: threads begin to listen after the first, which until then has all of them. */
+async function untilAllServe(server: Server, loops: number): Promise<void> {
+  for (const deadline = Date.now() + ALL_SERVE_WITHIN_MS; ; ) {
+    const connections = (await metricsOf(server)).each('pointlake_connections');
+    if (connections.length === loops && connections.every((count) => count > 0)) return;
+    if (Date.now() > deadline)
+      throw new Error(`connections of the loops after ${ALL_SERVE_WITHIN_MS} ms: ${connections}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
 

@@ -18,6 +18,8 @@
  *   values between them, while no answer is under way or unwritten on that connection. The parser does not see it and stays between two messages;
  * - whatever else comes, in part or in whole, goes to Node's parser as it came, and unless that proves it anew nothing is known then.
  *
+ * A connection that is asked for an answer in pieces, which is written as its client reads, is left to Node's parser for good.
+ *
  * The socket stays Node's, with its time-outs, its errors and its place among the server's connections. Its only listener of `data`, which is
  * the parser's, is called by ours: to whoever listens to a socket under its server Node gives the data that its parser took from the
  * system itself before. Where the parser's listener is not there, or not alone, a connection is left as it is.
@@ -89,6 +91,12 @@ export class AlikeRequest {
     this.#isPassedOn = true;
     this.#connection.passOn(this.#chunk);
   }
+
+  /** Leaves its connection to Node's parser, which reads it and all after it, each then to be looked at as others are. */
+  leaveToNode(): void {
+    this.#isPassedOn = true;
+    this.#connection.leaveToNode(this.#chunk);
+  }
 }
 
 export interface AlikeHandler {
@@ -159,6 +167,7 @@ class Connection {
   #request: IncomingMessage | undefined = undefined;
   #requests = 0;
   #isPassedOn = false;
+  #isLeftToNode = false;
   /** Answers of Node's that are not out. */
   #underWay = 0;
   readonly #onClose = () => {
@@ -196,10 +205,16 @@ class Connection {
     if (request !== undefined) this.#known = known;
   }
 
+  leaveToNode(chunk: Buffer): void {
+    this.reply.takeBack();
+    this.#isLeftToNode = true;
+    this.read(chunk);
+  }
+
   /** By Node's parser. */
   read(chunk: Buffer): void {
     const request = this.#readOne(chunk);
-    if (request === undefined || chunk.length > BYTES_MAX) return;
+    if (request === undefined || chunk.length > BYTES_MAX || this.#isLeftToNode) return;
     this.#known = knownParts(chunk.toString('latin1'), request);
     this.headers = request.headers;
   }

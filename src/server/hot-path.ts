@@ -74,6 +74,8 @@ type HotAnswer = (table: HotTable, request: Asked, reply: HotReply, waitedMs: nu
 /** The server's other way of answering a request. */
 interface OtherWay {
   passOn(): void;
+  /** To be found again, for a reply that can be sent in pieces. */
+  leaveToNode(): void;
   /** Then it is answered so and not otherwise. */
   readonly isPassedOn: boolean;
 }
@@ -160,7 +162,8 @@ export class HotPath implements AlikeHandler {
     const left = this.#findAll(turn);
     for (const hot of turn) this.#write(hot);
     for (const hot of left) {
-      if (this.#mayAwaitDisk(hot)) this.#awaitDisk(hot);
+      if (hot.reply.needsStream) hot.otherWay.leaveToNode();
+      else if (this.#mayAwaitDisk(hot)) this.#awaitDisk(hot);
       else hot.otherWay.passOn();
     }
   }
@@ -249,6 +252,11 @@ class Unserved implements OtherWay {
     this.#isPassedOn = true;
     this.#handler(this.#request, this.#response);
   }
+
+  /** Node's own reply can be sent in pieces. */
+  leaveToNode(): void {
+    this.passOn();
+  }
 }
 
 function rowRoute(context: HotContext, path: string, metrics: RouteMetrics, keyPath: KeyPath): HotRoute {
@@ -317,7 +325,9 @@ function hotValue(context: HotContext): HotAnswer {
     const encoder = encoders.value(snapshot, decodePart(column), target.query);
     const key = keyFromPath(snapshot, snapshot.primaryKey, parts);
     const answer = engine.tryValue(snapshot, key, encoder.column, encoder.writer);
-    if (answer === undefined || (isLarge(answer) && !canStream(reply))) return false;
+    if (answer === undefined) return false;
+    reply.needsStream = isLarge(answer) && !canStream(reply);
+    if (reply.needsStream) return false;
     sendValue(context, request, reply, encoder, parts, answer);
     return true;
   };

@@ -7,6 +7,8 @@ import { respondText } from './respond.ts';
 export class HotReply implements Reply {
   readonly raw: RawReply;
   tier: AnswerTier | undefined = undefined;
+  /** Whether what was found is sent in pieces, which this reply cannot be. */
+  needsStream = false;
   #headers: ReplyHeaders | undefined = undefined;
   #ageSeconds = 0;
   #body = '';

@@ -4,12 +4,15 @@ import assert from 'node:assert/strict';
 import { createHook } from 'node:async_hooks';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import type { PointlakeServer } from '../../src/server/index.ts';
+import { nodeOf } from '../support/one-node.ts';
 import { parseMetrics, sampleValue } from '../support/prometheus.ts';
 import { Client, parsedBy } from '../support/raw-client.ts';
+import { scratchFolder, writeParquet } from '../support/scratch.ts';
 import { serve } from '../support/served.ts';
 import { type Fixture, startFixture } from './fixture.ts';
 
@@ -320,6 +323,36 @@ test('rows that have to be fetched are passed on, and those after them pass by t
     }
     assert.equal(parsed() - before, 1);
   }
+});
+
+test('a connection that asks for a large value is left to the parser, and answered from memory as before', async (context) => {
+  const source = join(scratchFolder(context), 'texts.parquet');
+  const texts = ['short', 'long '.repeat(20_000), 'other'];
+  writeParquet(source, [
+    { name: 'id', data: [0, 1, 2], type: 'INT32' },
+    { name: 'text', data: texts, type: 'STRING' },
+  ]);
+  const node = nodeOf(context, [{ name: 'texts', source, key: ['id'] }]);
+  await node.catalog.get('texts').refresh();
+  const server = await serve(node);
+  context.after(() => server.close());
+  const parsed = parsedBy(server);
+  const parsedOf = async (client: Client, id: number): Promise<number> => {
+    const before = parsed();
+    const answer = await client.ask(get(`texts/values/text/${id}`));
+    assert.equal(answer.split('\r\n\r\n')[1], texts[id]);
+    return parsed() - before;
+  };
+  // All is in memory after this.
+  const first = await Client.to(server);
+  for (const id of [0, 1, 2]) await parsedOf(first, id);
+  const client = await Client.to(server);
+  const counts: number[] = [];
+  for (const id of [0, 2, 0, 2, 1, 1, 0, 2]) counts.push(await parsedOf(client, id));
+  // Two until requests are known, and all from the first large one on.
+  assert.deepEqual(counts, [1, 1, 0, 0, 1, 1, 1, 1]);
+  const answer = await client.ask(get('texts/values/text/1'));
+  assert.match(answer, /^pointlake-cache: memory\r\n/m);
 });
 
 test('what is asked for while a row is fetched is answered after it', async (context) => {
