@@ -26,7 +26,7 @@ export class ReadPace {
   #readsSinceSlow = NEAR_READS;
   #turnMs = 0;
   #isTurnKnown = false;
-  /** Lookups that have the next turns, one entry each; the limit on lookups that wait bounds it. */
+  /** Lookups that have the next turns, one entry each; how many wait, those who ask bound. */
   readonly #waiting: (() => void)[] = [];
 
   /** Lookups that have to wait for a turn of the event loop. */

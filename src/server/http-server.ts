@@ -43,7 +43,7 @@ export class LettingGo {
   }
 }
 
-/** Rows that are in memory are answered by `hotPath`, all else by Fastify's handler. */
+/** Rows that are in memory or at once on disk are answered by `hotPath`, all else by Fastify's handler. */
 export function serverFactory(
   { requestTimeoutMs }: Pick<ServerOptions, 'requestTimeoutMs'>,
   hotPath: HotPath,
