@@ -9,8 +9,9 @@
  * knows where the value is has no need of this line.
  */
 
-import { UNIT_BYTES } from './slab-views.ts';
-
+/** Entries begin at multiples of this, a cache line, in which places are counted. */
+export const UNIT_BYTES = 64;
+export const UNIT_SHIFT = 6;
 export const ENTRY_HEADER_BYTES = 32;
 /** The word, counted from the block, in which its owner may note something of its own; 0 at first. */
 export const NOTE_WORD = -2;

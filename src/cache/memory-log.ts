@@ -8,8 +8,8 @@
  */
 
 import { assert } from '../core/index.ts';
+import { UNIT_BYTES } from './memory-entry.ts';
 import type { MemorySlabs } from './memory-slabs.ts';
-import { UNIT_BYTES } from './slab-views.ts';
 
 export class MemoryLog {
   readonly #slabs: MemorySlabs;

@@ -6,8 +6,9 @@
  * reader can be in it, and its number is given to another one only when all readers have let go of it.
  */
 
+import { UNIT_BYTES } from './memory-entry.ts';
 import type { ReaderEpochs } from './reader-epochs.ts';
-import { SlabViews, UNIT_BYTES } from './slab-views.ts';
+import { SlabViews } from './slab-views.ts';
 
 /** A slab is about this share of all, so that those which are being filled or emptied waste little. */
 const SLABS_WANTED = 128;

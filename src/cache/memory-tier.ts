@@ -52,6 +52,7 @@ import { MemoryRoom } from './memory-room.ts';
 import { MemorySlabs, SLAB_MEMORY_BYTES_MAX, type SlabReaders } from './memory-slabs.ts';
 import type { MemoryTierStats } from './memory-stats.ts';
 import { RisingBlocks } from './rising-blocks.ts';
+import type { ReadableSlabs } from './slab-views.ts';
 
 /** The share of the probation. */
 const PROBATION_SHARE = 0.1;
@@ -193,8 +194,8 @@ export class MemoryTier {
     this.hold(-bytes, quota);
   }
 
-  /** The slabs there are, for readers in other threads. */
-  get slabs(): Pick<MemorySlabs, 'slabBytes' | 'shared'> {
+  /** Where blocks are read. */
+  get slabs(): ReadableSlabs & Pick<MemorySlabs, 'shared'> {
     return this.#slabs;
   }
 
@@ -203,31 +204,11 @@ export class MemoryTier {
     return true;
   }
 
-  /** The views of the slab that the location is in. */
-  viewsOf(location: number): BufferViews {
-    return this.#slabs.viewsOf(location);
-  }
-
-  /** The same as words. */
-  wordsOf(location: number): Int32Array | undefined {
-    return this.#slabs.wordsOf(location);
-  }
-
-  /** The word at a byte of the block, so that it is at hand when it is read; 0 where the block is not here. */
-  loadAhead(location: number, at: number): number {
-    return this.#slabs.wordAt(location, ENTRY_HEADER_BYTES + at);
-  }
-
   /** The views of its slab; undefined where the owner holds the block itself. */
   read(location: number): BufferViews | undefined {
     const views = this.#slabs.viewsOf(location);
     const state = views.int32s[(this.#slabs.offsetOf(location) >>> 2) + STATE]!;
     return (state & IS_OUTSIDE) === 0 ? views : undefined;
-  }
-
-  /** Where in those views the block begins. */
-  blockAt(location: number): number {
-    return this.#slabs.offsetOf(location) + ENTRY_HEADER_BYTES;
   }
 
   /**

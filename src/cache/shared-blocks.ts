@@ -8,12 +8,16 @@
 import { assert, type BufferViews } from '../core/index.ts';
 import { Budget } from './budget.ts';
 import { LearnedClock } from './learned-clock.ts';
-import { ENTRY_HEADER_BYTES, IS_OUTSIDE, STATE } from './memory-entry.ts';
+import { IS_OUTSIDE, STATE } from './memory-entry.ts';
 import type { MemoryTier } from './memory-tier.ts';
-import { SlabViews } from './slab-views.ts';
+import { type ReadableSlabs, SlabViews } from './slab-views.ts';
 
 /** What files and chunks need of the memory that their blocks are in. */
-export type BlockMemory = Pick<
+export interface BlockMemory extends Written {
+  readonly slabs: ReadableSlabs;
+}
+
+type Written = Pick<
   MemoryTier,
   | 'budget'
   | 'learned'
@@ -27,11 +31,7 @@ export type BlockMemory = Pick<
   | 'hold'
   | 'letGo'
   | 'has'
-  | 'viewsOf'
-  | 'wordsOf'
-  | 'loadAhead'
   | 'read'
-  | 'blockAt'
 >;
 
 export class SharedBlocks extends SlabViews implements BlockMemory {
@@ -39,6 +39,10 @@ export class SharedBlocks extends SlabViews implements BlockMemory {
   readonly budget: Budget = new Budget(Number.MAX_SAFE_INTEGER);
   readonly learned: LearnedClock = new LearnedClock(this.budget);
   readonly isShared = false;
+
+  get slabs(): ReadableSlabs {
+    return this;
+  }
 
   addSlab(slab: number, buffer: SharedArrayBuffer): void {
     this.put(slab, buffer);
@@ -53,17 +57,9 @@ export class SharedBlocks extends SlabViews implements BlockMemory {
     return views !== undefined && (views.int32s[(this.offsetOf(location) >>> 2) + STATE]! & IS_OUTSIDE) === 0;
   }
 
-  loadAhead(location: number, at: number): number {
-    return this.wordAt(location, ENTRY_HEADER_BYTES + at);
-  }
-
   /** Undefined for what is not here. */
   read(location: number): BufferViews | undefined {
     return this.has(location) ? this.viewsOf(location) : undefined;
-  }
-
-  blockAt(location: number): number {
-    return this.offsetOf(location) + ENTRY_HEADER_BYTES;
   }
 
   register(): number {

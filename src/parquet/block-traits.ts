@@ -11,7 +11,7 @@
  */
 
 import type { Block } from './block.ts';
-import { valuesStart } from './block-layout.ts';
+import { BLOCK_HEADER_BYTES, valuesStart } from './block-layout.ts';
 
 export const TRAIT_KIND = 3;
 export const TRAIT_FIXED = 1;
@@ -20,6 +20,8 @@ export const TRAIT_CODES = 3;
 export const TRAIT_NULLS = 4;
 export const TRAIT_ASCII = 8;
 const WIDTH_SHIFT = 4;
+/** For this module alone, of which the engine makes constants. */
+const [NULLS, HEADER_BYTES] = [TRAIT_NULLS, BLOCK_HEADER_BYTES];
 const WIDTHS: readonly number[] = [1, 2, 4, 8];
 
 export function traitsOf(block: Block): number {
@@ -30,11 +32,17 @@ export function traitsOf(block: Block): number {
   return kind | (block.hasNulls ? TRAIT_NULLS : 0) | (block.isAscii ? TRAIT_ASCII : 0) | (width << WIDTH_SHIFT);
 }
 
+/** Of a FIXED block without nulls whose values have so many bytes. */
+export function traitsOfPlain(width: number): number {
+  return TRAIT_FIXED | (WIDTHS.indexOf(width) << WIDTH_SHIFT);
+}
+
 export function widthOfTraits(traits: number): number {
   return 1 << (traits >>> WIDTH_SHIFT);
 }
 
 /** Where the value, code or offset of a row is in a block of so many rows, from its first byte. */
 export function valueAt(traits: number, row: number, rows: number): number {
-  return valuesStart(rows, (traits & TRAIT_NULLS) !== 0) + (row << (traits >>> WIDTH_SHIFT));
+  const start = (traits & NULLS) === 0 ? HEADER_BYTES : valuesStart(rows, true);
+  return start + (row << (traits >>> WIDTH_SHIFT));
 }

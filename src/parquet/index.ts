@@ -10,6 +10,7 @@ export {
   TRAIT_KIND,
   TRAIT_NULLS,
   traitsOf,
+  traitsOfPlain,
   valueAt,
   widthOfTraits,
 } from './block-traits.ts';

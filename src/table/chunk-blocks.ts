@@ -291,7 +291,7 @@ export class ChunkBlocks extends LearnedChunk implements BlockOwner {
   }
 
   #inSlab(views: BufferViews, location: number): Block {
-    const at = this.#tier.blockAt(location);
+    const at = this.#tier.slabs.blockAt(location);
     const block = new Block(views, at, (at >>> 2) + NOTE_WORD);
     block.dictionary = this.dictionary;
     return block;
@@ -311,7 +311,7 @@ export class ChunkBlocks extends LearnedChunk implements BlockOwner {
     const ordinal = places.ordinalOf(this.#column, page, slot);
     const shift = places.shiftOf(this.#column, page);
     if (!stored.hasBlock(this, page, ordinal, shift)) {
-      const block = this.#outside?.get(slot) ?? this.#inSlab(this.#tier.viewsOf(location), location).copy();
+      const block = this.#outside?.get(slot) ?? this.#inSlab(this.#tier.slabs.viewsOf(location), location).copy();
       stored.keepBlock(this, page, ordinal, shift, block, true);
     }
     if (this.dictionary !== undefined) stored.keepDictionary(this, this.dictionary, true);

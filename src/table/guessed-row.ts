@@ -82,12 +82,12 @@ function rowByBounds(file: SnapshotReadableFile, column: number, wanted: number)
   const traits = chunk.ascendingAt(page, guess, place);
   if (!isPlainInt64(traits)) return undefined;
   const { location, shift } = place;
-  const words = tier.wordsOf(location);
+  const words = tier.slabs.wordsOf(location);
   if (words === undefined) return undefined;
   const isWhole = shift === WHOLE_PAGE_SHIFT;
   const blockStart = isWhole ? 0 : (guess >>> shift) << shift;
   const blockRows = isWhole ? rows : Math.min(1 << shift, rows - blockStart);
-  const at = (tier.blockAt(location) + valueAt(traits, 0, blockRows)) >>> 2;
+  const at = (tier.slabs.blockAt(location) + valueAt(traits, 0, blockRows)) >>> 2;
   const row = firstInBlock(words, at, guess - blockStart, blockRows, wanted);
   if (row < 0) return undefined;
   // What lies before the block must be below the key too.
@@ -112,8 +112,8 @@ function rowByIndex(
   }
   const location = places.locations[0] as number;
   if (location <= 0 || !isPlainInt64(places.traits[0] as number)) return undefined;
-  const words = tier.wordsOf(location);
-  const at = (tier.blockAt(location) + (places.values[0] as number)) >>> 2;
+  const words = tier.slabs.wordsOf(location);
+  const at = (tier.slabs.blockAt(location) + (places.values[0] as number)) >>> 2;
   return words !== undefined && int64AsNumber(words, at) === wanted ? { file, rowGroup, row } : undefined;
 }
 

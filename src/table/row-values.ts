@@ -9,6 +9,7 @@
  * a folder, is for the caller to ask for by itself.
  */
 
+import { ENTRY_HEADER_BYTES, type ReadableSlabs, UNIT_SHIFT } from '../cache/index.ts';
 import type { BufferViews } from '../core/index.ts';
 import {
   BLOCK_HEADER_BYTES,
@@ -19,6 +20,7 @@ import {
   TRAIT_FIXED,
   TRAIT_KIND,
   TRAIT_NULLS,
+  traitsOfPlain,
   widthOfTraits,
 } from '../parquet/index.ts';
 import { RowPlaces } from './block-places.ts';
@@ -44,8 +46,29 @@ import {
 export const ASK = 0;
 export const NULL = 1;
 export const NUMBER = 2;
-const TEXT = 3;
-const ASCII_TEXT = 4;
+
+/**
+ * The same, and what is imported, once more for this module alone: of that the engine makes constants, where it looks up at each use what
+ * modules have from each other.
+ */
+const [NO_VALUE, IS_NULL, IS_NUMBER, IS_TEXT, IS_ASCII_TEXT] = [ASK, NULL, NUMBER, 3, 4];
+/** To be loaded yet, from a line of memory that is. */
+const IS_AHEAD = 5;
+const [KIND, FIXED, BYTES, CODES, NULLS, ASCII] = [
+  TRAIT_KIND,
+  TRAIT_FIXED,
+  TRAIT_BYTES,
+  TRAIT_CODES,
+  TRAIT_NULLS,
+  TRAIT_ASCII,
+];
+const [NONE, BOOLEAN, INT32, UINT32] = [LOAD_NONE, LOAD_BOOLEAN, LOAD_INT32, LOAD_UINT32];
+const [INT64, UINT64, FLOAT32, FLOAT64, UTF8] = [LOAD_INT64, LOAD_UINT64, LOAD_FLOAT32, LOAD_FLOAT64, LOAD_TEXT];
+const WIDTHS = LOAD_WIDTHS;
+const [UNIT_BYTES_SHIFT, UNIT_WORDS_SHIFT] = [UNIT_SHIFT, UNIT_SHIFT - 2];
+const [ENTRY_BYTES, ENTRY_WORDS, BLOCK_BYTES] = [ENTRY_HEADER_BYTES, ENTRY_HEADER_BYTES >>> 2, BLOCK_HEADER_BYTES];
+/** Traits of blocks of numbers without nulls. */
+const [PLAIN_4, PLAIN_8] = [traitsOfPlain(4), traitsOfPlain(8)];
 
 /** By column; overwritten by the next row. */
 export class RowValues {
@@ -68,7 +91,7 @@ export class RowValues {
     const { bytes } = this.views[column] as BufferViews;
     const start = this.starts[column] as number;
     const end = this.ends[column] as number;
-    return this.states[column] === ASCII_TEXT ? bytes.latin1Slice(start, end) : bytes.utf8Slice(start, end);
+    return this.states[column] === IS_ASCII_TEXT ? bytes.latin1Slice(start, end) : bytes.utf8Slice(start, end);
   }
 }
 
@@ -97,40 +120,67 @@ export function valuesOfRow(
   values.growTo(count);
   for (let i = 0; i < count; i++) positions[i] = leafPositions[ordinals[i] as number] ?? -1;
   if (!locate(file, rowGroup, row, count)) return undefined;
-  const { tier } = file;
-  const { locations, traits } = places;
-  let ahead = 0;
-  for (let i = 0; i < count; i++) {
-    const location = locations[i] as number;
-    if (location > 0) ahead ^= tier.loadAhead(location, places.values[i] as number);
-  }
+  let ahead = loadAhead(file.tier.slabs, loads, count);
+  for (let i = 0; i < count; i++) if (values.states[i] === IS_AHEAD) loadMore(file, rowGroup, i, loads[i] as number);
   const { states } = values;
-  for (let i = 0; i < count; i++) {
-    const location = locations[i] as number;
-    const isSimple = location > 0 && loads[i] !== LOAD_NONE && traits[i] !== 0;
-    // Other threads may not have heard of the slab yet.
-    const views: BufferViews | undefined = isSimple ? tier.viewsOf(location) : undefined;
-    if (views === undefined) {
-      states[i] = ASK;
-      continue;
-    }
-    const at = tier.blockAt(location);
-    const dictionary =
-      ((traits[i] as number) & TRAIT_KIND) === TRAIT_CODES
-        ? file.chunk(rowGroup, positions[i] as number).dictionary
-        : undefined;
-    load(i, loads[i] as number, views, at, dictionary);
-  }
   const textBytesMax = json.valueBytesMax ?? Number.POSITIVE_INFINITY;
   for (let i = 0; i < count; i++) {
-    if ((states[i] as number) < TEXT) continue;
+    if ((states[i] as number) < IS_TEXT) continue;
     const start = values.starts[i] as number;
     // Its writer refuses it.
-    if ((values.ends[i] as number) - start > textBytesMax) states[i] = ASK;
+    if ((values.ends[i] as number) - start > textBytesMax) states[i] = NO_VALUE;
     else ahead ^= (values.views[i] as BufferViews).bytes[start] ?? 0;
   }
   loadedAhead[0] = ahead;
   return values;
+}
+
+/**
+ * Plain numbers are loaded, of what else is in the slabs the first word. Few instructions a column, and none that waits for a value: then
+ * the processor waits for many at the same time.
+ */
+function loadAhead(slabs: ReadableSlabs, loads: Uint8Array, columns: number): number {
+  const { words, doubles, floats } = slabs;
+  // Here and once: the engine unpacks what it was given at each use.
+  const shift = slabs.slabShift | 0;
+  const mask = slabs.unitMask | 0;
+  const count = columns | 0;
+  const { locations, traits, values: ats } = places;
+  const { states, numbers } = values;
+  let ahead = 0;
+  for (let i = 0; i < count; i++) {
+    const location = locations[i] as number;
+    if (location <= 0) continue;
+    const view = words[location >>> shift];
+    if (view === undefined) continue;
+    ahead ^= view[((location & mask) << UNIT_WORDS_SHIFT) + ENTRY_WORDS + ((ats[i] as number) >>> 2)] as number;
+  }
+  for (let i = 0; i < count; i++) {
+    const location = locations[i] as number;
+    const how = loads[i] as number;
+    const slab = location >>> shift;
+    if (location <= 0 || how === NONE || traits[i] === 0 || words[slab] === undefined) {
+      states[i] = NO_VALUE;
+      continue;
+    }
+    const at = ((location & mask) << UNIT_BYTES_SHIFT) + ENTRY_BYTES + (ats[i] as number);
+    if (how === FLOAT64 && traits[i] === PLAIN_8) {
+      numbers[i] = (doubles[slab] as Float64Array)[at >>> 3] as number;
+      states[i] = IS_NUMBER;
+    } else if (how === FLOAT32 && traits[i] === PLAIN_4) {
+      numbers[i] = (floats[slab] as Float32Array)[at >>> 2] as number;
+      states[i] = IS_NUMBER;
+    } else states[i] = IS_AHEAD;
+  }
+  return ahead;
+}
+
+function loadMore(file: TableFile, rowGroup: number, column: number, how: number): void {
+  const { slabs } = file.tier;
+  const location = places.locations[column] as number;
+  const isOfCodes = ((places.traits[column] as number) & KIND) === CODES;
+  const dictionary = isOfCodes ? file.chunk(rowGroup, positions[column] as number).dictionary : undefined;
+  load(column, how, slabs.viewsOf(location), slabs.blockAt(location), dictionary);
 }
 
 /** False where a block is not resident. */
@@ -159,26 +209,26 @@ function locate(file: TableFile, rowGroup: number, row: number, count: number): 
 function load(column: number, how: number, views: BufferViews, start: number, dictionary: Block | undefined): void {
   const traits = places.traits[column] as number;
   const row = places.rows[column] as number;
-  if ((traits & TRAIT_NULLS) !== 0) {
-    const bits = views.bytes[start + BLOCK_HEADER_BYTES + (row >>> 3)] as number;
+  if ((traits & NULLS) !== 0) {
+    const bits = views.bytes[start + BLOCK_BYTES + (row >>> 3)] as number;
     if ((bits & (1 << (row & 7))) === 0) {
-      values.states[column] = NULL;
+      values.states[column] = IS_NULL;
       return;
     }
   }
   const at = start + (places.values[column] as number);
   const width = widthOfTraits(traits);
-  const kind = traits & TRAIT_KIND;
-  if (kind === TRAIT_CODES) loadCoded(column, how, codeAt(views, at, width), dictionary);
-  else if (kind === TRAIT_BYTES && how === LOAD_TEXT) {
+  const kind = traits & KIND;
+  if (kind === CODES) loadCoded(column, how, codeAt(views, at, width), dictionary);
+  else if (kind === BYTES && how === UTF8) {
     const body = at + 4 * ((places.counts[column] as number) + 1 - row);
     const words = views.uint32s;
     values.starts[column] = body + (words[at >>> 2] as number);
     values.ends[column] = body + (words[(at >>> 2) + 1] as number);
     values.views[column] = views;
-    values.states[column] = (traits & TRAIT_ASCII) === 0 ? TEXT : ASCII_TEXT;
-  } else if (kind === TRAIT_FIXED && width === LOAD_WIDTHS[how]) loadNumber(column, how, views, at);
-  else values.states[column] = ASK;
+    values.states[column] = (traits & ASCII) === 0 ? IS_TEXT : IS_ASCII_TEXT;
+  } else if (kind === FIXED && width === WIDTHS[how]) loadNumber(column, how, views, at);
+  else values.states[column] = NO_VALUE;
 }
 
 function codeAt(views: BufferViews, at: number, width: number): number {
@@ -188,43 +238,43 @@ function codeAt(views: BufferViews, at: number, width: number): number {
 }
 
 function loadCoded(column: number, how: number, code: number, dictionary: Block | undefined): void {
-  if (dictionary === undefined) values.states[column] = ASK;
-  else if (how === LOAD_TEXT) {
+  if (dictionary === undefined) values.states[column] = NO_VALUE;
+  else if (how === UTF8) {
     values.starts[column] = dictionary.startOf(code);
     values.ends[column] = dictionary.endOf(code);
     values.views[column] = dictionary.views;
-    values.states[column] = dictionary.isAscii ? ASCII_TEXT : TEXT;
-  } else if (dictionary.width === LOAD_WIDTHS[how]) {
+    values.states[column] = dictionary.isAscii ? IS_ASCII_TEXT : IS_TEXT;
+  } else if (dictionary.width === WIDTHS[how]) {
     loadNumber(column, how, dictionary.views, dictionary.startOf(code));
-  } else values.states[column] = ASK;
+  } else values.states[column] = NO_VALUE;
 }
 
 function loadNumber(column: number, how: number, views: BufferViews, at: number): void {
-  values.states[column] = NUMBER;
+  values.states[column] = IS_NUMBER;
   switch (how) {
-    case LOAD_FLOAT64:
+    case FLOAT64:
       values.numbers[column] = views.float64s[at >>> 3] as number;
       return;
-    case LOAD_FLOAT32:
+    case FLOAT32:
       values.numbers[column] = views.float32s[at >>> 2] as number;
       return;
-    case LOAD_INT32:
+    case INT32:
       values.numbers[column] = views.int32s[at >>> 2] as number;
       return;
-    case LOAD_UINT32:
+    case UINT32:
       values.numbers[column] = views.uint32s[at >>> 2] as number;
       return;
-    case LOAD_INT64:
-    case LOAD_UINT64: {
+    case INT64:
+    case UINT64: {
       const high = views.int32s[(at >>> 2) + 1] as number;
       if (isSafeHigh(high, how)) values.numbers[column] = safeNumber(high, views.uint32s[at >>> 2] as number);
-      else values.states[column] = ASK;
+      else values.states[column] = NO_VALUE;
       return;
     }
-    case LOAD_BOOLEAN:
+    case BOOLEAN:
       values.numbers[column] = views.bytes[at] as number;
       return;
     default:
-      values.states[column] = ASK;
+      values.states[column] = NO_VALUE;
   }
 }

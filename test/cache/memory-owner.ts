@@ -39,7 +39,8 @@ export class PlainOwner implements BlockOwner {
     if (location === 0) return false;
     this.reads.add(slot);
     const views = this.tier.read(location);
-    const block = views === undefined ? this.outside.get(slot) : { views, byteOffset: this.tier.blockAt(location) };
+    const block =
+      views === undefined ? this.outside.get(slot) : { views, byteOffset: this.tier.slabs.blockAt(location) };
     assert.ok(block !== undefined, 'a block outside of the slabs is held');
     const length = this.lengths.get(slot) ?? 0;
     const bytes = block.views.bytes.subarray(block.byteOffset, block.byteOffset + length);

@@ -183,7 +183,7 @@ test('no slabs are made and dropped for what is spared', async () => {
     for (let slot = first; slot < end; slot++) {
       owner.offer(slot, 10_000);
       await owner.tier.settled();
-      slabs.add(owner.tier.viewsOf(owner.locationOf(slot)).buffer);
+      slabs.add(owner.tier.slabs.viewsOf(owner.locationOf(slot)).buffer);
     }
   };
   await admit(0, 4000);
@@ -202,7 +202,7 @@ test('no slabs are made and dropped for what others take and give back from one 
     for (let slot = first; slot < end; slot++) {
       owner.offer(slot, 10_000);
       await tier.settled();
-      slabs.add(tier.viewsOf(owner.locationOf(slot)).buffer);
+      slabs.add(tier.slabs.viewsOf(owner.locationOf(slot)).buffer);
       tier.replying(100_000);
       await tier.settled();
       assertWithin(tier);
@@ -245,7 +245,7 @@ test('within a turn nothing that is read is written over', async () => {
   await owner.tier.settled();
   const held = owner.residents.map((slot) => {
     const views = owner.tier.read(owner.locationOf(slot)) as BufferViews;
-    return { slot, views, at: owner.tier.blockAt(owner.locationOf(slot)) };
+    return { slot, views, at: owner.tier.slabs.blockAt(owner.locationOf(slot)) };
   });
   for (let slot = 1000; slot < 5000; slot++) owner.offer(slot, 2000);
   owner.tier.trim();
