@@ -41,8 +41,11 @@ export interface PacedResult {
 const WARMUP_MS = 3000;
 const SPIN_MS = 1.5;
 const TIMEOUT_MS = 10_000;
-/** A pause of the client's own collector would be taken for one of the server. */
-const SELDOM_COLLECTING = '--max-semi-space-size=64';
+/**
+ * A pause of the client's own would be taken for one of the server: it collects seldom, and V8's other threads, which would have no core but
+ * its own, are not used.
+ */
+const SELDOM_PAUSING = ['--max-semi-space-size=64', '--single-threaded'];
 const HEAD_END = '\r\n\r\n';
 
 /** Throws where a request failed or was never sent. */
@@ -77,7 +80,7 @@ export async function clientAlone(
 }
 
 function start(args: readonly string[], core: number): ChildProcess {
-  const program = [process.execPath, SELDOM_COLLECTING, fileURLToPath(import.meta.url), ...args];
+  const program = [process.execPath, ...SELDOM_PAUSING, fileURLToPath(import.meta.url), ...args];
   const child = spawn('taskset', ['-c', String(core), ...program], { stdio: ['ignore', 'pipe', 'inherit'] });
   const killIfLeft = () => child.kill('SIGKILL');
   process.once('exit', killIfLeft);
