@@ -186,5 +186,6 @@ test('composite keys of two and three columns', async (context) => {
     sampled(15, 40),
   );
   context.diagnostic(`${checked} keys looked up`);
-  assert.ok(checked > 500);
+  // Few samples of random sizes: 428 to 1,122 in fifteen runs.
+  assert.ok(checked > 100);
 });
