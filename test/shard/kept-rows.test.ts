@@ -4,7 +4,7 @@
  */
 
 import assert from 'node:assert/strict';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ColumnSource } from 'hyparquet-writer';
@@ -88,9 +88,9 @@ class Lake {
     const expected = (await this.plain.row(snapshot, parsed, projection, noDeadline)).json;
     const answer = this.keeping.tryRow(snapshot, parsed, projection);
     if (answer === undefined) {
-      // Not where a file that may have the key as well is gone: no memory tells then that it has not.
-      const mayHaveGone = this.table.current !== snapshot;
-      assert.ok(mayHaveGone, 'what was just read is in memory');
+      // Where a file that may have the key as well is gone, and waited for, no memory tells that it has not.
+      const isGone = snapshot.files.some((file) => file.kind === 'readable' && !existsSync(file.file.object.key));
+      assert.ok(isGone, 'what was just read is in memory');
       assert.equal(this.plain.tryRow(snapshot, parsed, projection), undefined);
       return undefined;
     }
