@@ -13,11 +13,7 @@ import type { MemoryTier } from './memory-tier.ts';
 import { type ReadableSlabs, SlabViews } from './slab-views.ts';
 
 /** What files and chunks need of the memory that their blocks are in. */
-export interface BlockMemory extends Written {
-  readonly slabs: ReadableSlabs;
-}
-
-type Written = Pick<
+export type BlockMemory = { readonly slabs: ReadableSlabs } & Pick<
   MemoryTier,
   | 'budget'
   | 'learned'

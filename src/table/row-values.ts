@@ -136,8 +136,8 @@ export function valuesOfRow(
 }
 
 /**
- * Plain numbers are loaded, of what else is in the slabs the first word. Few instructions a column, and none that waits for a value: then
- * the processor waits for many at the same time.
+ * First a word of each column, in few instructions and none that waits for a value, so that the processor waits for many at the same
+ * time; then the plain doubles and floats. What else is in the slabs is left for `loadMore`. Gives what keeps the loads from being taken for useless.
  */
 function loadAhead(slabs: ReadableSlabs, loads: Uint8Array, columns: number): number {
   const { words, doubles, floats } = slabs;
