@@ -20,12 +20,14 @@ import {
   byProcessorTime,
   type Contender,
   disturbance,
+  type Given,
+  givenIn,
   httpRound,
   inTurns,
+  mostGiven,
   type Round,
   ratios,
   roundsWanted,
-  spread,
 } from './harness/rounds.ts';
 import { printHeading, printRounds } from './harness/rounds-table.ts';
 import { compareAnswers, comparedKeys, fetchedRow } from './harness/same-answers.ts';
@@ -118,18 +120,17 @@ async function measureShape(pointlake: Server, shape: Shape, expected: ReadonlyM
       `\n${name}: answers of ${body.length} bytes (median); ${expected.size} equal a plain read; digest ${digest}`,
     );
     const before = await servedCounts(pointlake.origin);
-    let saturatedPerSecond = 0;
+    const given: Given[] = [];
     printHeading();
     for (const connections of CONNECTIONS) {
-      const given = await compareClosed(pointlake, bare, shape, { ...path, connections });
-      saturatedPerSecond = Math.max(saturatedPerSecond, given);
+      given.push(await compareClosed(pointlake, bare, shape, { ...path, connections }));
     }
     const load = { ...path, connections: PACED_CONNECTIONS, seconds: SECONDS };
     const cores = { serverCore: SERVER_CORE, clientCore: CLIENT_CORE };
     const run = {
       what: `from blocks, ${name}`,
       load,
-      saturatedPerSecond,
+      saturatedPerSecond: mostGiven(given),
       bodyBytes: body.length,
       rounds: ROUNDS,
       ...cores,
@@ -141,7 +142,6 @@ async function measureShape(pointlake: Server, shape: Shape, expected: ReadonlyM
   }
 }
 
-/** Returns what ours gave. */
 async function compareClosed(
   pointlake: Server,
   bare: Server,
@@ -152,7 +152,7 @@ async function compareClosed(
     readonly lastKey: number;
     readonly connections: number;
   },
-): Promise<number> {
+): Promise<Given> {
   const contender = (server: Server, seconds: number): Contender<Round> => ({
     name: server.name,
     measure: (seed) => httpRound(server, { ...path, seconds, seed }, CLIENT_CORE),
@@ -168,7 +168,7 @@ async function compareClosed(
   const what = `from blocks, ${name}, ${connections} connections, rate / bare route's`;
   const beside = { stretch, note: byProcessorTime(ours, theirs), disturbed: disturbance(ours, theirs) };
   goals.atLeast(what, rates, least, beside);
-  return spread(ours.map((round) => round.requestsPerSecond)).median;
+  return givenIn(ours, theirs);
 }
 
 /** That the figures are of what they say: nothing was read, nothing left memory, hardly a row was kept. */

@@ -16,12 +16,14 @@ import {
   byProcessorTime,
   type Contender,
   disturbance,
+  type Given,
+  givenIn,
   httpRound,
   inTurns,
+  mostGiven,
   type Round,
   ratios,
   roundsWanted,
-  spread,
 } from './harness/rounds.ts';
 import { printHeading, printRounds } from './harness/rounds-table.ts';
 import { compareAnswers, comparedKeys, fetchedRow } from './harness/same-answers.ts';
@@ -85,11 +87,9 @@ async function run(): Promise<void> {
   console.log(`${expected.size} answers equal a plain read, and Redis' where there is one; digest ${digest}`);
   console.log(`${ROUNDS} interleaved rounds of ${SECONDS} s; median [min to max]; ratios round by round\n`);
   const before = await servedCounts(pointlake.origin);
-  let saturated = 0;
+  const given: Given[] = [];
   printHeading();
-  for (const connections of CONNECTIONS) {
-    saturated = Math.max(saturated, await compareClosed(pointlake, bare, redis, connections));
-  }
+  for (const connections of CONNECTIONS) given.push(await compareClosed(pointlake, bare, redis, connections));
   const load = { pathBeforeKey: ROWS_PATH, pathAfterKey: '', lastKey: LAST_KEY };
   await comparePaced(
     pointlake,
@@ -97,7 +97,7 @@ async function run(): Promise<void> {
     {
       what: 'kept',
       load: { ...load, connections: PACED_CONNECTIONS, seconds: SECONDS },
-      saturatedPerSecond: saturated,
+      saturatedPerSecond: mostGiven(given),
       bodyBytes: body.length,
       rounds: ROUNDS,
       serverCore: SERVER_CORE,
@@ -110,13 +110,12 @@ async function run(): Promise<void> {
   if (notKept > 0) throw new Error('not all rows were kept: these figures are not of what they say');
 }
 
-/** Returns what ours gave. */
 async function compareClosed(
   pointlake: Server,
   bare: Server,
   redis: RedisServer | undefined,
   connections: number,
-): Promise<number> {
+): Promise<Given> {
   const http = (server: Server, seconds: number): Contender<Round> => {
     const load = { pathBeforeKey: ROWS_PATH, lastKey: LAST_KEY, connections, seconds };
     return { name: server.name, measure: (seed) => httpRound(server, { ...load, seed }, CLIENT_CORE) };
@@ -148,7 +147,7 @@ async function compareClosed(
     const beside = { note: byProcessorTime(ours, hashes), stretch: GOALS.redisStretch, disturbed };
     goals.atLeast(what, rates(hashes), GOALS.redis, beside);
   }
-  return spread(ours.map((round) => round.requestsPerSecond)).median;
+  return givenIn(ours, theirs);
 }
 
 /** redis-benchmark is told how many to ask, not for how long: a first short run says what it manages. */

@@ -46,6 +46,7 @@ const TIMEOUT_MS = 10_000;
  * its own, are not used.
  */
 const SELDOM_PAUSING = ['--max-semi-space-size=64', '--single-threaded'];
+const READ_BYTES = 64 * 1024;
 const HEAD_END = '\r\n\r\n';
 
 /** Throws where a request failed or was never sent. */
@@ -154,25 +155,19 @@ class RowSender implements Sender {
 
   static async connect(origin: string, path: Pick<PacedLoad, 'pathBeforeKey' | 'pathAfterKey'>, count: number) {
     const { hostname, port, host } = new URL(origin);
-    const sockets = Array.from({ length: count }, () => connect(Number(port), hostname).setNoDelay(true));
-    await Promise.all(sockets.map((socket) => once(socket, 'connect')));
-    return new RowSender(sockets, host, path);
+    const lanes = Array.from({ length: count }, () => laneTo(hostname, Number(port)));
+    await Promise.all(lanes.map(({ socket }) => once(socket, 'connect')));
+    return new RowSender(lanes, host, path);
   }
 
   private constructor(
-    sockets: readonly Socket[],
+    lanes: readonly Lane[],
     host: string,
     { pathBeforeKey, pathAfterKey }: Pick<PacedLoad, 'pathBeforeKey' | 'pathAfterKey'>,
   ) {
     this.#before = `GET ${pathBeforeKey}`;
     this.#after = `${pathAfterKey} HTTP/1.1\r\nHost: ${host}${HEAD_END}`;
-    this.#lanes = sockets.map((socket) => {
-      const lane: Lane = { socket, done: undefined, status: '', bytes: 0, bytesLeft: 0 };
-      socket.on('data', (chunk: Buffer) => received(lane, chunk));
-      socket.on('error', () => settle(lane, 'broken'));
-      socket.on('close', () => settle(lane, 'broken'));
-      return lane;
-    });
+    this.#lanes = lanes;
   }
 
   send(at: number, [key]: readonly string[], done: Done): void {
@@ -185,6 +180,20 @@ class RowSender implements Sender {
   async close(): Promise<void> {
     for (const { socket } of this.#lanes) socket.destroy();
   }
+}
+
+/** All is read into one buffer: a new one for each piece has to be collected, half a millisecond at a time. */
+function laneTo(hostname: string, port: number): Lane {
+  const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+  const callback = (length: number) => {
+    received(lane, buffer.subarray(0, length));
+    return true;
+  };
+  const socket = connect({ host: hostname, port, noDelay: true, onread: { buffer, callback } });
+  const lane: Lane = { socket, done: undefined, status: '', bytes: 0, bytesLeft: 0 };
+  socket.on('error', () => settle(lane, 'broken'));
+  socket.on('close', () => settle(lane, 'broken'));
+  return lane;
 }
 
 function received(lane: Lane, chunk: Buffer): void {

@@ -71,6 +71,25 @@ export function ratios<Result>(
   });
 }
 
+/** Requests a second that two servers gave. */
+export interface Given {
+  readonly ours: number;
+  readonly yardstick: number;
+}
+
+export function givenIn(ours: readonly Round[], yardstick: readonly Round[]): Given {
+  const rate = (rounds: readonly Round[]) => spread(rounds.map((round) => round.requestsPerSecond)).median;
+  return { ours: rate(ours), yardstick: rate(yardstick) };
+}
+
+/** The most of each. */
+export function mostGiven(given: readonly Given[]): Given {
+  return {
+    ours: Math.max(...given.map(({ ours }) => ours)),
+    yardstick: Math.max(...given.map(({ yardstick }) => yardstick)),
+  };
+}
+
 /** The same of processor time a request, theirs over ours, as a note beside a ratio of rates: what a busy machine distorts least. */
 export function byProcessorTime(ours: readonly Round[], theirs: readonly Round[]): string {
   return ` (by processor time ${range(

@@ -22,11 +22,13 @@
  *
  * The socket stays Node's, with its time-outs, its errors and its place among the server's connections. Its only listener of `data`, which is
  * the parser's, is called by ours: to whoever listens to a socket under its server Node gives the data that its parser took from the
- * system itself before. Where the parser's listener is not there, or not alone, a connection is left as it is.
+ * system itself before. Where the parser's listener is not there, or not alone, a connection is left as it is. What comes is read in place
+ * (`read-buffer.ts`): a chunk is good until it was looked at, and the parser gets a copy.
  */
 
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { readInPlace } from './read-buffer.ts';
 import { headerLines } from './reply-headers.ts';
 import { type NodeHeaders, SocketReply } from './socket-reply.ts';
 
@@ -69,16 +71,17 @@ export class AlikeRequest {
   readonly url: string;
   readonly headers: IncomingHttpHeaders;
   readonly raw: SocketReply<AlikeRequest>;
-  readonly #chunk: Buffer;
+  /** In Latin-1: the chunk's own bytes are not there for long. */
+  readonly #text: string;
   readonly #connection: Connection;
   #isPassedOn = false;
 
-  constructor(connection: Connection, url: string, chunk: Buffer) {
+  constructor(connection: Connection, url: string, text: string) {
     this.#connection = connection;
     this.url = url;
     this.headers = connection.headers;
     this.raw = connection.reply;
-    this.#chunk = chunk;
+    this.#text = text;
   }
 
   get isPassedOn(): boolean {
@@ -89,13 +92,13 @@ export class AlikeRequest {
   passOn(): void {
     if (this.raw.waiting !== this) return;
     this.#isPassedOn = true;
-    this.#connection.passOn(this.#chunk);
+    this.#connection.passOn(Buffer.from(this.#text, 'latin1'));
   }
 
   /** Leaves its connection to Node's parser, which reads it and all after it, each then to be looked at as others are. */
   leaveToNode(): void {
     this.#isPassedOn = true;
-    this.#connection.leaveToNode(this.#chunk);
+    this.#connection.leaveToNode(Buffer.from(this.#text, 'latin1'));
   }
 }
 
@@ -139,6 +142,7 @@ export class AlikeRequests {
     const connection = new Connection(socket, parse, new SocketReply<AlikeRequest>(socket, this.#ofNode));
     socket.on('data', (chunk: Buffer) => this.#onChunk(connection, chunk));
     socket.removeListener('data', onData);
+    readInPlace(socket);
   }
 
   /** To be called with each request that Node's parser has read; true where it was looked at by the handler before. */
@@ -151,7 +155,8 @@ export class AlikeRequests {
     if (connection.reply.waiting !== undefined) this.#handler.answerTurn();
     connection.reply.waiting?.passOn();
     const alike = this.#isLeaving(connection.socket) ? undefined : connection.recognized(chunk);
-    if (alike === undefined) connection.read(chunk);
+    // Behind the parser a chunk may be kept.
+    if (alike === undefined) connection.read(Buffer.from(chunk));
     else if (!this.#handler.serveAlike(alike)) alike.passOn();
   }
 }
@@ -188,9 +193,10 @@ class Connection {
   recognized(chunk: Buffer): AlikeRequest | undefined {
     if (this.#known.length === 0 || this.#underWay > 0 || this.socket.writableLength > 0 || chunk.length > BYTES_MAX)
       return undefined;
-    const url = targetIn(chunk.toString('latin1'), this.#known);
+    const text = chunk.toString('latin1');
+    const url = targetIn(text, this.#known);
     if (url === undefined) return undefined;
-    const request = new AlikeRequest(this, url, chunk);
+    const request = new AlikeRequest(this, url, text);
     this.reply.begin(request);
     return request;
   }

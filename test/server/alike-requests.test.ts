@@ -128,6 +128,25 @@ test('what is no request like the last is read by the parser, and rows after it 
   assert.equal(client.isClosed, false);
 });
 
+test('a body that comes in pieces stays as it came while other connections are read', async (context) => {
+  const { server } = await startFixture(context);
+  const clients = await Promise.all([alikeClient(server), alikeClient(server), alikeClient(server)]);
+  const keys = Array.from({ length: 200 }, (_, i) => 1 + (i % 2));
+  const body = `{"keys": [${keys.join(', ')}]}`;
+  const head = `POST /v1/tables/users/lookup HTTP/1.1\r\n${HOST}content-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`;
+  const [asker, ...others] = clients;
+  assert.ok(asker !== undefined);
+  await asker.send(head + body);
+  const [whole] = await asker.take(1);
+  for (let at = 0; at < body.length; at += 50) {
+    await asker.send((at === 0 ? head : '') + body.slice(at, at + 50));
+    for (const other of others) await other.ask(get('users/rows/2'));
+    for (const other of others) await other.ask(get('users/rows/1', `${HOST}x: ${'x'.repeat(600)}\r\n`));
+  }
+  assert.deepEqual(await asker.take(1), [whole]);
+  assert.match(whole ?? '', /^HTTP\/1.1 200 OK\r\n/);
+});
+
 /** What is sent in one chunk each, odd or not. */
 const LOOKUP = '{"keys": [1, 2]}';
 const ROW = get('users/rows/1');
