@@ -1,10 +1,12 @@
 /**
- * What it takes to find and encode one row of 24 columns from blocks in memory, without the row cache and without HTTP.
+ * What it takes to find and encode one row of 24 columns from blocks in memory, without the row cache and without HTTP; and
+ * one that the row cache has.
  *
  *     npm run bench -- rows [--small] [--beside PATH]
  *
  * `tight` is a loop of nothing else. `disturbed` goes through 4 MiB of other memory between any two rows and leaves that out
- * of the time, which is nearer to a server that does other work between requests: there the misses of caches are the cost.
+ * of the time, which is nearer to a server that does other work between requests: there the misses of caches are the cost. `kept`
+ * is a loop over rows of which each is kept as text, as the cache's own count says.
  * With `--beside` another checkout of this repository is measured by turns with this one, each time in a process of its
  * own, over the same file and keys; their answers must be equal.
  */
@@ -25,11 +27,15 @@ const TIGHT_ROWS = isSmall ? 5_000 : 100_000;
 const DISTURBED_ROWS = isSmall ? 500 : 3_000;
 const ROUNDS = isSmall ? 1 : 3;
 const DISTURBING_BYTES = 4 * 2 ** 20;
+/** So many fit in the row cache of a server that has 256 MiB for rows, with room to spare. */
+const KEPT_ROWS = isSmall ? 5_000 : 100_000;
+const KEPT_BYTES = 2 ** 28;
 const SEED = 24;
 
 interface Measured {
   readonly tightUs: number;
   readonly disturbedUs: number;
+  readonly keptUs: number;
   readonly digest: string;
   readonly rowBytes: number;
 }
@@ -67,12 +73,15 @@ function print(roots: readonly string[], measured: readonly (readonly Measured[]
     const name = roots.length === 1 ? 'this checkout' : i === 0 ? `beside (${root})` : 'this checkout';
     const tight = median(measured[i]!.map((one) => one.tightUs));
     const disturbed = median(measured[i]!.map((one) => one.disturbedUs));
-    console.log(`${name.padEnd(40)} tight ${tight.toFixed(2)}   disturbed ${disturbed.toFixed(2)}`);
+    const kept = median(measured[i]!.map((one) => one.keptUs)).toFixed(2);
+    console.log(`${name.padEnd(40)} tight ${tight.toFixed(2)}   disturbed ${disturbed.toFixed(2)}   kept ${kept}`);
   }
   if (roots.length > 1) {
     const ratio = (of: (one: Measured) => number) =>
       median(measured[1]!.map((one, round) => of(one) / of(measured[0]![round]!))).toFixed(2);
-    console.log(`ratio: tight ${ratio((one) => one.tightUs)}, disturbed ${ratio((one) => one.disturbedUs)}`);
+    console.log(
+      `ratio: tight ${ratio((one) => one.tightUs)}, disturbed ${ratio((one) => one.disturbedUs)}, kept ${ratio((one) => one.keptUs)}`,
+    );
   }
   console.log(`digest ${digest}`);
 }
@@ -124,11 +133,12 @@ async function measure(root: string, file: string): Promise<Measured> {
   for (let row = 0; row < ROWS; row += 100) await node.engine.row(snapshot, [BigInt(row)], projection, signal);
   const engine = new LookupEngine(node.loader, new RowCache(0));
   const random = randomNumbers(SEED + 1);
-  const rowText = () => {
-    const text = engine.tryRow(snapshot, [BigInt(random() % ROWS)], projection);
+  const textOf = (from: Pick<typeof engine, 'tryRow'>, id: number) => {
+    const text = from.tryRow(snapshot, [BigInt(id)], projection);
     if (text === undefined || text === null) throw new Error('a row is not in memory');
     return text;
   };
+  const rowText = () => textOf(engine, random() % ROWS);
   const hash = createHash('sha256');
   let bytes = 0;
   for (let i = 0; i < 2000; i++) {
@@ -138,8 +148,15 @@ async function measure(root: string, file: string): Promise<Measured> {
   }
   const tightUs = tight(rowText);
   const disturbedUs = disturbed(rowText);
+  const rows = new RowCache(KEPT_BYTES);
+  const keeping = new LookupEngine(node.loader, rows);
+  for (let id = 0; id < KEPT_ROWS; id++) textOf(keeping, id);
+  const before = rows.stats;
+  const keptUs = tight(() => textOf(keeping, random() % KEPT_ROWS));
+  const { hits, misses } = rows.stats;
+  if (hits - before.hits !== TIGHT_ROWS || misses > before.misses) throw new Error('not every row was kept');
   await node.close();
-  return { tightUs, disturbedUs, digest: hash.digest('hex').slice(0, 16), rowBytes: Math.round(bytes / 2000) };
+  return { tightUs, disturbedUs, keptUs, digest: hash.digest('hex').slice(0, 16), rowBytes: Math.round(bytes / 2000) };
 }
 
 function tight(rowText: () => string): number {
