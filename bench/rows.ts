@@ -27,7 +27,7 @@ const TIGHT_ROWS = isSmall ? 5_000 : 100_000;
 const DISTURBED_ROWS = isSmall ? 500 : 3_000;
 const ROUNDS = isSmall ? 1 : 3;
 const DISTURBING_BYTES = 4 * 2 ** 20;
-/** So many fit in the row cache of a server that has 256 MiB for rows, with room to spare. */
+/** Rows that fit in so much of a row cache with room to spare. */
 const KEPT_ROWS = isSmall ? 5_000 : 100_000;
 const KEPT_BYTES = 2 ** 28;
 const SEED = 24;

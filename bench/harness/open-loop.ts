@@ -46,7 +46,8 @@ const TIMEOUT_MS = 10_000;
  * its own, are not used.
  */
 const SELDOM_PAUSING = ['--max-semi-space-size=64', '--single-threaded'];
-const READ_BYTES = 64 * 1024;
+/** For all connections: a new buffer for each piece has to be collected, half a millisecond at a time. */
+const readInto = Buffer.allocUnsafeSlow(64 * 1024);
 const HEAD_END = '\r\n\r\n';
 
 /** Throws where a request failed or was never sent. */
@@ -182,14 +183,12 @@ class RowSender implements Sender {
   }
 }
 
-/** All is read into one buffer: a new one for each piece has to be collected, half a millisecond at a time. */
 function laneTo(hostname: string, port: number): Lane {
-  const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
   const callback = (length: number) => {
-    received(lane, buffer.subarray(0, length));
+    received(lane, readInto.subarray(0, length));
     return true;
   };
-  const socket = connect({ host: hostname, port, noDelay: true, onread: { buffer, callback } });
+  const socket = connect({ host: hostname, port, noDelay: true, onread: { buffer: readInto, callback } });
   const lane: Lane = { socket, done: undefined, status: '', bytes: 0, bytesLeft: 0 };
   socket.on('error', () => settle(lane, 'broken'));
   socket.on('close', () => settle(lane, 'broken'));
