@@ -194,11 +194,12 @@ function layoutsNamed(names: string): readonly Layout[] {
   return LAYOUTS.filter((layout) => asked.includes(layout));
 }
 
+/** Names may have a comma and a space within them. */
 function peersNamed(names: string): readonly Peer[] {
-  const asked = names.split(',');
+  const asked = names.split(/,(?! )/);
   const unknown = asked.find((name) => !PEERS.some((peer) => peer.name === name));
   if (unknown !== undefined) {
-    throw new Error(`--only takes ${PEERS.map(({ name }) => name).join(', ')}; not ${JSON.stringify(unknown)}`);
+    throw new Error(`--only takes ${PEERS.map(({ name }) => name).join(',')}; not ${JSON.stringify(unknown)}`);
   }
   return PEERS.filter(({ name }) => asked.includes(name));
 }

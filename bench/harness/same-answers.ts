@@ -15,14 +15,14 @@ export function comparedKeys(lastKey: number, count: number): readonly number[] 
   return [...new Set(Array.from({ length: count }, () => (random() % lastKey) + 1))];
 }
 
-/** `answered` says what a server has of a key. A digest of all. */
+/** `answered` says what a server has of a key. A digest of all, in the order of the keys: readers give rows in any. */
 export async function compareAnswers(
   expected: ReadonlyMap<number, Row>,
   answered: (key: number) => Promise<Row>,
   columns?: readonly string[],
 ): Promise<string> {
   const hash = createHash('sha256');
-  for (const [key, row] of expected) {
+  for (const [key, row] of [...expected].sort(([a], [b]) => a - b)) {
     const plain = canonical(columns === undefined ? row : Object.fromEntries(columns.map((name) => [name, row[name]])));
     const text = canonical(await answered(key));
     if (text !== plain) throw new Error(`key ${key} answered ${text}, a plain read gives ${plain}`);
