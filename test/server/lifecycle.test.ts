@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { createHook } from 'node:async_hooks';
-import { IncomingMessage, request as httpRequest, ServerResponse } from 'node:http';
+import { request as httpRequest, IncomingMessage, ServerResponse } from 'node:http';
 import { connect, Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
