@@ -215,6 +215,7 @@ export function createNode(options: NodeOptions): PointlakeNode {
     },
     async close() {
       preloader.close();
+      rows.close();
       await Promise.all([...indexings.values()].flat().map((indexing) => indexing.close()));
       await pool.close();
       await settled();

@@ -7,6 +7,7 @@
  */
 
 import { UNIT_BYTES } from './memory-entry.ts';
+import { PREFAULTED_BYTES_MIN, prefault } from './prefault.ts';
 import type { ReaderEpochs } from './reader-epochs.ts';
 import { SlabViews } from './slab-views.ts';
 
@@ -47,6 +48,7 @@ export class MemorySlabs extends SlabViews {
   /** Numbers of slabs that were given back. */
   readonly #vacant: number[] = [];
   #allocated = 0;
+  #isPreparing = false;
 
   constructor(memoryBytes: number, readers?: SlabReaders) {
     const wanted = 2 ** Math.floor(Math.log2(Math.max(1, memoryBytes / SLABS_WANTED)));
@@ -73,11 +75,22 @@ export class MemorySlabs extends SlabViews {
     const buffer =
       this.#resting.length < RESTING_MAX ? allocate(this.slabBytes, this.#readers !== undefined) : undefined;
     if (buffer === undefined) return undefined;
-    const slab = this.#vacant.pop() ?? this.views.length;
-    this.put(slab, buffer);
     this.#allocated += 1;
-    if (buffer instanceof SharedArrayBuffer) this.#readers?.slabAdded(slab, buffer);
-    return slab;
+    return this.#number(buffer);
+  }
+
+  /** Sees to it that an empty slab will be at hand whose memory is there already; it counts from now on. Undefined where nothing is to be done. */
+  prepare(): Promise<void> | undefined {
+    this.#wake();
+    if (this.#isPreparing || this.#free.length > 0 || this.slabBytes < PREFAULTED_BYTES_MIN) return undefined;
+    const buffer = allocate(this.slabBytes, this.#readers !== undefined);
+    if (buffer === undefined) return undefined;
+    this.#allocated += 1;
+    this.#isPreparing = true;
+    return prefault(new Uint8Array(buffer), () => true).then(() => {
+      this.#isPreparing = false;
+      this.#free.push(this.#number(buffer));
+    });
   }
 
   /** Takes back a slab that nothing points into any more. */
@@ -96,6 +109,13 @@ export class MemorySlabs extends SlabViews {
     if (this.#readers === undefined) this.#vacant.push(slab);
     else void this.#readers.slabDropped(slab).then(() => this.#vacant.push(slab));
     return true;
+  }
+
+  #number(buffer: ArrayBuffer | SharedArrayBuffer): number {
+    const slab = this.#vacant.pop() ?? this.views.length;
+    this.put(slab, buffer);
+    if (buffer instanceof SharedArrayBuffer) this.#readers?.slabAdded(slab, buffer);
+    return slab;
   }
 
   /** Slabs that no reader can be in any more are free. */

@@ -62,6 +62,8 @@ const SLAB_BLOCK_BYTES_MAX = 64 * 1024;
 const MANY_SLABS = 64;
 /** Empty slabs kept ready, so that a full slab is not gone through all at once: one of 32, up to so many. */
 const READY_SLABS_MAX = 3;
+/** So many are never prepared ahead of their use: what others need changes from one moment to the next. */
+const SLABS_LEFT = 4;
 /** Bytes gone through for each that is admitted, while at least one slab is ready. */
 const WORK_A_BYTE = 4;
 /** Slabs' worth of read blocks that may be spared for one that is admitted; then they leave too, and nobody waits long. */
@@ -106,6 +108,7 @@ export class MemoryTier {
     this.#ghosts = new MemoryGhosts(memoryBytes);
     this.#room = new MemoryRoom(budget, this.#slabs, this.#ghosts.byteLength);
     this.#quotas = new MemoryQuotas(this.#slabs, this.#owners, (location) => this.#takeOut(location));
+    this.#prepareSlab();
   }
 
   get stats(): MemoryTierStats {
@@ -225,6 +228,13 @@ export class MemoryTier {
     return this.#probation.slabs + this.#main.slabs;
   }
 
+  /** One beyond those that there are, until there are nearly as many as there may be: then those that were emptied do. */
+  #prepareSlab(): void {
+    if (this.#slabs.allocated + SLABS_LEFT > this.#room.slabsMax) return;
+    void this.#slabs.prepare();
+    this.#room.chargeSlabs();
+  }
+
   async #work(): Promise<void> {
     try {
       for (;;) {
@@ -232,6 +242,7 @@ export class MemoryTier {
         this.#beginSparing();
         while (this.#ready < 0 && this.#evictOldest() > 0);
         this.#room.giveBack();
+        this.#prepareSlab();
         if (this.#arrivals.isEmpty) return;
       }
     } finally {

@@ -26,6 +26,7 @@
  *            | u32 generation | u32 file | f64 row | key | text (padded to 8)
  */
 
+import { PREFAULTED_BYTES_MIN, prefault } from './prefault.ts';
 import { RowGhosts } from './row-ghosts.ts';
 import { SampledAdmission } from './sampled-admission.ts';
 
@@ -112,6 +113,9 @@ export class RowCache {
   readonly #capacityBytes: number;
   readonly #bytes: TextBuffer;
   readonly #view: DataView;
+  /** Up to where its memory is there; nothing is written beyond. */
+  #thereUntil: number;
+  #isClosed = false;
   readonly #small: Ring;
   readonly #main: Ring;
   /**
@@ -140,14 +144,27 @@ export class RowCache {
     this.#capacityBytes = capacity < CAPACITY_BYTES_MIN ? 0 : capacity;
     this.#bytes = Buffer.allocUnsafeSlow(this.#capacityBytes) as TextBuffer;
     this.#view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.byteLength);
-    const border = Math.floor((this.#capacityBytes * SMALL_SHARE) / 8) * 8;
-    this.#small = { start: 0, end: border, head: 0, tail: 0, rounds: 0, entries: 0 };
-    this.#main = { start: border, end: this.#capacityBytes, head: border, tail: border, rounds: 0, entries: 0 };
+    this.#thereUntil = Math.min(this.#capacityBytes, PREFAULTED_BYTES_MIN);
+    if (this.#thereUntil < this.#capacityBytes) {
+      void prefault(this.#bytes.subarray(this.#thereUntil), (bytes) => {
+        this.#thereUntil = PREFAULTED_BYTES_MIN + bytes;
+        return !this.#isClosed;
+      });
+    }
+    // The main ring fills first.
+    const border = this.#capacityBytes - Math.floor((this.#capacityBytes * SMALL_SHARE) / 8) * 8;
+    this.#main = { start: 0, end: border, head: 0, tail: 0, rounds: 0, entries: 0 };
+    this.#small = { start: border, end: this.#capacityBytes, head: border, tail: border, rounds: 0, entries: 0 };
     // Written to now, since the system clears memory when it is first written to, huge pages of it at once: no row shall wait for that.
     this.#table = new Uint32Array(this.#capacityBytes === 0 ? 1 : table).fill(0);
     this.#mask = this.#table.length - 1;
     this.#offsetMask = 2 ** Math.ceil(Math.log2(this.#capacityBytes / 8 + 2)) - 1;
     this.#ghosts = new RowGhosts(this.#table.length);
+  }
+
+  /** Nothing is done any more but what is asked for. */
+  close(): void {
+    this.#isClosed = true;
   }
 
   get stats(): RowCacheStats {
@@ -216,7 +233,10 @@ export class RowCache {
     return at;
   }
 
-  /** Keeps a row in place of one of an earlier generation, or leaves it when it is too long or too few are read again. */
+  /**
+   * Keeps a row in place of one of an earlier generation, or leaves it when it is too long, too few are read again, or the memory for it
+   * is not there yet, in the first moments of a cache.
+   */
   put(space: number, key: Uint8Array, row: string | Uint8Array, origin: RowOrigin): void {
     if (this.#capacityBytes === 0 || row.length > TEXT_CHARACTERS_MAX || key.length > KEY_BYTES_MAX) return;
     const hash = hashOf(space, key);
@@ -232,6 +252,7 @@ export class RowCache {
       return;
     }
     const at = this.#makeRoom(ring, most);
+    if (at + most > this.#thereUntil) return;
     const textAt = at + ENTRY_HEADER_BYTES + key.length;
     const textBytes = this.#write(row, textAt);
     const length = entryBytes(key.length, textBytes);

@@ -181,6 +181,11 @@ function addFloat(hash: KeyHash, value: number): void {
 
 /** A decimal may be larger than 64 bits. */
 function addBigInt(hash: KeyHash, value: bigint): void {
+  const plain = Number(value);
+  if (Number.isSafeInteger(plain)) {
+    hash.addInt64(plain | 0, Math.floor(plain / 2 ** 32));
+    return;
+  }
   let rest = value;
   do {
     hash.addInt64(Number(BigInt.asIntN(32, rest)), Number(BigInt.asIntN(32, rest >> 32n)));

@@ -23,6 +23,9 @@ import {
 } from './run-layout.ts';
 import { type PageCounts, type PageKeeping, type RunReader, StoredPages } from './stored-pages.ts';
 
+/** Entries of a page by which a search goes on first: half a line of memory. */
+const STEP_FIRST = 8;
+
 /** `all` entries were given, there are `more`, or a page is `unread` and has to be waited for. */
 export type Probed = 'all' | 'more' | 'unread';
 
@@ -195,12 +198,24 @@ export class KeyRun {
     const words = base * PAGE_WORDS + HIGH_WORD;
     const lows = base * PAGE_BYTES + LOW_BYTE;
     const count = this.entriesIn(page);
-    for (let at = lowerBound(held.words, words, high, count); at < count && held.words[words + at] === high; at += 1) {
+    const guess = this.#guessIn(page, high, count);
+    for (
+      let at = lowerBound(held.words, words, high, count, guess);
+      at < count && held.words[words + at] === high;
+      at += 1
+    ) {
       if (held.bytes[lows + at] !== low) continue;
       if (found.length === end) return false;
       found.push(held.words[words - HIGH_WORD + POSITION_WORD + at]!);
     }
     return true;
+  }
+
+  /** Where in a page an upper word should be, since fingerprints are spread evenly. */
+  #guessIn(page: number, high: number, count: number): number {
+    const first = this.#firsts[page]!;
+    const end = page + 1 < this.pages ? this.#firsts[page + 1]! : 2 ** 32;
+    return high <= first ? 0 : Math.min(count, Math.trunc(((high - first) / (end - first)) * count));
   }
 
   /** The last page that begins below `high`, since its end may have it; the first page where there is none. */
@@ -229,10 +244,21 @@ export class KeyRun {
   }
 }
 
-/** Of the upper words of `count` entries from `first` on, the first that is not below `high`. */
-function lowerBound(words: Uint32Array, first: number, high: number, count: number): number {
-  let from = 0;
-  let end = count;
+/**
+ * Of the upper words of `count` entries from `first` on, the first that is not below `high`; `count` where all are. From where it should be by
+ * doubling steps, then by halving: a line of memory or two, where halving alone takes five.
+ */
+function lowerBound(words: Uint32Array, first: number, high: number, count: number, guess: number): number {
+  let from = guess;
+  let end = guess;
+  for (let step = STEP_FIRST; from > 0 && words[first + from - 1]! >= high; step *= 2) {
+    end = from - 1;
+    from = Math.max(0, from - step);
+  }
+  for (let step = STEP_FIRST; end < count && words[first + end]! < high; step *= 2) {
+    from = end + 1;
+    end = Math.min(count, end + step);
+  }
   while (from < end) {
     const middle = (from + end) >>> 1;
     if (words[first + middle]! < high) from = middle + 1;

@@ -58,8 +58,8 @@ export function guessedRow(
   if (leaf === undefined || !Number.isSafeInteger(wanted) || keyClassOf(leaf) !== 'int64' || isUnsigned(leaf)) {
     return undefined;
   }
-  const rows = indexed?.rowsIn(ordinal);
-  return rows === undefined ? rowByBounds(file, column, wanted) : rowByIndex(file, column, wanted, rows[0]);
+  if (indexed?.covers(ordinal) !== true) return rowByBounds(file, column, wanted);
+  return rowByIndex(file, column, wanted, indexed.firstIn(ordinal));
 }
 
 function rowByBounds(file: SnapshotReadableFile, column: number, wanted: number): FoundRow | undefined {
@@ -96,13 +96,8 @@ function rowByBounds(file: SnapshotReadableFile, column: number, wanted: number)
 }
 
 /** The rows that an index has are all that may have the key, ascending; they are others' but rarely. */
-function rowByIndex(
-  file: SnapshotReadableFile,
-  column: number,
-  wanted: number,
-  first: number | undefined,
-): FoundRow | undefined {
-  if (first === undefined) return undefined;
+function rowByIndex(file: SnapshotReadableFile, column: number, wanted: number, first: number): FoundRow | undefined {
+  if (first < 0) return undefined;
   const { index, tier } = file.file;
   const rowGroup = index.rowGroupOf(first);
   const row = first - index.rowGroupFirstRow(rowGroup);

@@ -289,15 +289,22 @@ export function formOf(file: SnapshotReadableFile, key: number): string | undefi
 export class IndexedRows {
   readonly #open: Uint32Array;
   readonly #files: number;
-  /** The found rows, by file and row. */
-  readonly #places: readonly { readonly file: number; readonly row: number }[];
+  /** By found row: its file, ascending, and which row of it, ascending too. */
+  readonly #fileOf: readonly number[];
+  readonly #rowOf: readonly number[];
 
   constructor(files: readonly number[], rows: readonly number[], open: Uint32Array, snapshotFiles: number) {
-    const places = files.map((file, i) => ({ file, row: rows[i] ?? 0 }));
-    if (places.length > 1) places.sort((a, b) => a.file - b.file || a.row - b.row);
-    this.#places = places;
     this.#open = open;
     this.#files = snapshotFiles;
+    if (files.length < 2) {
+      this.#fileOf = files;
+      this.#rowOf = rows;
+      return;
+    }
+    const places = files.map((file, at) => ({ file, row: rows[at] ?? 0 }));
+    places.sort((a, b) => a.file - b.file || a.row - b.row);
+    this.#fileOf = places.map(({ file }) => file);
+    this.#rowOf = places.map(({ row }) => row);
   }
 
   /** Those of the files that may have the key by their folders and bounds too. */
@@ -315,14 +322,25 @@ export class IndexedRows {
     };
   }
 
+  /** Whether the rows of the file are known; else it is to be searched. */
+  covers(file: number): boolean {
+    return nextOf(this.#open, file, this.#files) !== file;
+  }
+
+  /** The first row of a covered file; -1 where it has none. */
+  firstIn(file: number): number {
+    const at = this.#fileOf.indexOf(file);
+    return at < 0 ? -1 : (this.#rowOf[at] ?? -1);
+  }
+
   /** The rows of a file, ascending; undefined where it is to be searched. */
   rowsIn(file: number): readonly number[] | undefined {
-    const isOpen = nextOf(this.#open, file, this.#files) === file;
-    return isOpen ? undefined : this.#places.filter((place) => place.file === file).map(({ row }) => row);
+    if (!this.covers(file)) return undefined;
+    return this.#rowOf.filter((_, at) => this.#fileOf[at] === file);
   }
 
   #nextFound(from: number): number {
-    for (const { file } of this.#places) if (file >= from) return file;
+    for (const file of this.#fileOf) if (file >= from) return file;
     return this.#files;
   }
 }

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { randomNumbers } from '../../bench/harness/access-traces.ts';
 import { Budget, MemoryQuota, MemoryTier } from '../../src/cache/index.ts';
+import { MemorySlabs } from '../../src/cache/memory-slabs.ts';
 import type { BufferViews } from '../../src/core/index.ts';
 import { PlainOwner } from './memory-owner.ts';
 
@@ -39,12 +40,27 @@ class AlwaysRead extends PlainOwner {
   }
 }
 
-test('memory is allocated slab by slab, as it is needed', async () => {
+test('memory is allocated slab by slab, one beyond those that are needed', async () => {
   const owner = new PlainOwner(tierOf(1024 * MIB));
-  assert.equal(owner.tier.budget.usedBytes('blocks'), 0);
+  assert.equal(owner.tier.budget.usedBytes('blocks'), 8 * MIB);
   owner.offer(0, 1000);
   await owner.tier.settled();
-  assert.equal(owner.tier.budget.usedBytes('blocks'), 8 * MIB);
+  assert.equal(owner.tier.budget.usedBytes('blocks'), 16 * MIB);
+});
+
+test('a slab is at hand whose memory is there; one that is wanted before is allocated at once', async () => {
+  const slabs = new MemorySlabs(1024 * MIB);
+  const prepared = slabs.prepare();
+  assert.equal(slabs.allocated, 1);
+  assert.equal(slabs.prepare(), undefined, 'one is on its way');
+  const wanted = slabs.take();
+  assert.equal(slabs.allocated, 2);
+  await prepared;
+  assert.equal(slabs.prepare(), undefined, 'one is at hand');
+  const next = slabs.take();
+  assert.equal(slabs.allocated, 2);
+  assert.notEqual(next, wanted);
+  assert.ok(new Uint8Array(slabs.viewsOf(slabs.locationOf(next ?? 0, 0)).buffer).every((byte) => byte === 0));
 });
 
 /** Of a thousand blocks that come from disk, how many memory would have. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { randomNumbers } from '../../bench/harness/access-traces.ts';
 import { RowCache, type RowOrigin } from '../../src/cache/index.ts';
@@ -51,6 +52,31 @@ test('until the cache is full all that is put is found, though nothing is read m
   for (let name = 0; name < rows; name++) cache.put(1, keyOf(name), text, ORIGIN);
   const found = Array.from({ length: rows }, (_, name) => cache.get(1, keyOf(name), GENERATION));
   assert.equal(found.filter((row) => row === text).length, rows);
+});
+
+test('a large cache keeps rows as far as its memory is there, and soon all that fit', async () => {
+  const cache = new RowCache(24 << 20);
+  const rows = Math.floor((0.8 * cache.stats.capacityBytes) / 4056);
+  const text = (name: number) => `${name} `.repeat(1000).slice(0, 4000);
+  const kept = () => {
+    const found = Array.from({ length: rows }, (_, name) => cache.get(1, keyOf(name), GENERATION));
+    assert.ok(
+      found.every((row, name) => row === undefined || row === text(name)),
+      'nothing is written over',
+    );
+    return found.filter((row) => row !== undefined).length;
+  };
+  const putAll = () => {
+    for (let name = 0; name < rows; name++) cache.put(1, keyOf(name), text(name), ORIGIN);
+  };
+  putAll();
+  const atFirst = kept();
+  assert.ok(atFirst > 200 && atFirst < rows / 2, `${atFirst} of ${rows} rows`);
+  for (let turn = 0; kept() < rows; turn++) {
+    assert.ok(turn < 1000, `${kept()} of ${rows} rows`);
+    await sleep(10);
+    putAll();
+  }
 });
 
 test('of keys that are hardly asked again few are taken in, and as many of them are found as fit', () => {
