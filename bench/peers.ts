@@ -6,7 +6,8 @@
  *                            [--only "pointlake,DuckDB on Parquet"]      of those in process; no servers then
  *
  * Servers are pinned to one core and asked from the other over 16 connections: HTTP by wrk, Redis by redis-benchmark. Libraries run
- * in a process each, asked by one client, one key after another, and may use both cores. The Parquet files are
+ * in a process each, with the settings of memory that a server of ours has, asked by one client, one key after another, and may use both cores; their files are read and
+ * each is asked for a while before it is measured, and `cached` says how much of its files was in the page cache at the end. The Parquet files are
  * sorted by key and shuffled, as DuckDB writes them and with pages of 16 KiB. Before anything is timed the answers of all
  * are compared, exact doubles included. What cannot be had here, or has no room in memory beside the others, is named as missing, but for Pointlake itself. The data and the copies that other
  * stores keep are made once, under datasets/data/peers, and what a copy took to make is noted beside it.
@@ -34,6 +35,8 @@ interface Size {
   /** Of a round of a peer in process, and of a server, whose load takes whole ones. */
   readonly seconds: number;
   readonly serverSeconds: number;
+  /** Of a peer in process, before its first round. */
+  readonly warmSeconds: number;
   readonly comparedKeys: number;
   readonly comparedWithinMs: number;
   /** Of which files servers answer. */
@@ -44,6 +47,7 @@ const FULL: Size = {
   rows: 10_000_000,
   rounds: 5,
   seconds: 2,
+  warmSeconds: 15,
   serverSeconds: 3,
   comparedKeys: 1000,
   comparedWithinMs: 60_000,
@@ -53,6 +57,7 @@ const SMALL: Size = {
   rows: 100_000,
   rounds: 1,
   seconds: 0.3,
+  warmSeconds: 0.3,
   serverSeconds: 1,
   comparedKeys: 100,
   comparedWithinMs: 6_000,
@@ -63,6 +68,7 @@ const CI: Size = {
   rows: 20_000,
   rounds: 1,
   seconds: 0.05,
+  warmSeconds: 0.05,
   serverSeconds: 1,
   comparedKeys: 100,
   comparedWithinMs: 2_000,
@@ -76,7 +82,7 @@ const layoutsFlag = process.argv.indexOf('--layouts');
 const layouts = layoutsFlag > 0 ? layoutsNamed(process.argv[layoutsFlag + 1] ?? '') : undefined;
 const onlyFlag = process.argv.indexOf('--only');
 const inProcess = onlyFlag > 0 ? peersNamed(process.argv[onlyFlag + 1] ?? '') : PEERS;
-const { rounds: ROUNDS, seconds: SECONDS, serverSeconds: SERVER_SECONDS } = size;
+const { rounds: ROUNDS, seconds: SECONDS, serverSeconds: SERVER_SECONDS, warmSeconds: WARM_SECONDS } = size;
 const { comparedKeys: COMPARED_KEYS, comparedWithinMs: COMPARED_WITHIN_MS } = size;
 /** What a peer is asked for that would take longer for all. */
 const FEW_KEYS = 3;
@@ -206,6 +212,7 @@ function peersNamed(names: string): readonly Peer[] {
 
 async function measureLayout(layout: Layout, peers: readonly RunningPeer[]): Promise<void> {
   const running = peers.map((peer) => ({ peer, rounds: [] as RoundResult[] }));
+  for (const { peer } of running) await peer.warm(WARM_SECONDS, SEED - 1);
   for (let round = 0; round < ROUNDS; round++) {
     for (const { peer, rounds } of round % 2 === 0 ? running : running.toReversed()) {
       rounds.push(await peer.round(SECONDS, SEED + round));
@@ -213,7 +220,8 @@ async function measureLayout(layout: Layout, peers: readonly RunningPeer[]): Pro
   }
   const measured = running.map(({ peer, rounds }) => {
     const { name, answers, loadMs, diskBytes } = peer;
-    return { name, answers, loadMs, diskBytes, residentBytes: peer.residentBytes(), rounds };
+    const cached = { cachedShare: peer.cachedShare(), residentBytes: peer.residentBytes() };
+    return { name, answers, loadMs, diskBytes, ...cached, rounds };
   });
   printTable(`in process, one client; Parquet ${layout}`, measured);
 }

@@ -9,6 +9,8 @@ export interface Measured {
   readonly answers: string;
   readonly loadMs: number | undefined;
   readonly diskBytes: number | undefined;
+  /** Of these, the share in the page cache; undefined where that is not known. */
+  readonly cachedShare: number | undefined;
   readonly residentBytes: number;
   readonly rounds: readonly RoundResult[];
 }
@@ -18,7 +20,7 @@ const LOOKUPS_FOR_P99 = 100;
 const MIB = 2 ** 20;
 
 export function printTable(title: string, measured: readonly Measured[]): void {
-  const lines = measured.map(({ name, answers, loadMs, diskBytes, residentBytes, rounds }) => {
+  const lines = measured.map(({ name, answers, loadMs, diskBytes, cachedShare, residentBytes, rounds }) => {
     const fewest = Math.min(...rounds.map((round) => round.lookups));
     return [
       name,
@@ -28,10 +30,11 @@ export function printTable(title: string, measured: readonly Measured[]): void {
       fewest < LOOKUPS_FOR_P99 ? '-' : short(spread(rounds.map((round) => round.p99Us)).median),
       loadMs === undefined ? '-' : (loadMs / 1000).toFixed(1),
       diskBytes === undefined ? '-' : (diskBytes / MIB).toFixed(0),
+      cachedShare === undefined ? '-' : `${Math.round(100 * cachedShare)}%`,
       (residentBytes / MIB).toFixed(0),
     ];
   });
-  const heading = ['', 'answer', 'lookups/s', 'p50 us', 'p99 us', 'load s', 'disk MiB', 'memory MiB'];
+  const heading = ['', 'answer', 'lookups/s', 'p50 us', 'p99 us', 'load s', 'disk MiB', 'cached', 'memory MiB'];
   const widths = heading.map((cell, i) => Math.max(cell.length, ...lines.map((line) => line[i]!.length)));
   console.log(`\n${title}`);
   for (const line of [heading, ...lines]) {

@@ -5,6 +5,8 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { cachedShare, readIntoPageCache } from '../harness/page-cache.ts';
+import { SERVER_ENVIRONMENT, SERVER_FLAGS } from '../harness/server-settings.ts';
 import { bytesOnDisk, type Peer, type PeerFiles } from './peer.ts';
 import type { Order, Report, RoundResult } from './peer-process.ts';
 
@@ -22,13 +24,16 @@ export class RunningPeer {
   readonly loadMs: number;
   readonly diskBytes: number;
   readonly #child: ChildProcess;
+  /** What it reads: a file or a folder of them. */
+  readonly #path: string;
 
-  private constructor(peer: Peer, child: ChildProcess, loadMs: number, diskBytes: number) {
+  private constructor(peer: Peer, child: ChildProcess, loadMs: number, path: string) {
     this.name = peer.name;
     this.answers = peer.answers;
     this.loadMs = loadMs;
-    this.diskBytes = diskBytes;
+    this.diskBytes = bytesOnDisk(path);
     this.#child = child;
+    this.#path = path;
   }
 
   /** Makes the peer's copy of the data if there is none yet, and opens it. */
@@ -37,8 +42,18 @@ export class RunningPeer {
     const child = run('serve', peer, files);
     const ready = await next(child);
     if (ready.kind !== 'ready') throw new Error('a peer began with something else than being ready');
-    const disk = bytesOnDisk(peer.convert === undefined ? files.parquet : files.own);
-    return new RunningPeer(peer, child, convertMs + ready.ms, disk);
+    return new RunningPeer(peer, child, convertMs + ready.ms, peer.convert === undefined ? files.parquet : files.own);
+  }
+
+  /** As after a while of use: its files have been read, and it has been asked. */
+  async warm(seconds: number, seed: number): Promise<void> {
+    readIntoPageCache(this.#path);
+    await this.round(seconds, seed);
+  }
+
+  /** The share of its files that is in the page cache; undefined where that cannot be told. */
+  cachedShare(): number | undefined {
+    return cachedShare(this.#path);
   }
 
   async digest(ids: readonly number[]): Promise<string> {
@@ -88,6 +103,9 @@ async function convertedMs(peer: Peer, files: PeerFiles): Promise<number> {
 function run(mode: 'convert' | 'serve', peer: Peer, files: PeerFiles): ChildProcess {
   mkdirSync(dirname(files.own), { recursive: true });
   const child = fork(peerProcess, [mode, JSON.stringify(files), peer.name], {
+    // All take memory as a server of ours does.
+    env: { ...SERVER_ENVIRONMENT, ...process.env },
+    execArgv: [...process.execArgv, ...SERVER_FLAGS],
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });

@@ -59,14 +59,14 @@ export async function measureServers(run: ServerRun): Promise<readonly Measured[
       for (const line of round % 2 === 0 ? measured : measured.toReversed())
         line.rounds.push(await line.measure(round + 1));
     }
-    return measured.map((line) => ({ ...line, residentBytes: residentBytes(line.pid) }));
+    return measured.map((line) => ({ ...line, cachedShare: undefined, residentBytes: residentBytes(line.pid) }));
   } finally {
     for (const server of servers) await server.stop();
     rmSync(folder, { recursive: true });
   }
 }
 
-interface Line extends Omit<Measured, 'residentBytes' | 'rounds'> {
+interface Line extends Omit<Measured, 'residentBytes' | 'cachedShare' | 'rounds'> {
   readonly pid: number;
   readonly rounds: RoundResult[];
   readonly measure: (seed: number) => Promise<RoundResult>;
