@@ -5,7 +5,7 @@
 // makes eight a core. A fixed size keeps them apart, and few heaps keep small. V8's young generation holds what a request
 // needs for a moment; with 4 MiB for it, its collections made the p99 of hot lookups several times longer. Its old one is left alone
 // until it has 64 MiB, else a server that has just started collects all of it again and again while it reads its first files; from
-// then on until it has doubled, where V8 by itself would often begin after a tenth more.
+// then on until it has grown by half, where V8 by itself would often begin after a tenth more.
 //
 // Large allocations ask for huge pages, where the system gives them to who asks: rows and blocks lie all over the memory,
 // and with small pages each costs the processor a walk through its page table.
@@ -30,7 +30,7 @@ export var environment = {
 export var v8 = {
   'max-semi-space-size': '--max-semi-space-size=16',
   'initial-old-space-size': '--initial-old-space-size=64',
-  'heap-growing-percent': '--heap-growing-percent=100',
+  'heap-growing-percent': '--heap-growing-percent=50',
   'allocation-site-pretenuring': '--no-allocation-site-pretenuring',
   'v8-pool-size': `--v8-pool-size=${Math.max(1, Math.min(4, cores))}`,
 };

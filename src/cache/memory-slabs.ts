@@ -87,7 +87,7 @@ export class MemorySlabs extends SlabViews {
     if (buffer === undefined) return undefined;
     this.#allocated += 1;
     this.#isPreparing = true;
-    return prefault(new Uint8Array(buffer), () => true).then(() => {
+    return prefault(new Uint8Array(buffer), 0, () => true).then(() => {
       this.#isPreparing = false;
       this.#free.push(this.#number(buffer));
     });

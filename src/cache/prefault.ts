@@ -16,10 +16,11 @@ const PIECE_BYTES = 2 * 2 ** 20;
 export const PREFAULTED_BYTES_MIN: number = 2 ** 20;
 
 /**
- * Writes zeros to the bytes, and to no others, piece by piece in half of a core's time at most. After each it says how far all is there, and goes
- * on unless it is told not to. Where it cannot be done it says at once that all is there: then the memory comes when it is written, as it does elsewhere.
+ * Writes zeros to the bytes, and to no others, piece by piece. After each it says how far all is there, and goes on unless it is told not to, after
+ * `pauses` times as long as the piece took. Where it cannot be done it says at once that all is there: then the memory comes when it is written, as
+ * it does elsewhere.
  */
-export async function prefault(bytes: Uint8Array, goesOn: (end: number) => boolean): Promise<void> {
+export async function prefault(bytes: Uint8Array, pauses: number, goesOn: (end: number) => boolean): Promise<void> {
   const zeros = await open(ZEROS).catch(() => undefined);
   try {
     for (let at = 0; zeros !== undefined && goesOn(at) && at < bytes.length; ) {
@@ -27,7 +28,7 @@ export async function prefault(bytes: Uint8Array, goesOn: (end: number) => boole
       const { bytesRead } = await zeros.read(bytes, at, Math.min(PIECE_BYTES, bytes.length - at));
       if (bytesRead === 0) break;
       at += bytesRead;
-      await systemClock.sleep(performance.now() - begun);
+      if (pauses > 0) await systemClock.sleep(pauses * (performance.now() - begun));
     }
   } catch {
     // What is missing comes when it is written.

@@ -64,6 +64,8 @@ const REINSERTED_MAX = 32;
 const READ_SHARE_LOW = 1 / 16;
 const READ_SHARE_HIGH = 1 / 8;
 const SAMPLED_MIN = 1 / 64;
+/** A quarter of a core's time at most, on one that others need too; rows take longer to fill what is there. */
+const PREFAULT_PAUSES = 3;
 /** Keys are compared where they lie up to here, else by Node. */
 const COMPARED_IN_PLACE_MAX = 32;
 
@@ -146,7 +148,7 @@ export class RowCache {
     this.#view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.byteLength);
     this.#thereUntil = Math.min(this.#capacityBytes, PREFAULTED_BYTES_MIN);
     if (this.#thereUntil < this.#capacityBytes) {
-      void prefault(this.#bytes.subarray(this.#thereUntil), (bytes) => {
+      void prefault(this.#bytes.subarray(this.#thereUntil), PREFAULT_PAUSES, (bytes) => {
         this.#thereUntil = PREFAULTED_BYTES_MIN + bytes;
         return !this.#isClosed;
       });

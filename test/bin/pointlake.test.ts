@@ -90,7 +90,7 @@ test('a server takes its memory as the settings say, once, and leaves what an op
   const plain = serve({});
   assert.equal(
     plain.stdout,
-    `${plain.pid} --max-semi-space-size=16 --initial-old-space-size=64 --heap-growing-percent=100 --no-allocation-site-pretenuring ${pool} 2 glibc.malloc.hugetlb=1\n`,
+    `${plain.pid} --max-semi-space-size=16 --initial-old-space-size=64 --heap-growing-percent=50 --no-allocation-site-pretenuring ${pool} 2 glibc.malloc.hugetlb=1\n`,
   );
   const set = serve(
     { GLIBC_TUNABLES: 'glibc.malloc.hugetlb=0' },
@@ -99,6 +99,6 @@ test('a server takes its memory as the settings say, once, and leaves what an op
   );
   assert.equal(
     set.stdout,
-    `${set.pid} --initial-old-space-size=64 --heap-growing-percent=100 ${pool} --max_semi_space_size=8 --allocation-site-pretenuring 2 glibc.malloc.hugetlb=0\n`,
+    `${set.pid} --initial-old-space-size=64 --heap-growing-percent=50 ${pool} --max_semi_space_size=8 --allocation-site-pretenuring 2 glibc.malloc.hugetlb=0\n`,
   );
 });
