@@ -228,9 +228,15 @@ export class MemoryTier {
     return this.#probation.slabs + this.#main.slabs;
   }
 
-  /** One beyond those that there are, until there are nearly as many as there may be: then those that were emptied do. */
+  /**
+   * One beyond those that there are, once another will be wanted soon, until there are nearly as many as there may be: then those that were
+   * emptied do.
+   */
   #prepareSlab(): void {
     if (this.#slabs.allocated + SLABS_LEFT > this.#room.slabsMax) return;
+    const half = this.#slabs.slabBytes / 2;
+    const open = [this.#probation, this.#main].filter(({ slabs }) => slabs > 0);
+    if (open.length > 0 && open.every((log) => log.hasRoom(half))) return;
     void this.#slabs.prepare();
     this.#room.chargeSlabs();
   }

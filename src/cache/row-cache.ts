@@ -64,8 +64,8 @@ const REINSERTED_MAX = 32;
 const READ_SHARE_LOW = 1 / 16;
 const READ_SHARE_HIGH = 1 / 8;
 const SAMPLED_MIN = 1 / 64;
-/** A quarter of a core's time at most, on one that others need too; rows take longer to fill what is there. */
-const PREFAULT_PAUSES = 3;
+/** A tenth of a core's time at most: what is asked for meanwhile needs it too. */
+const PREFAULT_PAUSES = 9;
 /** Keys are compared where they lie up to here, else by Node. */
 const COMPARED_IN_PLACE_MAX = 32;
 
