@@ -16,6 +16,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ByteWriter, parquetWrite } from 'hyparquet-writer';
 import { randomNumbers } from './harness/access-traces.ts';
@@ -30,6 +31,7 @@ const DISTURBING_BYTES = 4 * 2 ** 20;
 /** Rows that fit in so much of a row cache with room to spare. */
 const KEPT_ROWS = isSmall ? 5_000 : 100_000;
 const KEPT_BYTES = 2 ** 28;
+const KEPT_WITHIN_MS = 60_000;
 const SEED = 24;
 
 interface Measured {
@@ -150,7 +152,11 @@ async function measure(root: string, file: string): Promise<Measured> {
   const disturbedUs = disturbed(rowText);
   const rows = new RowCache(KEPT_BYTES);
   const keeping = new LookupEngine(node.loader, rows);
-  for (let id = 0; id < KEPT_ROWS; id++) textOf(keeping, id);
+  // The memory for them comes bit by bit.
+  for (const end = performance.now() + KEPT_WITHIN_MS; rows.stats.entries < KEPT_ROWS; await sleep(10)) {
+    if (performance.now() > end) throw new Error(`${rows.stats.entries} of ${KEPT_ROWS} rows are kept`);
+    for (let id = 0; id < KEPT_ROWS; id++) textOf(keeping, id);
+  }
   const before = rows.stats;
   const keptUs = tight(() => textOf(keeping, random() % KEPT_ROWS));
   const { hits, misses } = rows.stats;

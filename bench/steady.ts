@@ -7,7 +7,7 @@
  *
  * The disk tier is filled by a preload, the server started anew. What it can answer is found by a closed loop in the very
  * state that is then measured: the slowest ten seconds of a minute, since a machine that is slower for a while must still
- * hold it. 80% of that is asked in an open loop, latencies from the intended starts. Beside it, for `--beside` minutes
+ * hold it. 80% of that is asked in an open loop, latencies from the intended starts, two minutes of it before the ten that count. Beside it, for `--beside` minutes
  * each: uniform keys at 80% of what it can answer of those; `dropped`, Zipf's keys at the first rate again, the slabs taken
  * out of the page cache once before; `cold`, the same taken out every second, at 80% of what it can answer then.
  *
@@ -69,6 +69,8 @@ const FULL_GROWTH_MAX = 0.01;
 const SATURATED_SECONDS = isSmall ? 1 : 60;
 const SATURATED_STRETCH_MS = isSmall ? 1000 : 10_000;
 const SETTLING_SECONDS = isSmall ? 1 : 5;
+/** At the rate of the ten minutes: within two minutes of less load V8 goes through the heap that the closed loops left. */
+const SETTLING_AT_RATE_SECONDS = isSmall ? 1 : 120;
 const PROBE_EVERY_MS = isSmall ? 500 : 5000;
 const DROP_EVERY_MS = 1000;
 const CHECKED = 500;
@@ -304,7 +306,8 @@ class Steady {
   }
 
   async #open(one: Case, rate: number): Promise<{ readonly run: SteadyRun; readonly checked: number }> {
-    const plan = this.#plan(one.distribution, rate, SETTLING_SECONDS, one.minutes * 60);
+    const settling = one.name === 'zipf' ? SETTLING_AT_RATE_SECONDS : SETTLING_SECONDS;
+    const plan = this.#plan(one.distribution, rate, settling, one.minutes * 60);
     const loading = loadFromThreads(plan, this.#target);
     await sleep(plan.warmupMs);
     this.#watch.take();
