@@ -14,6 +14,10 @@ const ZEROS = '/dev/zero';
 const PIECE_BYTES = 2 * 2 ** 20;
 /** Less is taken as it comes. */
 export const PREFAULTED_BYTES_MIN: number = 2 ** 20;
+/** Memory that is there beyond four times what is used. */
+const AHEAD_BYTES = 64 * 2 ** 20;
+/** As long as the work itself took. */
+const AHEAD_PAUSES = 1;
 
 /**
  * Writes zeros to the bytes, and to no others, piece by piece. After each it says how far all is there, and goes on unless it is told not to, after
@@ -35,5 +39,42 @@ export async function prefault(bytes: Uint8Array, pauses: number, goesOn: (end: 
   } finally {
     await zeros?.close();
     goesOn(bytes.length);
+  }
+}
+
+/** Of bytes that are first written from their start to their end: how far their memory is there. */
+export class PrefaultedBytes {
+  readonly #bytes: Uint8Array;
+  #end: number;
+  #isReading = false;
+  #isClosed = false;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.#end = Math.min(bytes.length, PREFAULTED_BYTES_MIN);
+  }
+
+  /** Whether they may be written up to here. Sees to it that soon four times as many may. */
+  has(end: number): boolean {
+    if (2 * end + AHEAD_BYTES / 2 > this.#end) this.#bring(4 * end + AHEAD_BYTES);
+    return end <= this.#end;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  #bring(wanted: number): void {
+    const from = this.#end;
+    const to = Math.min(this.#bytes.length, wanted);
+    if (this.#isReading || from >= to) return;
+    this.#isReading = true;
+    const goesOn = (bytes: number) => {
+      this.#end = from + bytes;
+      return !this.#isClosed;
+    };
+    void prefault(this.#bytes.subarray(from, to), AHEAD_PAUSES, goesOn).then(() => {
+      this.#isReading = false;
+    });
   }
 }

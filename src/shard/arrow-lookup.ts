@@ -80,6 +80,10 @@ export class ArrowLookup implements RowForm<number> {
     return this.#kept.get(snapshot, key, projection, this.#keptForm);
   }
 
+  loadAhead(keys: readonly (Key | ServiceError)[], from: number, to: number, projection: Projection): void {
+    this.#kept.loadAhead(keys, from, to, projection, this.#keptForm);
+  }
+
   keep(snapshot: Snapshot, key: Key, projection: Projection, place: RowPlace, row: number): void {
     this.#kept.put(snapshot, key, projection, place, this.#rows.bytesOf(row), this.#keptForm);
   }

@@ -47,6 +47,8 @@ export interface RowForm<Row> {
   tryRow(snapshot: Snapshot, key: Key, projection: Projection): Row | null | undefined;
   /** Only a row that is kept as it was sent. */
   kept(snapshot: Snapshot, key: Key, projection: Projection): Row | undefined;
+  /** These keys will be looked for next. */
+  loadAhead(keys: BatchRequest['keys'], from: number, to: number, projection: Projection): void;
   encode(place: RowPlace, projection: Projection, pins: Pins | undefined): Row | undefined;
   /** Keeps the row that was encoded last for the next who asks; a key that is asked once pushes out no hot one. */
   keep(snapshot: Snapshot, key: Key, projection: Projection, place: RowPlace, row: Row): void;
@@ -155,11 +157,16 @@ export class Batch<Row = string> {
 
   /** One stretch of keys that are in memory. */
   #advance(): void {
-    const { keys, projection } = this.#request;
+    const { keys, projection, form, options } = this.#request;
     const pagesRead = projection.key.indexPagesRead;
     const startedMs = performance.now();
+    const isAhead = options.matches === 'first' && this.#receipt === undefined;
     for (; this.#next < keys.length; this.#next++) {
-      if (this.#next % KEYS_A_LOOK === KEYS_A_LOOK - 1 && this.#turns.isOver(startedMs)) break;
+      const ofLook = this.#next % KEYS_A_LOOK;
+      if (ofLook === KEYS_A_LOOK - 1 && this.#turns.isOver(startedMs)) break;
+      if (ofLook === 0 && isAhead) {
+        form.loadAhead(keys, this.#next, Math.min(keys.length, this.#next + KEYS_A_LOOK), projection);
+      }
       const item = this.#itemNow(keys[this.#next]);
       this.#items[this.#next] = item;
       if (item === undefined) this.#open.push(this.#next);

@@ -16,12 +16,16 @@
  */
 
 import type { RowCache } from '../cache/index.ts';
+import { ServiceError } from '../core/index.ts';
 import type { Key, Projection, Snapshot, SnapshotFile, TableDefinition, TableKey } from '../table/index.ts';
 import type { RowPlace } from './encode-row.ts';
 import { RowKeys } from './row-keys.ts';
 
 /** Snapshots of a table whose files are remembered; rows of older ones are searched for again. */
 const GENERATIONS_MAX = 8;
+
+/** Keys for which memory is loaded at the same time: a core waits for about as many lines. */
+const AHEAD_MAX = 8;
 
 /** A form in which rows are kept, each in a space of its own. */
 export interface KeptForm<Row> {
@@ -40,6 +44,7 @@ export const KEPT_TEXT: KeptForm<string> = {
 export class KeptRows {
   readonly #rows: RowCache;
   readonly #keys = new RowKeys();
+  readonly #hashes = new Uint32Array(AHEAD_MAX);
   readonly #tables = new WeakMap<TableDefinition, Generations>();
 
   constructor(rows: RowCache) {
@@ -54,6 +59,24 @@ export class KeptRows {
     const number = form.numberOf(space);
     const kept = form.get(this.#rows, number, bytes, snapshot.generation);
     return kept ?? this.#crossed(snapshot, by, key, bytes, number, form);
+  }
+
+  /** Has the processor load what `get` will look at for these keys, of all at the same time. */
+  loadAhead(
+    keys: readonly (Key | ServiceError)[],
+    from: number,
+    to: number,
+    { space }: Projection,
+    form: KeptForm<unknown>,
+  ): void {
+    const number = form.numberOf(space);
+    let count = 0;
+    for (let at = from; at < to && count < AHEAD_MAX; at++) {
+      const key = keys[at];
+      const bytes = key === undefined || key instanceof ServiceError ? undefined : this.#keys.bytesOf(key);
+      if (bytes !== undefined) this.#hashes[count++] = this.#rows.hashOf(number, bytes);
+    }
+    this.#rows.loadAhead(this.#hashes, count);
   }
 
   /** What was kept of this very row, in whichever snapshot; asked after `get` had none and the row was found. */

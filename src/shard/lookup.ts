@@ -64,6 +64,7 @@ export class LookupEngine {
   readonly #json: RowForm<string> = {
     tryRow: (snapshot, key, projection) => this.tryRow(snapshot, key, projection),
     kept: (snapshot, key, projection) => this.#kept.get(snapshot, key, projection, KEPT_TEXT),
+    loadAhead: (keys, from, to, projection) => this.#kept.loadAhead(keys, from, to, projection, KEPT_TEXT),
     encode: encodeRow,
     keep: (snapshot, key, projection, place, json) => {
       this.#kept.put(snapshot, key, projection, place, json, KEPT_TEXT);

@@ -79,6 +79,20 @@ test('a large cache keeps rows as far as its memory is there, and soon all that 
   }
 });
 
+test('what is loaded ahead is neither found nor counted by that, and is found as ever', () => {
+  for (const budget of [1 << 20, 0]) {
+    const cache = new RowCache(budget);
+    cache.put(1, keyOf('a'), 'of a', ORIGIN);
+    const before = cache.stats;
+    const hashes = Uint32Array.from(['a', 'b', 'c'], (name) => cache.hashOf(1, keyOf(name)));
+    cache.loadAhead(hashes, 3);
+    cache.loadAhead(hashes, 0);
+    assert.deepEqual(cache.stats, before);
+    assert.equal(cache.get(1, keyOf('a'), GENERATION), budget === 0 ? undefined : 'of a');
+    assert.equal(cache.get(1, keyOf('b'), GENERATION), undefined);
+  }
+});
+
 test('of keys that are hardly asked again few are taken in, and as many of them are found as fit', () => {
   const cache = new RowCache(1 << 20);
   const keys = 20_000;
