@@ -6,8 +6,8 @@
  *                            [--only "pointlake,DuckDB on Parquet"]      of those in process; no servers then
  *
  * Servers are pinned to one core and asked from the other over 16 connections: HTTP by wrk, Redis by redis-benchmark. Libraries run
- * in a process each, with the settings of memory that a server of ours has, asked by one client, one key after another, and may use both cores; their files are read and
- * each is asked for a while before it is measured, and `cached` says how much of its files was in the page cache at the end. The Parquet files are
+ * in a process each, with the settings of memory that a server of ours has, asked by one client, one key after another, and may use both cores; their files are read.
+ * Servers and libraries are asked for a while before they are measured, and `cached` says how much of its files was in the page cache at the end. The Parquet files are
  * sorted by key and shuffled, as DuckDB writes them and with pages of 16 KiB. Before anything is timed the answers of all
  * are compared, exact doubles included. What cannot be had here, or has no room in memory beside the others, is named as missing, but for Pointlake itself. The data and the copies that other
  * stores keep are made once, under datasets/data/peers, and what a copy took to make is noted beside it.
@@ -37,6 +37,8 @@ interface Size {
   readonly serverSeconds: number;
   /** Of a peer in process, before its first round. */
   readonly warmSeconds: number;
+  /** Of a server, likewise. */
+  readonly warmRounds: number;
   readonly comparedKeys: number;
   readonly comparedWithinMs: number;
   /** Of which files servers answer. */
@@ -48,6 +50,7 @@ const FULL: Size = {
   rounds: 5,
   seconds: 2,
   warmSeconds: 15,
+  warmRounds: 4,
   serverSeconds: 3,
   comparedKeys: 1000,
   comparedWithinMs: 60_000,
@@ -58,6 +61,7 @@ const SMALL: Size = {
   rounds: 1,
   seconds: 0.3,
   warmSeconds: 0.3,
+  warmRounds: 1,
   serverSeconds: 1,
   comparedKeys: 100,
   comparedWithinMs: 6_000,
@@ -69,6 +73,7 @@ const CI: Size = {
   rounds: 1,
   seconds: 0.05,
   warmSeconds: 0.05,
+  warmRounds: 0,
   serverSeconds: 1,
   comparedKeys: 100,
   comparedWithinMs: 2_000,
@@ -123,7 +128,16 @@ async function compareServers(): Promise<void> {
   }
   try {
     for (const layout of layouts ?? size.served) {
-      const run = { folder, layout, rows: ROWS, rounds: ROUNDS, seconds: SERVER_SECONDS, redis, check };
+      const run = {
+        folder,
+        layout,
+        rows: ROWS,
+        warmRounds: size.warmRounds,
+        rounds: ROUNDS,
+        seconds: SERVER_SECONDS,
+        redis,
+        check,
+      };
       printTable(`servers, 16 connections; Parquet ${layout}`, await measureServers(run));
     }
   } finally {
@@ -210,20 +224,39 @@ function peersNamed(names: string): readonly Peer[] {
   return PEERS.filter(({ name }) => asked.includes(name));
 }
 
+interface Measuring {
+  readonly peer: RunningPeer;
+  readonly rounds: RoundResult[];
+  hasFailed: boolean;
+}
+
 async function measureLayout(layout: Layout, peers: readonly RunningPeer[]): Promise<void> {
-  const running = peers.map((peer) => ({ peer, rounds: [] as RoundResult[] }));
-  for (const { peer } of running) await peer.warm(WARM_SECONDS, SEED - 1);
+  const all = peers.map((peer): Measuring => ({ peer, rounds: [], hasFailed: false }));
+  for (const one of all) await orMissing(one, () => one.peer.warm(WARM_SECONDS, SEED - 1));
   for (let round = 0; round < ROUNDS; round++) {
-    for (const { peer, rounds } of round % 2 === 0 ? running : running.toReversed()) {
-      rounds.push(await peer.round(SECONDS, SEED + round));
+    for (const one of round % 2 === 0 ? all : all.toReversed()) {
+      await orMissing(one, async () => void one.rounds.push(await one.peer.round(SECONDS, SEED + round)));
     }
   }
+  const running = all.filter(({ hasFailed }) => !hasFailed);
   const measured = running.map(({ peer, rounds }) => {
     const { name, answers, loadMs, diskBytes } = peer;
     const cached = { cachedShare: peer.cachedShare(), residentBytes: peer.residentBytes() };
     return { name, answers, loadMs, diskBytes, ...cached, rounds };
   });
   printTable(`in process, one client; Parquet ${layout}`, measured);
+}
+
+/** What fails while it is measured, out of memory for example, is missing from then on; what is ours must not. */
+async function orMissing(one: Measuring, measure: () => Promise<void>): Promise<void> {
+  if (one.hasFailed) return;
+  try {
+    await measure();
+  } catch (thrown) {
+    if (one.peer.name === pointlake[0]?.name) throw thrown;
+    one.hasFailed = true;
+    printMissing(one.peer.name, thrown);
+  }
 }
 
 /** A first few keys, then as many as all others where the peer answers them in the time there is for it, or is ours. */

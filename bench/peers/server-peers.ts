@@ -26,6 +26,8 @@ export interface ServerRun {
   readonly folder: string;
   readonly layout: Layout;
   readonly rows: number;
+  /** Before those that count: code is compiled meanwhile, and caches fill. */
+  readonly warmRounds: number;
   readonly rounds: number;
   readonly seconds: number;
   /** Undefined where there is none. */
@@ -55,6 +57,9 @@ export async function measureServers(run: ServerRun): Promise<readonly Measured[
     const bare = await startBareRoute(headers, body, SERVER_CORE);
     servers.push(bare);
     const measured = linesOf(run, pointlake, bare, loadMs, bytesOnDisk(parquet));
+    for (let round = 0; round < run.warmRounds; round++) {
+      for (const line of measured) await line.measure(-round);
+    }
     for (let round = 0; round < run.rounds; round++) {
       for (const line of round % 2 === 0 ? measured : measured.toReversed())
         line.rounds.push(await line.measure(round + 1));
