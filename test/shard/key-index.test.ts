@@ -31,7 +31,11 @@ const KINDS: Readonly<Record<string, KeyKind>> = {
   },
   int64: {
     type: 'INT64',
-    value: (random) => BigInt(Math.floor(random() * 4000)) * 2n ** 50n - 2n ** 62n,
+    // As numbers hold them, negative ones and beyond 32 bits too, and as only bigints do.
+    value: (random) => {
+      const few = BigInt(Math.floor(random() * 4000) - 2000);
+      return few * ([1n, 2n ** 31n + 1n, 2n ** 51n][Math.floor(random() * 3)] ?? 1n);
+    },
     toKey: (value) => value as bigint,
   },
   double: {
