@@ -30,6 +30,8 @@ export function openCache(path: string): DiskCache {
 if (import.meta.main) {
   const [path = '', start = '0'] = process.argv.slice(2);
   const cache = openCache(path);
+  // Who counts the dots stops reading them before it kills this process, which is not to end by itself.
+  process.stdout.on('error', () => undefined);
   for (let page = Number(start); ; page++) {
     cache.blocks.offer(identityOf(page % PAGES), payloadOf(page % PAGES), true);
     if (page % 10 === 0) {
