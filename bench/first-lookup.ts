@@ -20,6 +20,7 @@ import { parseArgs } from 'node:util';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { randomNumbers } from './harness/access-traces.ts';
 import type { FirstAnswer, FirstLookup } from './harness/first-lookup-child.ts';
+import { readIntoPageCache } from './harness/page-cache.ts';
 import { type Spread, spread } from './harness/rounds.ts';
 import { SERVER_ENVIRONMENT, SERVER_FLAGS } from './harness/server-settings.ts';
 import { COLUMNS, canonical, type Layout, makeTable, parquetPath, type Row } from './peers/table.ts';
@@ -90,7 +91,7 @@ function measure(mode: Mode, keys: readonly number[], rows: readonly Row[], code
     );
     return { median: Number.NaN, min: Number.NaN, max: Number.NaN };
   }
-  if (!mode.isDropped) intoPageCache(parquetPath(folder, mode.layout));
+  if (!mode.isDropped) readIntoPageCache(parquetPath(folder, mode.layout));
   const answers = keys.map((key, i) => {
     if (mode.isDropped) drop(parquetPath(folder, mode.layout));
     return ask(mode, key, false, rows[i]!, code);
@@ -189,10 +190,6 @@ async function rowsOf(path: string, keys: readonly number[]): Promise<readonly R
 /** From the page cache, this file alone. */
 function drop(path: string): boolean {
   return spawnSync('dd', [`if=${path}`, 'iflag=nocache', 'count=0'], { stdio: 'ignore' }).status === 0;
-}
-
-function intoPageCache(path: string): void {
-  execFileSync('cat', [path], { stdio: ['ignore', 'ignore', 'inherit'] });
 }
 
 function said({ median, min, max }: Spread): string {

@@ -189,6 +189,10 @@ export class RowCache {
     return at < 0 ? undefined : this.#copyAt(at, key.length, into);
   }
 
+  get isEmpty(): boolean {
+    return this.#entries === 0;
+  }
+
   /** By which `loadAhead` knows a key of a space. */
   hashOf(space: number, key: Uint8Array): number {
     return hashOf(space, key);
@@ -199,7 +203,7 @@ export class RowCache {
    * memory again and again (group prefetching: Chen et al., ICDE 2004). Finds nothing itself.
    */
   loadAhead(hashes: Uint32Array, count: number): void {
-    if (this.#capacityBytes === 0) return;
+    if (this.isEmpty) return;
     const table = this.#table;
     const bytes = this.#bytes;
     const last = this.#capacityBytes - LINES_AHEAD * LINE_BYTES;

@@ -69,6 +69,7 @@ export class KeptRows {
     { space }: Projection,
     form: KeptForm<unknown>,
   ): void {
+    if (this.#rows.isEmpty) return;
     const number = form.numberOf(space);
     let count = 0;
     for (let at = from; at < to && count < AHEAD_MAX; at++) {
